@@ -1,0 +1,1 @@
+//! Plans to pushes: the delta between two configurations, in order.

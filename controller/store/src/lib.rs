@@ -1,0 +1,1 @@
+//! Objects from files to an immutable World.

@@ -1,0 +1,1 @@
+//! World to Plan: pure, total, no clock, no I/O.

@@ -1,0 +1,1 @@
+//! The Gateway API's types, our own kinds, and their YAML.

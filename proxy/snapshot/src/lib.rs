@@ -1,0 +1,1 @@
+//! IR compiled for the hot path.

@@ -1,0 +1,1 @@
+//! Worker-local counters and histograms, Prometheus text, access log.

@@ -1,0 +1,1 @@
+//! Clusters, balancers, pools and DNS.

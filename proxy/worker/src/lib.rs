@@ -1,0 +1,1 @@
+//! The request path: accept, serve, filter, route, pick, send, reply, record.

@@ -1,0 +1,2 @@
+//! The binary `fairlead`.
+fn main() {}
