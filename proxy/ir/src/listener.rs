@@ -1,0 +1,122 @@
+//! Listeners: a socket address, and what of it a Gateway's listener takes.
+
+use crate::{Id, Millis};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// One listener of a Gateway or ListenerSet. Several may share a [`Bind`]; they are told apart by host name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// `gateway/<namespace>/<name>/<section>` or `listenerset/<namespace>/<name>/<section>`.
+    pub id: Id,
+    /// `<namespace>/<name>` of the Gateway, for metrics and logs.
+    pub gateway: Id,
+    /// Where it listens.
+    pub bind: Bind,
+    /// What it speaks.
+    pub protocol: ListenerProtocol,
+    /// Lower-case; `*.example.com` for a wildcard (any number of labels); `None` takes every host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Box<str>>,
+    /// For HTTPS and terminated TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
+    /// Limits and timers of HTTP.
+    #[serde(default)]
+    pub http: HttpSettings,
+}
+
+/// An address and port to listen on. The port is that of the Gateway's listener, before `--port-map`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Bind {
+    /// `None`: all addresses of the machine, IPv6 and IPv4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// 1 to 65535.
+    pub port: u16,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ListenerProtocol {
+    /// Plain HTTP/1.x and prior-knowledge h2c.
+    Http,
+    /// HTTP over TLS; HTTP/2 by ALPN.
+    Https,
+    /// TLS, passed through or terminated (TLSRoute).
+    Tls,
+    /// Plain TCP (TCPRoute).
+    Tcp,
+    /// UDP (UDPRoute).
+    Udp,
+}
+
+/// The server side of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerTls {
+    /// Ids of key-pair [`crate::Secret`]s; the first is the default, the others are chosen by SNI. Empty: pass through.
+    pub certificates: Vec<Id>,
+    /// Validation of client certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_validation: Option<ClientValidation>,
+    /// Answer 421 when the request's host belongs to another listener than the connection's SNI (GEP-3567).
+    #[serde(default)]
+    pub detect_misdirected: bool,
+}
+
+/// Validation of client certificates (GEP-91).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientValidation {
+    /// Ids of CA [`crate::Secret`]s.
+    pub cas: Vec<Id>,
+    /// What happens to a client without a valid certificate.
+    pub mode: ClientValidationMode,
+}
+
+/// What happens to a client without a valid certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClientValidationMode {
+    /// The handshake fails.
+    AllowValidOnly,
+    /// The connection goes on.
+    AllowInsecureFallback,
+}
+
+/// Limits and timers of HTTP on a listener. A zero timer means none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpSettings {
+    /// From the first byte of a request to the end of its head. Envoy's `request_headers_timeout`. 10 s.
+    pub header_timeout: Millis,
+    /// A connection without a request is closed after this time. 1 h as Envoy's, 5 min here: an edge default.
+    pub idle_timeout: Millis,
+    /// A request or response body that makes no progress for this time is given up. Envoy's `stream_idle_timeout`, 5 min.
+    pub stream_idle_timeout: Millis,
+    /// Bytes of a request head, request line included: 60 KiB as Envoy.
+    pub max_head_bytes: u32,
+    /// Number of header fields: 100 as Envoy.
+    pub max_headers: u16,
+    /// Streams that one HTTP/2 connection may have open: 100 as Envoy's edge profile.
+    pub max_concurrent_streams: u32,
+    /// Addresses that the client may have claimed in `x-forwarded-for`, counted from the right, that are trusted. 0.
+    pub xff_trusted_hops: u8,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            header_timeout: Millis(10_000),
+            idle_timeout: Millis(300_000),
+            stream_idle_timeout: Millis(300_000),
+            max_head_bytes: 60 * 1024,
+            max_headers: 100,
+            max_concurrent_streams: 100,
+            xff_trusted_hops: 0,
+        }
+    }
+}
