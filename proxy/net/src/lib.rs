@@ -4,13 +4,22 @@
 //! configuration language. Nothing here takes a lock or allocates once a connection is established.
 //!
 //! ```text
-//! listen ──▶ accept ──▶ (read ahead) ──▶ tls::server ──▶ Stream        downstream
-//!            connect ──▶ tls::client ──────────────────▶ Stream        upstream
+//! listen ──▶ accept ──▶ (read ahead) ──▶ tls::read_hello ──▶ Hello::accept ──▶ Stream     downstream
+//!            connect_tcp, connect_unix ──▶ tls::connect ─────────────────────▶ Stream     upstream
 //! ```
 //!
-//! Connections belong to one worker for life. Only a socket (accepted, not yet registered with a
-//! runtime) may move to another worker.
+//! A connection belongs to one worker for life. Only an [`Accepted`] socket, which is not yet registered with a
+//! runtime, may move to another worker.
 
+#![allow(unsafe_code)]
+
+mod accept;
+mod connect;
+mod listen;
 mod stream;
+pub mod tls;
 
+pub use accept::{Accepted, Listener};
+pub use connect::{ConnectOptions, connect_tcp, connect_unix};
+pub use listen::{ListenError, ListenErrorKind, ListenOptions, listen_tcp, listen_tcp_group};
 pub use stream::{Prefixed, Stream};

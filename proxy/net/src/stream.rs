@@ -53,6 +53,16 @@ impl Stream {
         }
     }
 
+    /// The protocol agreed by ALPN (RFC 7301); `None` on plain streams and when the peers agreed on none.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+            Stream::TlsServer(s) => s.get_ref().1.alpn_protocol(),
+            Stream::TlsClient(s) => s.get_ref().1.alpn_protocol(),
+            Stream::Prefixed(p) => p.inner.as_ref().and_then(Stream::alpn),
+        }
+    }
+
     /// Ready when a read would return something: bytes, end of stream, or an error. Makes no system call.
     ///
     /// Wait with this before taking a read buffer, so that an idle connection owns none. On TLS it may be ready although
