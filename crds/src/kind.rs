@@ -126,10 +126,13 @@ kinds! {
     XBackendTrafficPolicy(crate::gateway::XBackendTrafficPolicy): GATEWAY_X, &["v1alpha1"], "xbackendtrafficpolicies", Namespaced;
     XMesh(crate::gateway::XMesh): GATEWAY_X, &["v1alpha1"], "xmeshes", Cluster;
     XTelemetryPolicy(crate::gateway::XTelemetryPolicy): GATEWAY_X, &["v1alpha1"], "xtelemetrypolicies", Namespaced;
+    Backend(crate::v1alpha1::Backend): FAIRLEAD, &["v1alpha1"], "backends", Namespaced;
+    RouteFilter(crate::v1alpha1::RouteFilter): FAIRLEAD, &["v1alpha1"], "routefilters", Namespaced;
 }
 
 const GATEWAY: &str = crate::gateway::GROUP;
 const GATEWAY_X: &str = crate::gateway::X_GROUP;
+const FAIRLEAD: &str = crate::v1alpha1::GROUP;
 
 impl Kind {
     /// The kind that an object's `apiVersion` and `kind` name, when we read it.

@@ -15,6 +15,7 @@ pub mod gateway;
 mod kind;
 mod object;
 pub mod schema;
+pub mod v1alpha1;
 
 pub use kind::{Kind, Scope};
 pub use object::{Object, ParseError, Typed};

@@ -4,6 +4,7 @@
 //! ```text
 //! Go module ──► go + model ──► rust ──► crds/src/gateway/generated/*.rs
 //!     └───────► schema ───────────────► crds/schemas/*.json, crds/schemas/standard/*.json
+//! crds/src/v1alpha1 ──► own ──────────► crds/yaml/*.yaml, crds/schemas/*.json
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ mod go;
 mod model;
 mod names;
 mod output;
+mod own;
 mod rust;
 mod schema;
 mod source;
@@ -33,6 +35,7 @@ fn main() -> Result<ExitCode> {
         .context("no parent folder")?;
     let mut output = Output::new(crates);
     gateway_api(&source, &mut output)?;
+    own_kinds(&mut output)?;
     if options.check {
         return Ok(output.report());
     }
@@ -85,6 +88,22 @@ fn gateway_api(source: &Source, output: &mut Output) -> Result<()> {
             stored.to_string() + "\n",
         );
     }
+    Ok(())
+}
+
+/// CRDs and schemas of our own kinds.
+fn own_kinds(output: &mut Output) -> Result<()> {
+    for definition in fairlead_crds::v1alpha1::schemas::all() {
+        let crd = own::crd(&definition);
+        let plural = definition.kind.plural();
+        let name = format!("{}_{plural}.yaml", definition.kind.group());
+        output.add(format!("yaml/{name}"), own::yaml(&crd)?);
+        let stored = schema::stored(&crd, Some(&crd))?;
+        output.add(format!("schemas/{plural}.json"), stored.to_string() + "\n");
+    }
+    output.own("yaml");
+    output.own("schemas");
+    output.own("schemas/standard");
     Ok(())
 }
 

@@ -1,12 +1,11 @@
 //! The Gateway API v1.7.0, experimental channel: one Rust type per upstream definition.
 //!
 //! Served versions of a kind share one type. Fields that upstream requires are plain, others are `Option`, `Vec` or
-//! `BTreeMap`; string types with known values are open enums (see [`open_enum`](self) below): every value parses, and an
-//! unknown one is `Other`.
+//! `BTreeMap`; string types with known values are open enums: every value parses, and an unknown one is `Other`.
 
 #[allow(missing_docs)]
 mod generated;
-mod macros;
+pub(crate) mod macros;
 
 pub use generated::*;
 

@@ -96,6 +96,8 @@ pub fn source(kind: Kind) -> Option<&'static str> {
         Kind::XBackendTrafficPolicy => include_str!("../../schemas/xbackendtrafficpolicies.json"),
         Kind::XMesh => include_str!("../../schemas/xmeshes.json"),
         Kind::XTelemetryPolicy => include_str!("../../schemas/xtelemetrypolicies.json"),
+        Kind::Backend => include_str!("../../schemas/backends.json"),
+        Kind::RouteFilter => include_str!("../../schemas/routefilters.json"),
     })
 }
 
