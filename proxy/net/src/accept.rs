@@ -25,7 +25,10 @@ impl Listener {
     pub fn new(socket: std::net::TcpListener) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
         let local = canonical(socket.local_addr()?);
-        Ok(Listener { socket: AsyncFd::register(socket)?, local })
+        // SAFETY: the `TcpListener` owns one open descriptor, moves into the `AsyncFd`, and is only lent out by reference, so
+        // the descriptor stays open and the same until it is dropped.
+        let socket = unsafe { AsyncFd::register_with_interest(socket, tokio::io::Interest::READABLE) }?;
+        Ok(Listener { socket, local })
     }
 
     /// The address it listens on, with the port that was taken when 0 was asked for.
