@@ -1,0 +1,309 @@
+//! The flat list of header fields that heads and trailers are made of.
+
+use std::fmt;
+
+use crate::known::{Known, LONGEST};
+
+/// Header fields in the order they arrived, owning their bytes in one buffer.
+///
+/// Names are lower-case. Known names are stored as a number, others as bytes before their value. Removing and replacing leave
+/// the old bytes in the buffer until [`Fields::clear`]; a list is meant to be cleared and used again, and then allocates nothing
+/// once it has grown to the size of the traffic.
+///
+/// Values are stored as received: no CR, LF or NUL (the codecs see to that for what comes in, callers for what they add).
+#[derive(Clone, Default)]
+pub struct Fields {
+    data: Vec<u8>,
+    list: Vec<Field>,
+    /// A superset of the ids in `list`, so that a lookup of an absent known name costs one test.
+    seen: u128,
+}
+
+/// One field: `[name][value]` at `at`; the name is empty for known ids.
+#[derive(Clone, Copy)]
+struct Field {
+    at: u32,
+    name_len: u32,
+    value_len: u32,
+    known: Known,
+}
+
+/// A field as seen from outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FieldRef<'a> {
+    /// The name's id.
+    pub known: Known,
+    /// The name in lower case, also for known ids.
+    pub name: &'a [u8],
+    /// The value, without surrounding white space.
+    pub value: &'a [u8],
+}
+
+impl Fields {
+    /// An empty list; allocates nothing.
+    pub const fn new() -> Fields {
+        Fields { data: Vec::new(), list: Vec::new(), seen: 0 }
+    }
+
+    /// Forgets all fields, keeps the memory.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.list.clear();
+        self.seen = 0;
+    }
+
+    /// Number of fields.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All fields in order.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = FieldRef<'_>> + DoubleEndedIterator {
+        self.list.iter().map(|f| self.view(f))
+    }
+
+    /// The first value of a known name.
+    #[inline]
+    pub fn get(&self, known: Known) -> Option<&[u8]> {
+        self.all(known).next()
+    }
+
+    /// The first value of a name in lower case.
+    pub fn get_name<'a>(&'a self, name: &[u8]) -> Option<&'a [u8]> {
+        self.all_name(name).next()
+    }
+
+    /// All values of a known name, in order.
+    #[inline]
+    pub fn all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        debug_assert!(known != Known::Other);
+        let list: &[Field] = if self.may_have(known) { &self.list } else { &[] };
+        list.iter().filter(move |f| f.known == known).map(|f| self.value(f))
+    }
+
+    /// All values of a name in lower case, in order.
+    pub fn all_name<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let known = Known::of(name);
+        let list: &[Field] = if self.may_have(known) { &self.list } else { &[] };
+        list.iter()
+            .filter(move |f| f.known == known && (known != Known::Other || self.name(f) == name))
+            .map(|f| self.value(f))
+    }
+
+    /// Whether a known name is there.
+    #[inline]
+    pub fn contains(&self, known: Known) -> bool {
+        self.get(known).is_some()
+    }
+
+    /// Whether a name in lower case is there.
+    pub fn contains_name(&self, name: &[u8]) -> bool {
+        self.get_name(name).is_some()
+    }
+
+    /// Whether any of a set of known names may be there (never wrong when it says no).
+    #[inline]
+    pub(crate) fn may_have_any(&self, bits: u128) -> bool {
+        self.seen & bits != 0
+    }
+
+    /// Appends a field. `name` must be in lower case.
+    #[inline]
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(!name.iter().any(u8::is_ascii_uppercase), "field names are lower-case");
+        let known = Known::of(name);
+        let name = if known == Known::Other { name } else { &[] };
+        self.append(known, name, &[value]);
+    }
+
+    /// Appends a field whose name may have upper-case letters.
+    #[inline]
+    pub fn push_any_case(&mut self, name: &[u8], value: &[u8]) {
+        let mut lower = [0u8; LONGEST];
+        if let Some(lower) = lower.get_mut(..name.len()) {
+            for (l, n) in lower.iter_mut().zip(name) {
+                *l = n.to_ascii_lowercase();
+            }
+            self.push(lower, value);
+        } else {
+            let at = self.data.len();
+            self.append(Known::Other, name, &[value]);
+            self.data[at..at + name.len()].make_ascii_lowercase();
+        }
+    }
+
+    /// Appends a field with a known name.
+    #[inline]
+    pub fn push_known(&mut self, known: Known, value: &[u8]) {
+        debug_assert!(known != Known::Other);
+        self.append(known, &[], &[value]);
+    }
+
+    /// Appends a field with a known name whose value is `parts` put together.
+    #[inline]
+    pub fn push_parts(&mut self, known: Known, parts: &[&[u8]]) {
+        debug_assert!(known != Known::Other);
+        self.append(known, &[], parts);
+    }
+
+    /// Replaces all fields of this name by one at the end. `name` must be in lower case.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.remove(name);
+        self.push(name, value);
+    }
+
+    /// Replaces all fields of a known name by one at the end.
+    #[inline]
+    pub fn set_known(&mut self, known: Known, value: &[u8]) {
+        self.remove_known(known);
+        self.push_known(known, value);
+    }
+
+    /// Appends an element to a comma-separated list field: all its values become one, `value` last (RFC 9110 §5.3).
+    pub fn append_list(&mut self, known: Known, value: &[u8]) {
+        self.join_with(known, b", ", Some(value));
+    }
+
+    /// Turns several fields of a known name into one at the end, their values joined by `separator`.
+    pub fn join(&mut self, known: Known, separator: &[u8]) {
+        if self.all(known).nth(1).is_some() {
+            self.join_with(known, separator, None);
+        }
+    }
+
+    fn join_with(&mut self, known: Known, separator: &[u8], last: Option<&[u8]>) {
+        let at = self.data.len();
+        if self.may_have(known) {
+            for i in 0..self.list.len() {
+                let f = self.list[i];
+                if f.known == known {
+                    if self.data.len() > at {
+                        self.data.extend_from_slice(separator);
+                    }
+                    let value = f.at as usize + f.name_len as usize;
+                    self.data.extend_from_within(value..value + f.value_len as usize);
+                }
+            }
+            self.remove_known(known);
+        }
+        if let Some(last) = last {
+            if self.data.len() > at {
+                self.data.extend_from_slice(separator);
+            }
+            self.data.extend_from_slice(last);
+        }
+        let value_len = (self.data.len() - at) as u32;
+        self.list.push(Field { at: at as u32, name_len: 0, value_len, known });
+        self.seen |= known.bit();
+    }
+
+    /// Removes all fields of a name in lower case; says how many.
+    pub fn remove(&mut self, name: &[u8]) -> usize {
+        let known = Known::of(name);
+        if known != Known::Other {
+            return self.remove_known(known);
+        }
+        self.retain(|f| f.known != Known::Other || f.name != name)
+    }
+
+    /// Removes all fields of a known name; says how many.
+    #[inline]
+    pub fn remove_known(&mut self, known: Known) -> usize {
+        if !self.may_have(known) || known == Known::Other {
+            return 0;
+        }
+        let before = self.list.len();
+        self.list.retain(|f| f.known != known);
+        self.seen &= !known.bit();
+        before - self.list.len()
+    }
+
+    /// Keeps the fields for which `keep` says so; says how many went.
+    pub fn retain(&mut self, mut keep: impl FnMut(FieldRef<'_>) -> bool) -> usize {
+        let Fields { data, list, .. } = self;
+        let before = list.len();
+        list.retain(|f| keep(view(data, f)));
+        before - list.len()
+    }
+
+    /// Becomes a copy of `other`, using the memory it has.
+    pub fn copy_from(&mut self, other: &Fields) {
+        self.data.clone_from(&other.data);
+        self.list.clone_from(&other.list);
+        self.seen = other.seen;
+    }
+
+    /// Sum of the bytes of names and values, each field counted with the 32 bytes that RFC 9113 §6.5.2 adds.
+    pub fn list_size(&self) -> usize {
+        self.iter().map(|f| f.name.len() + f.value.len() + 32).sum()
+    }
+
+    #[inline]
+    fn append(&mut self, known: Known, name: &[u8], value: &[&[u8]]) {
+        let at = self.data.len();
+        self.data.extend_from_slice(name);
+        for part in value {
+            self.data.extend_from_slice(part);
+        }
+        let value_len = (self.data.len() - at - name.len()) as u32;
+        self.list.push(Field { at: at as u32, name_len: name.len() as u32, value_len, known });
+        self.seen |= known.bit();
+    }
+
+    #[inline]
+    fn may_have(&self, known: Known) -> bool {
+        self.seen & known.bit() != 0
+    }
+
+    #[inline]
+    fn view(&self, f: &Field) -> FieldRef<'_> {
+        view(&self.data, f)
+    }
+
+    #[inline]
+    fn name(&self, f: &Field) -> &[u8] {
+        &self.data[f.at as usize..][..f.name_len as usize]
+    }
+
+    #[inline]
+    fn value(&self, f: &Field) -> &[u8] {
+        &self.data[f.at as usize + f.name_len as usize..][..f.value_len as usize]
+    }
+}
+
+#[inline]
+fn view<'a>(data: &'a [u8], f: &Field) -> FieldRef<'a> {
+    let (name, value) = data[f.at as usize..][..f.name_len as usize + f.value_len as usize].split_at(f.name_len as usize);
+    let name = if f.known == Known::Other { name } else { f.known.name().as_bytes() };
+    FieldRef { known: f.known, name, value }
+}
+
+impl fmt::Debug for FieldRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name.escape_ascii(), self.value.escape_ascii())
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Fields) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests;
