@@ -17,6 +17,8 @@ mod accept;
 mod connect;
 mod listen;
 mod stream;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 pub use accept::{Accepted, Listener};

@@ -13,7 +13,7 @@ use tokio_rustls::{client, server};
 /// A byte stream: a plain socket, TLS over one, or either with bytes to be read first.
 ///
 /// An enum and not a trait object, so that the calls of the plain case inline; the rarer kinds are boxed, which keeps a
-/// plain stream at four words.
+/// plain stream at five words.
 ///
 /// Reads go through [`AsyncRead::poll_read`] of the socket and never through `try_read`: the former notes a short read as
 /// "drained" and so saves one `recvfrom` that fails with `EAGAIN` per request, and without that note [`Stream::is_stale`]

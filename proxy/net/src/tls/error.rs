@@ -14,7 +14,7 @@ pub enum TlsError {
     #[error("the peer does not speak TLS")]
     NotTls,
     /// We refused the peer's certificate.
-    #[error("the peer's certificate is refused: {0}")]
+    #[error("the peer's certificate is refused: {}", describe(.0))]
     Certificate(Box<CertificateError>),
     /// The client was asked for a certificate that it must have, and sent none.
     #[error("the client presented no certificate")]
@@ -62,6 +62,17 @@ impl From<rustls::Error> for TlsError {
             ) => TlsError::NotTls,
             e => TlsError::Protocol(Box::new(e)),
         }
+    }
+}
+
+/// rustls prints some of these by their names only.
+fn describe(e: &CertificateError) -> String {
+    match e {
+        CertificateError::UnknownIssuer => "it is not signed by a trusted CA".into(),
+        CertificateError::BadEncoding => "it cannot be decoded".into(),
+        CertificateError::BadSignature => "its signature is wrong".into(),
+        CertificateError::Other(e) => e.0.to_string(),
+        e => e.to_string(),
     }
 }
 
