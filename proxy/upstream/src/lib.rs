@@ -1,1 +1,33 @@
-//! Clusters, balancers, pools and DNS.
+//! Clusters, balancers, pools and DNS: from "this cluster" to a connection that may carry a request.
+//!
+//! ```text
+//! control   ir::Cluster ──► ClusterConfig ─┐          ir::Endpoints + dns::Resolver ──► EndpointList
+//! worker    Cluster ◄──────────────────────┴──────────────────────────────────────────────┘
+//!           Cluster::pick ──► Pick ──► try_checkout, checkout ──► Conn { H1 | H2 } + Lease ──► give_back
+//! ```
+//!
+//! What the control side compiles is `Send + Sync` and shared by all workers; a [`Cluster`] belongs to one worker, and everything
+//! under it is `Rc` and `Cell`: no lock, and nothing allocated for a pick, a checkout of a pooled connection and its return. Knows
+//! neither routes nor filters; what an exchange does with its connection is the worker's business. Semantics follow Envoy's
+//! (circuit breakers, least request, strict DNS), except where a comment says otherwise.
+#![warn(missing_docs)]
+
+mod balance;
+mod cluster;
+mod config;
+mod connect;
+pub mod dns;
+mod endpoint;
+mod error;
+mod h1;
+mod h2;
+mod lease;
+mod list;
+mod waiters;
+
+pub use cluster::{Cluster, Pick, RetryPermit};
+pub use config::{ClusterConfig, Problem, Thresholds, Want};
+pub use endpoint::{Eligibility, EndpointId};
+pub use error::{ConnectError, ConnectErrorKind};
+pub use lease::{Conn, Lease};
+pub use list::{Address, EndpointList, Target};

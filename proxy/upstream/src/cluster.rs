@@ -1,0 +1,354 @@
+//! A cluster of one worker: its endpoints, the balancer over them, and its circuit breakers.
+
+use crate::balance::{Balancer, Hosts};
+use crate::config::{ClusterConfig, Want};
+use crate::endpoint::{Eligibility, Endpoint, EndpointId};
+use crate::lease::Conn;
+use crate::list::{Address, EndpointList};
+use crate::waiters::Waiters;
+use crate::{ConnectError, h1, h2};
+use fairlead_telemetry::{ClusterCells, ClusterMetrics, EndpointCells};
+use fastrand::Rng;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A cluster of one worker.
+///
+/// Must be used inside the worker's `LocalRuntime`: HTTP/2 connections are tasks of it. Dropping the cluster closes idle
+/// connections; requests that have one go on.
+pub struct Cluster {
+    core: Rc<Core>,
+    set: RefCell<Set>,
+    rng: RefCell<Rng>,
+}
+
+/// The endpoints of now.
+struct Set {
+    endpoints: Box<[Rc<Endpoint>]>,
+    balancer: Balancer,
+}
+
+impl Cluster {
+    /// A cluster without connections. `worker` says which cells of the metrics are ours.
+    pub fn new(
+        config: Arc<ClusterConfig>,
+        endpoints: Arc<EndpointList>,
+        metrics: Arc<ClusterMetrics>,
+        worker: usize,
+    ) -> Rc<Cluster> {
+        let core = Rc::new(Core {
+            connections: Cell::new(0),
+            requests: Cell::new(0),
+            slots: Waiters::default(),
+            pending: Cell::new(0),
+            retries: Cell::new(0),
+            now: Cell::new(Instant::now()),
+            last_id: Cell::new(0),
+            config,
+            metrics,
+            worker,
+        });
+        let mut rng = Rng::new();
+        let set = Set::build(&core, &endpoints, HashMap::new(), &mut rng);
+        Rc::new(Cluster { core, set: RefCell::new(set), rng: RefCell::new(rng) })
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &Arc<ClusterConfig> {
+        &self.core.config
+    }
+
+    /// This worker's cells. Counted here: connections (total, open, failed, timed out, TLS errors) and `no_endpoint`; everything
+    /// about requests is the caller's to count.
+    pub fn metrics(&self) -> &ClusterCells {
+        self.core.metrics()
+    }
+
+    /// Replaces the endpoints. What is known of an endpoint (requests, connections) stays as long as its address is in the list;
+    /// the connections of those that are gone close when they are idle.
+    pub fn update_endpoints(&self, endpoints: Arc<EndpointList>) {
+        let before: HashMap<Address, Rc<Endpoint>> =
+            self.set.borrow().endpoints.iter().map(|e| (e.address.clone(), e.clone())).collect();
+        let set = Set::build(&self.core, &endpoints, before, &mut self.rng.borrow_mut());
+        let old = self.set.replace(set);
+        let set = self.set.borrow();
+        let kept: std::collections::HashSet<EndpointId> = set.endpoints.iter().map(|e| e.id).collect();
+        for endpoint in old.endpoints.iter().filter(|e| !kept.contains(&e.id)) {
+            endpoint.retire();
+        }
+    }
+
+    /// Chooses an endpoint for an attempt, none of `tried` if there is another. `None`: there is no endpoint.
+    pub fn pick(&self, tried: &[EndpointId]) -> Option<Pick> {
+        let set = self.set.borrow();
+        let rng = &mut self.rng.borrow_mut();
+        let mut pick = |which| set.balancer.pick(&Candidates { endpoints: &set.endpoints, tried, which }, rng);
+        let index = pick(Which::Fresh).or_else(|| pick(Which::Eligible)).or_else(|| pick(Which::Any));
+        let Some(endpoint) = index.and_then(|i| set.endpoints.get(i)) else {
+            self.metrics().no_endpoint.inc();
+            return None;
+        };
+        endpoint.picked();
+        Some(Pick { endpoint: endpoint.clone() })
+    }
+
+    /// A connection that is there already: neither waits nor connects. `None` is no error; [`Cluster::checkout`] goes on from there.
+    pub fn try_checkout(&self, pick: &Pick, want: Want) -> Option<Conn> {
+        self.core.admit().ok()?;
+        match want {
+            Want::Http1 => h1::try_lease(&pick.endpoint),
+            Want::Http2 => h2::try_lease(&pick.endpoint),
+        }
+    }
+
+    /// A connection to the endpoint, pooled or new, within the connect timeout. Dropping the future gives up; an HTTP/2 connection
+    /// under way is then opened for others all the same.
+    ///
+    /// # Errors
+    /// See [`ConnectErrorKind`](crate::ConnectErrorKind).
+    pub async fn checkout(&self, pick: &Pick, want: Want) -> Result<Conn, ConnectError> {
+        match self.try_checkout(pick, want) {
+            Some(conn) => Ok(conn),
+            None => self.open(pick, want, false).await,
+        }
+    }
+
+    /// As [`Cluster::checkout`], but an HTTP/1.1 connection is a new one: for the second try after a reused one failed.
+    pub async fn connect(&self, pick: &Pick, want: Want) -> Result<Conn, ConnectError> {
+        self.open(pick, want, true).await
+    }
+
+    /// In a box, so that the rare case does not make every exchange's future larger.
+    async fn open(&self, pick: &Pick, want: Want, fresh: bool) -> Result<Conn, ConnectError> {
+        match want {
+            Want::Http1 => Box::pin(h1::lease(&pick.endpoint, fresh)).await,
+            Want::Http2 => Box::pin(h2::lease(&pick.endpoint)).await,
+        }
+    }
+
+    /// Asks for a retry; the permit is held to the end of the retried attempt. `None`: too many retries at this time
+    /// ([`Thresholds::retries`](crate::Thresholds)), the last result is final (flag `UO`).
+    pub fn try_retry(&self) -> Option<RetryPermit> {
+        let retries = &self.core.retries;
+        (retries.get() < self.core.config.thresholds.retries).then(|| {
+            retries.set(retries.get() + 1);
+            RetryPermit { core: self.core.clone() }
+        })
+    }
+
+    /// Closes what is idle for too long. To be called about twice a second: it is also the clock by which idle times are measured.
+    pub fn sweep(&self, now: Instant) {
+        self.core.now.set(now);
+        for endpoint in &self.set.borrow().endpoints {
+            endpoint.sweep(now);
+        }
+    }
+
+    /// Number of endpoints.
+    pub fn len(&self) -> usize {
+        self.set.borrow().endpoints.len()
+    }
+
+    /// Whether there are no endpoints.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Includes an endpoint in picks, or excludes it; does nothing when it is gone.
+    pub fn set_eligibility(&self, endpoint: EndpointId, eligibility: Eligibility) {
+        if let Some(endpoint) = self.set.borrow().endpoints.iter().find(|e| e.id == endpoint) {
+            endpoint.eligibility.set(eligibility);
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for endpoint in &self.set.borrow().endpoints {
+            endpoint.retire();
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("id", &self.core.config.id).field("endpoints", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Set {
+    fn build(core: &Rc<Core>, list: &EndpointList, mut before: HashMap<Address, Rc<Endpoint>>, rng: &mut Rng) -> Set {
+        let endpoints: Box<[_]> = list
+            .targets
+            .iter()
+            .map(|target| match before.remove(&target.address) {
+                Some(endpoint) => {
+                    endpoint.update(target);
+                    endpoint
+                }
+                None => Endpoint::new(core, target),
+            })
+            .collect();
+        let weights: Vec<u32> = endpoints.iter().map(|e| e.weight()).collect();
+        let balancer = Balancer::new(core.config.load_balancing, &weights, rng);
+        Set { endpoints, balancer }
+    }
+}
+
+/// The endpoint of one attempt; while it is held, the attempt counts as an active request of the endpoint.
+pub struct Pick {
+    endpoint: Rc<Endpoint>,
+}
+
+impl Pick {
+    /// For `tried` of the next pick.
+    pub fn id(&self) -> EndpointId {
+        self.endpoint.id
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.endpoint.address
+    }
+
+    /// Its topology zone.
+    pub fn zone(&self) -> Option<Arc<str>> {
+        self.endpoint.zone()
+    }
+
+    /// This worker's cells. `connect_failures` is counted here, the rest is the caller's to count.
+    pub fn metrics(&self) -> &EndpointCells {
+        self.endpoint.metrics()
+    }
+
+    /// Attempts on this endpoint that are under way on this worker, this one included.
+    pub fn active(&self) -> u32 {
+        self.endpoint.active()
+    }
+}
+
+impl Drop for Pick {
+    fn drop(&mut self) {
+        self.endpoint.unpicked();
+    }
+}
+
+impl fmt::Debug for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pick").field(&self.endpoint.address).finish()
+    }
+}
+
+/// A retry that is under way.
+#[must_use = "a dropped permit counts the retry as done"]
+pub struct RetryPermit {
+    core: Rc<Core>,
+}
+
+impl Drop for RetryPermit {
+    fn drop(&mut self) {
+        self.core.retries.set(self.core.retries.get() - 1);
+    }
+}
+
+/// What endpoints, leases and connection tasks need of their cluster.
+pub(crate) struct Core {
+    pub(crate) config: Arc<ClusterConfig>,
+    pub(crate) worker: usize,
+    /// Open ones, connecting and idle ones included.
+    pub(crate) connections: Cell<u32>,
+    /// Those that have a connection.
+    pub(crate) requests: Cell<u32>,
+    /// HTTP/1.1 requests that wait because there may be no more connections.
+    pub(crate) slots: Waiters,
+    pending: Cell<u32>,
+    retries: Cell<u32>,
+    /// Coarse: of the last sweep.
+    now: Cell<Instant>,
+    last_id: Cell<u32>,
+    metrics: Arc<ClusterMetrics>,
+}
+
+impl Core {
+    /// Whether one more request may have a connection.
+    pub(crate) fn admit(&self) -> Result<(), ConnectError> {
+        if self.requests.get() < self.config.thresholds.requests { Ok(()) } else { Err(ConnectError::overflow()) }
+    }
+
+    /// Counts a request that waits for a connection.
+    pub(crate) fn pend(&self) -> Result<Pending<'_>, ConnectError> {
+        if self.pending.get() >= self.config.thresholds.pending {
+            return Err(ConnectError::overflow());
+        }
+        self.pending.set(self.pending.get() + 1);
+        Ok(Pending { core: self })
+    }
+
+    pub(crate) fn metrics(&self) -> &ClusterCells {
+        self.metrics.at(self.worker)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    pub(crate) fn next_id(&self) -> EndpointId {
+        self.last_id.set(self.last_id.get().wrapping_add(1));
+        EndpointId(self.last_id.get())
+    }
+}
+
+/// See [`Core::pend`].
+pub(crate) struct Pending<'a> {
+    core: &'a Core,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.core.pending.set(self.core.pending.get() - 1);
+    }
+}
+
+/// The endpoints as the balancer sees them.
+struct Candidates<'a> {
+    endpoints: &'a [Rc<Endpoint>],
+    tried: &'a [EndpointId],
+    which: Which,
+}
+
+/// Which endpoints may be chosen.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Eligible ones that were not tried.
+    Fresh,
+    Eligible,
+    /// None is eligible: all are (Envoy's panic mode).
+    Any,
+}
+
+impl Hosts for Candidates<'_> {
+    fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    fn active(&self, index: usize) -> u32 {
+        self.endpoints[index].active()
+    }
+
+    fn usable(&self, index: usize) -> bool {
+        let endpoint = &self.endpoints[index];
+        let eligible = endpoint.eligibility.get() == Eligibility::Eligible;
+        match self.which {
+            Which::Fresh => eligible && !self.tried.contains(&endpoint.id),
+            Which::Eligible => eligible,
+            Which::Any => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

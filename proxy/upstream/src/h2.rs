@@ -1,0 +1,349 @@
+//! Pool of HTTP/2 connections of one endpoint.
+//!
+//! Requests fill a connection up to four fifths of what the peer allows (of 100 at most), then the next one; when all are that
+//! full, another is opened in the background while requests go on up to the peer's limit. Spare connections so go idle and are
+//! closed. A connection is handed out once the peer's SETTINGS are there: its limit is known then, and that it speaks HTTP/2 at
+//! all. One task per connection drives it; requests that find none wait for the same one.
+
+use crate::connect::{open, within};
+use crate::endpoint::{Endpoint, Slot};
+use crate::lease::{Conn, Lease};
+use crate::waiters::Waiters;
+use crate::{ConnectError, ConnectErrorKind, Want};
+use ::h2::client::{Builder, Connection as Driver, SendRequest};
+use bytes::Bytes;
+use fairlead_net::Stream;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::task::spawn_local;
+
+/// Connections that take new streams, oldest first.
+#[derive(Default)]
+pub(crate) struct Pool {
+    open: RefCell<Vec<Rc<Connection>>>,
+    /// Connections under way.
+    connecting: Cell<u32>,
+    /// Requests that found no room.
+    waiters: Waiters,
+    /// Streams per connection, as the peer last said.
+    learned: Cell<Option<usize>>,
+    /// After a failure, no spare connection is tried before.
+    no_spare_before: Cell<Option<Instant>>,
+}
+
+/// An open connection.
+pub(crate) struct Connection {
+    /// `None` once it takes no new streams. The connection ends when this and all clones (one per request) are gone.
+    send: RefCell<Option<SendRequest<Bytes>>>,
+    /// Leases.
+    streams: Cell<usize>,
+    /// Streams that the peer allows.
+    max: Cell<usize>,
+    used: Cell<bool>,
+    /// By the cluster's coarse clock; since when there is no stream.
+    idle_since: Cell<Instant>,
+}
+
+impl Connection {
+    /// From how many streams on another connection is wanted.
+    fn soft_limit(&self) -> usize {
+        soft_limit(self.max.get())
+    }
+
+    /// Looks at what the peer said meanwhile; `false` when the connection takes no new streams any more (GOAWAY, an error, no
+    /// stream ids left).
+    fn refresh(&self) -> bool {
+        let mut send = self.send.borrow_mut();
+        let Some(handle) = send.as_mut() else { return false };
+        self.max.set(handle.current_max_send_streams());
+        let mut cx = Context::from_waker(Waker::noop());
+        !matches!(handle.poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    /// No new streams; closes (with GOAWAY) when the last one ends.
+    fn drain(&self) {
+        let handle = self.send.borrow_mut().take();
+        drop(handle);
+    }
+}
+
+impl Pool {
+    /// Ends a stream.
+    pub(crate) fn release(&self, endpoint: &Endpoint, connection: &Rc<Connection>) {
+        let streams = connection.streams.get() - 1;
+        connection.streams.set(streams);
+        if streams == 0 {
+            connection.idle_since.set(endpoint.core.now());
+            if endpoint.is_retired() {
+                self.remove(connection);
+            }
+        }
+        self.waiters.wake_one();
+    }
+
+    /// No connection takes new streams any more; those without streams close now.
+    pub(crate) fn drain(&self) {
+        let open = std::mem::take(&mut *self.open.borrow_mut());
+        for connection in open {
+            connection.drain();
+        }
+    }
+
+    /// Closes what is idle for too long.
+    pub(crate) fn sweep(&self, endpoint: &Endpoint, now: Instant) {
+        let Some(timeout) = endpoint.core.config.idle_timeout else { return };
+        self.open.borrow_mut().retain(|c| {
+            let idle = c.streams.get() == 0 && now.saturating_duration_since(c.idle_since.get()) >= timeout;
+            if idle {
+                c.drain();
+            }
+            !idle
+        });
+    }
+
+    fn remove(&self, connection: &Rc<Connection>) {
+        self.open.borrow_mut().retain(|c| !Rc::ptr_eq(c, connection));
+        connection.drain();
+    }
+
+    /// The first connection below its soft limit; if none, the one with the fewest streams that has room. The flag says whether
+    /// another connection is wanted.
+    fn choose(&self) -> (Option<Rc<Connection>>, bool) {
+        let open = self.open.borrow();
+        let mut fewest: Option<&Rc<Connection>> = None;
+        for connection in &*open {
+            let streams = connection.streams.get();
+            if streams < connection.soft_limit() {
+                return (Some(connection.clone()), false);
+            }
+            if streams < connection.max.get() && fewest.is_none_or(|f| streams < f.streams.get()) {
+                fewest = Some(connection);
+            }
+        }
+        (fewest.cloned(), true)
+    }
+
+    /// Opens as many connections as all who wait need, as far as the cluster may.
+    fn connect_for_waiters(&self, endpoint: &Rc<Endpoint>) {
+        let per_connection = soft_limit(self.learned.get().unwrap_or(MAX_STREAMS));
+        let wanted = (self.waiters.len() + 1).div_ceil(per_connection);
+        while (self.connecting.get() as usize) < wanted {
+            // Without any connection nothing would ever wake those who wait.
+            let force = self.connecting.get() == 0 && self.open.borrow().is_empty();
+            let Some(slot) = Slot::open(endpoint, force) else { return };
+            spawn(endpoint, slot);
+        }
+    }
+
+    /// Opens one more connection, for later, unless one is under way or failed just now.
+    fn connect_spare(&self, endpoint: &Rc<Endpoint>) {
+        let too_early = self.no_spare_before.get().is_some_and(|at| endpoint.core.now() < at);
+        if self.connecting.get() == 0
+            && !too_early
+            && let Some(slot) = Slot::open(endpoint, false)
+        {
+            spawn(endpoint, slot);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn streams(&self) -> Vec<usize> {
+        self.open.borrow().iter().map(|c| c.streams.get()).collect()
+    }
+}
+
+/// Room on an open connection, if there is any. No waiting.
+pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Conn> {
+    let (connection, more) = endpoint.h2.choose();
+    let connection = connection?;
+    if more {
+        endpoint.h2.connect_spare(endpoint);
+    }
+    let send = connection.send.borrow().clone()?;
+    connection.streams.set(connection.streams.get() + 1);
+    let reused = connection.used.replace(true);
+    Some(Conn::H2(send, Lease::h2(endpoint, connection, reused)))
+}
+
+/// Room on an open connection or on one that is opened; those who wait share it.
+pub(crate) async fn lease(endpoint: &Rc<Endpoint>) -> Result<Conn, ConnectError> {
+    let core = &endpoint.core;
+    let pool = &endpoint.h2;
+    let _pending = core.pend()?;
+    let _leave = Leave { endpoint };
+    let mut waited = false;
+    // A peer that closes each connection at once must not be asked for ever.
+    let mut closed = 0;
+    loop {
+        core.admit()?;
+        if let Some(conn) = try_lease(endpoint) {
+            return Ok(conn);
+        }
+        if waited && pool.open.borrow().is_empty() && pool.connecting.get() == 0 {
+            closed += 1;
+            if closed == MAX_CLOSED {
+                return Err(ConnectError::with(ConnectErrorKind::Closed, &"the endpoint closes connections at once"));
+            }
+        }
+        pool.connect_for_waiters(endpoint);
+        pool.waiters.wait(endpoint.id, waited).await?;
+        waited = true;
+    }
+}
+
+/// Starts the task of a connection: it connects, serves those who wait, and drives the connection to its end.
+fn spawn(endpoint: &Rc<Endpoint>, slot: Slot) {
+    let connecting = Connecting::new(endpoint);
+    spawn_local(run(endpoint.clone(), slot, connecting));
+}
+
+async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
+    let pool = &endpoint.h2;
+    let established = within(endpoint.core.config.connect_timeout, establish(&endpoint)).await;
+    drop(connecting);
+    let (send, mut driver) = match established {
+        Ok(parts) => parts,
+        Err(error) => {
+            endpoint.connect_failed(&error);
+            pool.no_spare_before.set(Some(endpoint.core.now() + SPARE_PAUSE));
+            drop(slot);
+            pool.waiters.fail_all(&error);
+            return;
+        }
+    };
+    slot.establish();
+    let connection = Rc::new(Connection {
+        max: Cell::new(send.current_max_send_streams()),
+        send: RefCell::new(Some(send)),
+        streams: Cell::new(0),
+        used: Cell::new(false),
+        idle_since: Cell::new(endpoint.core.now()),
+    });
+    pool.learned.set(Some(connection.max.get()));
+    pool.open.borrow_mut().push(connection.clone());
+    if endpoint.is_retired() && pool.waiters.is_empty() {
+        pool.remove(&connection);
+    }
+    for _ in 0..connection.soft_limit().min(pool.waiters.len()) {
+        pool.waiters.wake_one();
+    }
+    let end = poll_fn(|cx| {
+        let allowed = connection.max.get();
+        let end = Pin::new(&mut driver).poll(cx);
+        if end.is_pending() {
+            if !connection.refresh() {
+                pool.remove(&connection);
+            } else if connection.max.get() > allowed {
+                pool.learned.set(Some(connection.max.get()));
+                pool.waiters.wake_one();
+            }
+        }
+        end
+    })
+    .await;
+    tracing::debug!(cluster = &*endpoint.core.config.id, endpoint = %endpoint.address, error = end.err().map(tracing::field::display), "HTTP/2 connection ended");
+    pool.remove(&connection);
+    drop(slot);
+    // Whoever waits for a stream of this connection must look again.
+    pool.waiters.wake_one();
+}
+
+/// Connects, and waits for the peer's SETTINGS.
+async fn establish(endpoint: &Endpoint) -> Result<(SendRequest<Bytes>, Driver<Stream, Bytes>), ConnectError> {
+    let stream = open(&endpoint.core.config, &endpoint.address, Want::Http2).await?;
+    let (send, mut driver) = builder().handshake::<_, Bytes>(stream).await.map_err(protocol_error)?;
+    poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Err(ConnectError::new(ConnectErrorKind::Closed))),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(protocol_error(error))),
+        // 0 until SETTINGS are there, see `builder`.
+        Poll::Pending if send.current_max_send_streams() == 0 => Poll::Pending,
+        Poll::Pending => Poll::Ready(Ok(())),
+    })
+    .await?;
+    Ok((send, driver))
+}
+
+fn protocol_error(error: ::h2::Error) -> ConnectError {
+    if error.is_io()
+        && let Some(io) = error.into_io()
+    {
+        return io.into();
+    } else {
+        ConnectError::new(ConnectErrorKind::Protocol)
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        // No stream before the peer said how many.
+        .initial_max_send_streams(0)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_send_buffer_size(SEND_BUFFER);
+    builder
+}
+
+/// Four fifths of the streams that the peer allows, of 100 at most.
+fn soft_limit(max: usize) -> usize {
+    (max.min(MAX_STREAMS) * 4 / 5).max(1)
+}
+
+/// Counts a connection under way.
+struct Connecting(Rc<Endpoint>);
+
+impl Connecting {
+    fn new(endpoint: &Rc<Endpoint>) -> Connecting {
+        let count = &endpoint.h2.connecting;
+        count.set(count.get() + 1);
+        Connecting(endpoint.clone())
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let count = &self.0.h2.connecting;
+        count.set(count.get() - 1);
+    }
+}
+
+/// Somebody who came for a stream leaves, with or without one.
+struct Leave<'a> {
+    endpoint: &'a Rc<Endpoint>,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        // What was opened for the last request of a retired endpoint has no other who would close it.
+        if self.endpoint.is_retired() && self.endpoint.h2.waiters.is_empty() {
+            self.endpoint.h2.drain();
+        }
+    }
+}
+
+/// Streams on one connection that are not worth another connection yet.
+const MAX_STREAMS: usize = 100;
+
+/// What may be received on a stream before it is read: a slow client holds back this much of a response.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Of all streams together: enough that 96 streams whose clients read nothing don't stop the others. Envoy's value.
+const CONNECTION_WINDOW: u32 = 24 * 1024 * 1024;
+
+/// Of a response's head, as HTTP/2 counts it (RFC 9113 §6.5.2). Envoy's 60 KiB.
+const MAX_HEADER_LIST: u32 = 60 * 1024;
+
+/// What is kept of a stream's request that the peer doesn't take yet.
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// After a spare connection could not be opened.
+const SPARE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connections in a row that the peer closed before a request that waited for them could use them.
+const MAX_CLOSED: u32 = 3;
