@@ -14,6 +14,7 @@ mod clock;
 mod encode;
 mod flags;
 mod labels;
+pub mod log;
 mod process;
 mod registry;
 mod scope;
@@ -23,6 +24,7 @@ pub use cell::{Counter, Gauge, Histogram, StatusCounts};
 pub use clock::{Clock, Timestamp};
 pub use flags::{Flag, Flags};
 pub use labels::{ClusterLabels, EndpointLabels, ListenerLabels, RouteLabels};
+pub use log::{AccessLog, FormatError, LogSink, LogTarget, LogWriter, Record, Upstream};
 pub use registry::{BuildInfo, Caps, PushOutcome, Registry};
 pub use scope::Scope;
 pub use scopes::{

@@ -150,6 +150,16 @@ impl Protocol {
     }
 }
 
+impl From<fairlead_http::Version> for Protocol {
+    fn from(version: fairlead_http::Version) -> Self {
+        match version {
+            fairlead_http::Version::Http10 => Protocol::Http10,
+            fairlead_http::Version::Http11 => Protocol::Http11,
+            fairlead_http::Version::H2 => Protocol::Http2,
+        }
+    }
+}
+
 /// Exchanges by protocol and class of status.
 #[derive(Debug, Default)]
 pub struct ProtocolCounts([StatusCounts; Protocol::ALL.len()]);

@@ -1,0 +1,214 @@
+//! Formats, from text to operators.
+
+use super::operator::{GrpcForm, Header, Operator, Part};
+use super::stamp::StampFormat;
+use std::fmt;
+
+/// Why a format is no format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatError {
+    /// Byte of the format text where it begins, counted from 0.
+    pub at: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "access log format, byte {}: {}", self.at, self.message)
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// A part of a format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(String),
+    Operator {
+        operator: Operator,
+        /// `:Z`: at most that many bytes.
+        limit: Option<usize>,
+    },
+}
+
+/// Takes a format apart: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):Z%`, and `%%` for a percent sign. Start times are put into `stamps`.
+pub(crate) fn parse(text: &str, stamps: &mut Vec<StampFormat>) -> Result<Vec<Piece>, FormatError> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find('%') {
+        literal.push_str(&text[at..at + found]);
+        let start = at + found;
+        if text[start + 1..].starts_with('%') {
+            literal.push('%');
+            at = start + 2;
+            continue;
+        }
+        let call = Call::parse(&text[start + 1..]).map_err(|message| FormatError { at: start, message })?;
+        let operator = call.operator(stamps).map_err(|message| FormatError { at: start, message })?;
+        if !literal.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut literal)));
+        }
+        pieces.push(Piece::Operator { operator, limit: call.limit });
+        at = start + 1 + call.len;
+    }
+    literal.push_str(&text[at..]);
+    if !literal.is_empty() {
+        pieces.push(Piece::Text(literal));
+    }
+    Ok(pieces)
+}
+
+/// `NAME(argument):Z%`
+struct Call<'a> {
+    name: &'a str,
+    argument: Option<&'a str>,
+    limit: Option<usize>,
+    /// With the closing `%`.
+    len: usize,
+}
+
+impl<'a> Call<'a> {
+    fn parse(text: &'a str) -> Result<Self, String> {
+        let end = text.find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+        let (name, mut rest) = text.split_at(end);
+        if name.is_empty() {
+            return Err("`%` begins an operator, for example `%PROTOCOL%`; write `%%` for a percent sign".into());
+        }
+        let mut argument = None;
+        if let Some(inner) = rest.strip_prefix('(') {
+            let (text, after) = inner.split_once(')').ok_or_else(|| format!("`%{name}(` is not closed by `)`"))?;
+            (argument, rest) = (Some(text), after);
+        }
+        let mut limit = None;
+        if let Some(digits) = rest.strip_prefix(':') {
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            limit = Some(digits[..end].parse().map_err(|_| format!("`%{name}…:` is not followed by a maximum length"))?);
+            rest = &digits[end..];
+        }
+        let Some(rest) = rest.strip_prefix('%') else { return Err(format!("`%{name}` is not closed by `%`")) };
+        Ok(Call { name, argument, limit, len: text.len() - rest.len() })
+    }
+
+    fn operator(&self, stamps: &mut Vec<StampFormat>) -> Result<Operator, String> {
+        let operator = match self.name {
+            "START_TIME" => {
+                let format = StampFormat::parse(self.argument.unwrap_or("")).map_err(|e| format!("%START_TIME%: {e}"))?;
+                let known = stamps.iter().position(|stamp| *stamp == format);
+                let index = known.unwrap_or(stamps.len());
+                if known.is_none() {
+                    stamps.push(format);
+                }
+                return Ok(Operator::StartTime(index));
+            }
+            "REQ" => return self.headers(Operator::Request),
+            "RESP" => return self.headers(Operator::Response),
+            "TRAILER" => return self.headers(Operator::Trailer),
+            "ENVIRONMENT" => {
+                let value = std::env::var_os(self.required("the name of a variable")?).unwrap_or_default();
+                return Ok(Operator::Fixed(value.into_encoded_bytes().into()));
+            }
+            "QUERY_PARAM" => return Ok(Operator::QueryParam(self.required("the name of a parameter")?.as_bytes().into())),
+            "GRPC_STATUS" => return self.grpc_status(),
+            "PATH" => return self.path(),
+            _ => self.plain()?,
+        };
+        match self.argument {
+            None => Ok(operator),
+            Some(_) => Err(format!("%{}% takes no argument", self.name)),
+        }
+    }
+
+    /// Operators without arguments.
+    fn plain(&self) -> Result<Operator, String> {
+        Ok(match self.name {
+            "PROTOCOL" => Operator::Protocol,
+            "UPSTREAM_PROTOCOL" => Operator::UpstreamProtocol,
+            "RESPONSE_CODE" => Operator::ResponseCode,
+            "RESPONSE_CODE_DETAILS" => Operator::ResponseCodeDetails,
+            "CONNECTION_TERMINATION_DETAILS" => Operator::ConnectionTerminationDetails,
+            "RESPONSE_FLAGS" => Operator::ResponseFlags,
+            "RESPONSE_FLAGS_LONG" => Operator::ResponseFlagsLong,
+            "BYTES_RECEIVED" => Operator::BytesReceived,
+            "BYTES_SENT" => Operator::BytesSent,
+            "DURATION" => Operator::Duration,
+            "REQUEST_DURATION" => Operator::RequestDuration,
+            "RESPONSE_DURATION" => Operator::ResponseDuration,
+            "RESPONSE_TX_DURATION" => Operator::ResponseTxDuration,
+            "ROUTE_NAME" => Operator::RouteName,
+            "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => Operator::UpstreamHost,
+            "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster,
+            "UPSTREAM_LOCAL_ADDRESS" => Operator::UpstreamLocalAddress(Part::Whole),
+            "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Operator::UpstreamLocalAddress(Part::Ip),
+            "UPSTREAM_LOCAL_PORT" => Operator::UpstreamLocalAddress(Part::Port),
+            "UPSTREAM_TRANSPORT_FAILURE_REASON" => Operator::UpstreamTransportFailureReason,
+            "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Operator::UpstreamRequestAttemptCount,
+            "DOWNSTREAM_LOCAL_ADDRESS" => Operator::DownstreamLocalAddress(Part::Whole),
+            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Operator::DownstreamLocalAddress(Part::Ip),
+            "DOWNSTREAM_LOCAL_PORT" => Operator::DownstreamLocalAddress(Part::Port),
+            "DOWNSTREAM_REMOTE_ADDRESS" => Operator::DownstreamRemoteAddress(Part::Whole),
+            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Operator::DownstreamRemoteAddress(Part::Ip),
+            "DOWNSTREAM_REMOTE_PORT" => Operator::DownstreamRemoteAddress(Part::Port),
+            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => Operator::DownstreamDirectRemoteAddress(Part::Whole),
+            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => Operator::DownstreamDirectRemoteAddress(Part::Ip),
+            "DOWNSTREAM_DIRECT_REMOTE_PORT" => Operator::DownstreamDirectRemoteAddress(Part::Port),
+            "DOWNSTREAM_TLS_VERSION" => Operator::DownstreamTlsVersion,
+            "DOWNSTREAM_TLS_CIPHER" => Operator::DownstreamTlsCipher,
+            "REQUESTED_SERVER_NAME" => Operator::RequestedServerName,
+            "CONNECTION_ID" => Operator::ConnectionId,
+            "GRPC_STATUS_NUMBER" => Operator::GrpcStatus(GrpcForm::Number),
+            "HOSTNAME" => Operator::Fixed(host_name()),
+            "ACCESS_LOG_TYPE" => Operator::Fixed((*b"DownstreamEnd").into()),
+            _ => return Err(format!("unknown operator %{}%", self.name)),
+        })
+    }
+
+    fn required(&self, what: &str) -> Result<&'a str, String> {
+        self.argument.filter(|argument| !argument.is_empty()).ok_or_else(|| format!("%{}% needs {what} in parentheses", self.name))
+    }
+
+    /// `(X)` or `(X?Y)`
+    fn headers(&self, operator: impl FnOnce(Header, Option<Header>) -> Operator) -> Result<Operator, String> {
+        let argument = self.required("the name of a header")?;
+        let mut names = argument.split('?');
+        let (first, second, third) = (names.next().unwrap_or_default(), names.next(), names.next());
+        if third.is_some() {
+            return Err(format!("%{}({argument})% has more than one alternative", self.name));
+        }
+        for name in [Some(first), second].into_iter().flatten() {
+            if !is_header_name(name) {
+                return Err(format!("%{}({argument})%: `{name}` is not the name of a header", self.name));
+            }
+        }
+        Ok(operator(Header::of(first), second.map(Header::of)))
+    }
+
+    fn grpc_status(&self) -> Result<Operator, String> {
+        match self.argument {
+            None | Some("" | "CAMEL_STRING") => Ok(Operator::GrpcStatus(GrpcForm::Camel)),
+            Some("SNAKE_STRING") => Ok(Operator::GrpcStatus(GrpcForm::Snake)),
+            Some("NUMBER") => Ok(Operator::GrpcStatus(GrpcForm::Number)),
+            Some(other) => Err(format!("%GRPC_STATUS({other})%: one of CAMEL_STRING, SNAKE_STRING, NUMBER is expected")),
+        }
+    }
+
+    fn path(&self) -> Result<Operator, String> {
+        match self.argument {
+            None | Some("" | "WQ") => Ok(Operator::Path { query: true }),
+            Some("NQ") => Ok(Operator::Path { query: false }),
+            Some(other) => Err(format!("%PATH({other})%: one of WQ (with query), NQ (without) is expected")),
+        }
+    }
+}
+
+/// A token (RFC 9110 §5.6.2), with a colon in front for pseudo headers.
+fn is_header_name(name: &str) -> bool {
+    let token = name.strip_prefix(':').unwrap_or(name);
+    !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&b))
+}
+
+fn host_name() -> Box<[u8]> {
+    let name = std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim_ascii().into()
+}

@@ -1,0 +1,375 @@
+use super::*;
+use crate::{Flag, Flags, Registry, Timestamp};
+use fairlead_http::{Known, RequestHead, ResponseHead, Version};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn request() -> RequestHead {
+    let mut head = RequestHead::new();
+    head.set_method(b"GET");
+    head.set_authority(b"shop.example.com:8080");
+    head.set_path_and_query(b"/v2/cart?x=1&empty=&y=2");
+    head.fields.push(b"user-agent", b"curl/8 \"quoted\" \xff");
+    head.fields.push_known(Known::XForwardedFor, b"192.0.2.7");
+    head.fields.push(b"x-custom", b"one-two");
+    head
+}
+
+fn response() -> ResponseHead {
+    let mut head = ResponseHead::new(200);
+    head.fields.push(b"content-type", b"text/plain");
+    head
+}
+
+fn record<'a>(request: &'a RequestHead, response: &'a ResponseHead) -> Record<'a> {
+    Record {
+        duration: Duration::from_micros(12_900),
+        request_duration: Some(Duration::from_millis(1)),
+        response_duration: Some(Duration::from_millis(8)),
+        original_path: Some(b"/cart?x=1&empty=&y=2"),
+        response: Some(response),
+        status: 200,
+        details: "via_upstream",
+        bytes_received: 10,
+        bytes_sent: 2_000,
+        route: "shop/cart",
+        upstream: Some(Upstream {
+            cluster: "service/shop/cart/80",
+            host: "10.0.0.1:8080",
+            local: "10.0.0.9:40000".parse().ok(),
+            protocol: Some(Version::H2),
+            failure: "",
+            service_time: Some(Duration::from_millis(7)),
+            attempts: 2,
+        }),
+        local: "[::ffff:192.0.2.1]:443".parse().ok(),
+        remote: "[2001:db8::7]:5000".parse().ok(),
+        direct_remote: "192.0.2.9:6000".parse().ok(),
+        server_name: "shop.example.com",
+        tls_version: "TLSv1.3",
+        tls_cipher: "TLS_AES_128_GCM_SHA256",
+        connection: 42,
+        ..Record::new(Timestamp(1_721_060_999_012_345), request)
+    }
+}
+
+fn line(log: &AccessLog, record: &Record<'_>) -> String {
+    let mut out = Vec::new();
+    log.write(record, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn text(format: &str) -> String {
+    let (request, response) = (request(), response());
+    line(&AccessLog::text(format).unwrap(), &record(&request, &response))
+}
+
+#[test]
+fn default_json_has_envoy_gateways_keys() {
+    let (request, response) = (request(), response());
+    let line = line(&AccessLog::default(), &record(&request, &response));
+    assert!(line.starts_with("{\"start_time\":\"2024-07-15T16:29:59.012Z\",\"method\":\"GET\",") && line.ends_with("}\n"), "{line}");
+    let expected = json!({
+        "start_time": "2024-07-15T16:29:59.012Z",
+        "method": "GET",
+        "x-envoy-origin-path": "/cart?x=1&empty=&y=2",
+        "protocol": "HTTP/1.1",
+        "response_code": 200,
+        "response_flags": "-",
+        "response_code_details": "via_upstream",
+        "connection_termination_details": null,
+        "upstream_transport_failure_reason": null,
+        "bytes_received": 10,
+        "bytes_sent": 2000,
+        "duration": 12,
+        "x-envoy-upstream-service-time": "7",
+        "x-forwarded-for": "192.0.2.7",
+        "user-agent": "curl/8 \"quoted\" \u{fffd}",
+        "x-request-id": null,
+        ":authority": "shop.example.com:8080",
+        "upstream_host": "10.0.0.1:8080",
+        "upstream_cluster": "service/shop/cart/80",
+        "upstream_local_address": "10.0.0.9:40000",
+        "downstream_local_address": "192.0.2.1:443",
+        "downstream_remote_address": "[2001:db8::7]:5000",
+        "requested_server_name": "shop.example.com",
+        "route_name": "shop/cart",
+    });
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
+}
+
+#[test]
+fn a_refused_request_has_nulls() {
+    let request = RequestHead::new();
+    let record = Record { status: 400, flags: Flag::DownstreamProtocolError.into(), ..Record::new(Timestamp(0), &request) };
+    let line = line(&AccessLog::parse("json").unwrap(), &record);
+    let value: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&value["response_code"], &value["response_flags"]), (&json!(400), &json!("DPE")));
+    assert_eq!((&value["upstream_host"], &value[":authority"], &value["x-envoy-origin-path"]), (&Value::Null, &Value::Null, &Value::Null));
+}
+
+#[test]
+fn default_text_is_envoys() {
+    assert_eq!(
+        text(DEFAULT_TEXT),
+        "[2024-07-15T16:29:59.012Z] \"GET /cart?x=1&empty=&y=2 HTTP/1.1\" 200 - 10 2000 12 7 \"192.0.2.7\" \
+         \"curl/8 \\\"quoted\\\" \\xff\" \"-\" \"shop.example.com:8080\" \"10.0.0.1:8080\"\n"
+    );
+}
+
+#[test]
+fn operators() {
+    let cases = [
+        ("%REQ(X-MISSING?X-CUSTOM)%", "one-two"),
+        ("%REQ(X-CUSTOM?:PATH):3%", "one"),
+        ("%REQ(:PATH)%", "/v2/cart?x=1&empty=&y=2"),
+        ("%REQ(:SCHEME)% %REQ(Host)%", "http shop.example.com:8080"),
+        ("%RESP(content-type):0%|%RESP(:STATUS)%|%RESP(X)%", "|200|-"),
+        ("%TRAILER(grpc-status)%", "-"),
+        ("100%% of %PROTOCOL% and %UPSTREAM_PROTOCOL%", "100% of HTTP/1.1 and HTTP/2"),
+        ("%START_TIME(%s.%3f)% %START_TIME(%Y)%", "1721060999.012 2024"),
+        ("%START_TIME(%Y-%m-%d):4%", "2024"),
+        ("%PATH(NQ)% %PATH%", "/cart /cart?x=1&empty=&y=2"),
+        ("%QUERY_PARAM(y)% %QUERY_PARAM(empty)% %QUERY_PARAM(z)%", "2 - -"),
+        ("%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "12 1 8 4"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%", "2001:db8::7 5000"),
+        ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "192.0.2.9:6000 192.0.2.1"),
+        ("%UPSTREAM_LOCAL_PORT% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %UPSTREAM_REMOTE_ADDRESS%", "40000 2 10.0.0.1:8080"),
+        ("%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %CONNECTION_ID%", "TLSv1.3 TLS_AES_128_GCM_SHA256 42"),
+        ("%ACCESS_LOG_TYPE% %GRPC_STATUS%", "DownstreamEnd -"),
+        ("%ENVIRONMENT(CARGO_PKG_NAME)%", "fairlead-telemetry"),
+        ("%UPSTREAM_TRANSPORT_FAILURE_REASON%", "-"),
+        ("only text", "only text"),
+    ];
+    for (format, expected) in cases {
+        assert_eq!(text(format), format!("{expected}\n"), "{format}");
+    }
+}
+
+#[test]
+fn flags_short_and_long() {
+    let request = request();
+    let flags = Flags::from(Flag::UpstreamConnectionFailure) | Flag::UpstreamRetryLimitExceeded;
+    let record = Record { flags, ..Record::new(Timestamp(0), &request) };
+    let log = AccessLog::text("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%").unwrap();
+    assert_eq!(line(&log, &record), "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded\n");
+}
+
+#[test]
+fn grpc_status_comes_from_trailers_or_head() {
+    let mut request = request();
+    request.fields.push_known(Known::ContentType, b"application/grpc");
+    let mut response = response();
+    response.fields.push_known(Known::GrpcStatus, b"14");
+    let log = AccessLog::text("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%").unwrap();
+    assert_eq!(line(&log, &record(&request, &response)), "Unavailable UNAVAILABLE 14\n");
+    let mut trailers = fairlead_http::Fields::new();
+    trailers.push_known(Known::GrpcStatus, b"5");
+    for (code, text) in [("5", "NotFound NOT_FOUND 5\n"), ("99", "99 99 99\n"), ("x", "x x x\n")] {
+        trailers.set_known(Known::GrpcStatus, code.as_bytes());
+        let record = Record { trailers: Some(&trailers), ..record(&request, &response) };
+        assert_eq!(line(&log, &record), text);
+    }
+}
+
+#[test]
+fn errors_name_operator_and_place() {
+    let cases = [
+        ("a %BYTES_SENT% %FOO%", 15, "unknown operator %FOO%"),
+        ("%DURATION", 0, "not closed by `%`"),
+        ("%REQ%", 0, "needs the name of a header"),
+        ("%REQ()%", 0, "needs the name of a header"),
+        ("%REQ(A?B?C)%", 0, "more than one alternative"),
+        ("%REQ(a b)%", 0, "`a b` is not the name of a header"),
+        ("%REQ(A%", 0, "not closed by `)`"),
+        ("%REQ(A):x%", 0, "maximum length"),
+        ("é%DURATION(1)%", 2, "takes no argument"),
+        ("%START_TIME(%!)%", 0, "%START_TIME%"),
+        ("%GRPC_STATUS(X)%", 0, "SNAKE_STRING"),
+        ("50% off", 2, "write `%%`"),
+        ("%", 0, "write `%%`"),
+    ];
+    for (format, at, message) in cases {
+        let error = AccessLog::text(format).unwrap_err();
+        assert_eq!(error.at, at, "{format}: {error}");
+        assert!(error.message.contains(message), "{format}: {error}");
+    }
+    let error = AccessLog::json(&[("a", "x"), ("b", "%NO%")]).unwrap_err();
+    assert_eq!(error.to_string(), "access log format, byte 0: key `b`: unknown operator %NO%");
+}
+
+#[test]
+fn json_of_ones_own() {
+    let (request, response) = (request(), response());
+    let fields = [("who \"\\", "%REQ(USER-AGENT)% to %UPSTREAM_HOST%"), ("code", "%RESPONSE_CODE%"), ("none", "x \"%REQ(X)%\""), ("empty", "")];
+    let line = line(&AccessLog::json(&fields).unwrap(), &record(&request, &response));
+    let expected = json!({"who \"\\": "curl/8 \"quoted\" \u{fffd} to 10.0.0.1:8080", "code": 200, "none": "x \"-\"", "empty": ""});
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
+    let none: [(&str, &str); 0] = [];
+    assert_eq!(super::tests::line(&AccessLog::json(&none).unwrap(), &record(&request, &response)), "{}\n");
+}
+
+proptest! {
+    /// Whatever a client sends, a record is one line of JSON with all keys.
+    #[test]
+    fn any_bytes_give_one_line_of_json(agent in proptest::collection::vec(any::<u8>(), 0..60), path in proptest::collection::vec(any::<u8>(), 1..60)) {
+        let mut request = RequestHead::new();
+        request.set_path_and_query(&path);
+        request.fields.push_known(Known::UserAgent, &agent);
+        let line = line(&AccessLog::default(), &Record { server_name: "a\nb", ..Record::new(Timestamp(0), &request) });
+        prop_assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).unwrap();
+        prop_assert_eq!(value.as_object().unwrap().len(), DEFAULT_JSON.len());
+        prop_assert_eq!(value["user-agent"].as_str().unwrap(), String::from_utf8_lossy(&agent));
+        prop_assert_eq!(value["x-envoy-origin-path"].as_str().unwrap(), String::from_utf8_lossy(&path));
+    }
+
+    /// A format is accepted or refused, never a panic; what is accepted writes a line.
+    #[test]
+    fn any_format_is_judged(format in "[%A-Z_()?:a-z0-9é ]{0,30}") {
+        match AccessLog::text(&format) {
+            Ok(log) => prop_assert!(line(&log, &Record::new(Timestamp(0), &RequestHead::new())).ends_with('\n')),
+            Err(error) => prop_assert!(error.at < format.len() && format.is_char_boundary(error.at)),
+        }
+    }
+}
+
+#[test]
+fn steady_state_allocates_nothing() {
+    let (request, response) = (request(), response());
+    let logs = [AccessLog::default(), AccessLog::text(DEFAULT_TEXT).unwrap(), AccessLog::text("%START_TIME(%s.%6f)% %RESPONSE_FLAGS_LONG%").unwrap()];
+    let mut out = Vec::with_capacity(1 << 20);
+    let mut write = || {
+        for log in &logs {
+            log.write(&record(&request, &response), &mut out);
+        }
+    };
+    write();
+    let info = allocation_counter::measure(|| (0..100).for_each(|_| write()));
+    assert_eq!(info.count_total, 0);
+}
+
+fn scratch(name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("fairlead-telemetry-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+fn counted(registry: &Registry) -> (u64, u64) {
+    let cells = registry.worker(0);
+    (cells.at(0).log_records.value(), cells.at(0).log_dropped.value())
+}
+
+#[test]
+fn every_record_of_every_worker_reaches_the_file() {
+    let path = scratch("all");
+    let registry = Registry::new(2);
+    let writer = LogWriter::start(&LogTarget::File(path.clone()), registry.clone()).unwrap();
+    let workers: Vec<_> = (0..2)
+        .map(|worker| {
+            let sink = writer.sink(AccessLog::text("%REQ(:PATH)%").unwrap(), worker);
+            std::thread::spawn(move || {
+                let mut request = RequestHead::new();
+                for i in 0..5_000 {
+                    request.set_path_and_query(format!("/{worker}/{i}/{}", "x".repeat(60)).as_bytes());
+                    sink.write(&Record::new(Timestamp(0), &request));
+                    request.clear();
+                }
+            })
+        })
+        .collect();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    writer.close();
+    let text = std::fs::read_to_string(&path).unwrap();
+    for worker in 0..2 {
+        let prefix = format!("/{worker}/");
+        let numbers: Vec<usize> =
+            text.lines().filter_map(|l| l.strip_prefix(&prefix)).map(|l| l.split('/').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(numbers, (0..5_000).collect::<Vec<_>>(), "all records in order");
+    }
+    assert_eq!(counted(&registry), (5_000, 0));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_flush_brings_out_what_there_is() {
+    let path = scratch("flush");
+    let writer = LogWriter::start(&LogTarget::File(path.clone()), Registry::new(1)).unwrap();
+    let sink = writer.sink(AccessLog::text("hello").unwrap(), 0);
+    let request = RequestHead::new();
+    sink.write(&Record::new(Timestamp(0), &request));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    sink.flush();
+    sink.flush();
+    for _ in 0..400 {
+        if std::fs::read_to_string(&path).unwrap() == "hello\n" {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "hello\n");
+
+    let rotated = scratch("flush-rotated");
+    std::fs::rename(&path, &rotated).unwrap();
+    writer.reopen();
+    sink.write(&Record::new(Timestamp(0), &request));
+    drop(sink);
+    writer.close();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "hello\n", "the new file");
+    assert_eq!(std::fs::read_to_string(&rotated).unwrap(), "hello\n", "the old file");
+    std::fs::remove_file(path).unwrap();
+    std::fs::remove_file(rotated).unwrap();
+}
+
+#[test]
+fn a_writer_that_is_gone_costs_records_not_time() {
+    let path = scratch("gone");
+    let registry = Registry::new(1);
+    let writer = LogWriter::start(&LogTarget::File(path.clone()), registry.clone()).unwrap();
+    let sink = writer.sink(AccessLog::text("%REQ(:PATH)%").unwrap(), 0);
+    writer.close();
+    let mut request = RequestHead::new();
+    request.set_path_and_query(&[b'a'; 1000]);
+    for _ in 0..200 {
+        sink.write(&Record::new(Timestamp(0), &request));
+    }
+    let (records, dropped) = counted(&registry);
+    assert_eq!(records, 200);
+    assert!(dropped > 100, "{dropped}");
+    drop(sink);
+    assert_eq!(counted(&registry), (200, 200));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_full_disk_is_counted() {
+    let registry = Registry::new(1);
+    let writer = LogWriter::start(&LogTarget::File("/dev/full".into()), registry.clone()).unwrap();
+    let sink = writer.sink(AccessLog::default(), 0);
+    sink.write(&Record::new(Timestamp(0), &RequestHead::new()));
+    drop(sink);
+    writer.close();
+    let mut text = String::new();
+    registry.encode(&mut text);
+    assert!(text.contains("\nfairlead_access_log_write_errors_total 1\n"), "{text}");
+}
+
+#[test]
+fn targets() {
+    assert_eq!("-".parse(), Ok(LogTarget::Stdout));
+    assert_eq!("off".parse(), Ok(LogTarget::None));
+    assert_eq!("logs/a".parse(), Ok(LogTarget::File("logs/a".into())));
+    let sink = LogWriter::start(&LogTarget::None, Registry::new(1)).unwrap().sink(AccessLog::default(), 0);
+    assert!(!sink.enabled());
+    let error = LogWriter::start(&LogTarget::File("no/such/dir/log".into()), Registry::new(1)).unwrap_err();
+    assert!(error.to_string().contains("no/such/dir/log"), "{error}");
+}
+
+#[test]
+fn sinks_move_to_their_worker() {
+    fn is_send<T: Send>() {}
+    is_send::<LogSink>();
+    is_send::<AccessLog>();
+    is_send::<LogWriter>();
+}
