@@ -144,6 +144,30 @@ impl RequestHead {
         self.path_len = memchr::memchr(b'?', target).unwrap_or(target.len()) as u32;
     }
 
+    /// Sets the path of an absolute target, which may lack its slash.
+    pub(crate) fn set_absolute_path(&mut self, path: &[u8]) {
+        if path.first() == Some(&b'/') {
+            return self.set_path_and_query(path);
+        }
+        self.path = self.put(b"/");
+        self.path.len += self.put(path).len;
+        self.path_len = 1;
+    }
+
+    /// Changes the path in place: `change` gets a copy of it and returns the length of what it made of it.
+    pub(crate) fn edit_path<E>(&mut self, change: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
+        let Span { at, len } = self.path;
+        let (start, query, end) = (at as usize, (at + self.path_len) as usize, (at + len) as usize);
+        let copy = self.text.len();
+        self.text.extend_from_within(start..query);
+        let path_len = change(&mut self.text[copy..])?;
+        self.text.truncate(copy + path_len);
+        self.text.extend_from_within(query..end);
+        self.path = Span { at: copy as u32, len: (self.text.len() - copy) as u32 };
+        self.path_len = path_len as u32;
+        Ok(())
+    }
+
     /// Replaces the path; the query stays. `path` has no `?`.
     pub fn set_path(&mut self, path: &[u8]) {
         debug_assert!(!path.contains(&b'?'));

@@ -1,0 +1,304 @@
+//! Heads from bytes, strictly.
+//!
+//! httparse checks the grammar; this module adds what it is lenient about (line ends, empty lines, targets) and what a proxy
+//! must decide once (authority, framing, persistence). All functions work on a prefix of the stream and say `None` when it ends too early.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Error as Grammar, Status};
+
+use crate::authority;
+use crate::error::{Error, Reject};
+use crate::fields::Fields;
+use crate::framing::Framing;
+use crate::known::Known;
+use crate::limits::{Limits, Underscores};
+use crate::method::{Method, Scheme, Version};
+use crate::request::{RequestHead, Upgrade};
+use crate::response::ResponseHead;
+use crate::target::{self, Target};
+
+/// A complete head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// Bytes of the head, with what was skipped before it.
+    pub(crate) len: usize,
+    pub(crate) framing: Framing,
+    /// Whether the peer is willing to use the connection again.
+    pub(crate) keep_alive: bool,
+}
+
+/// Most fields a head can have, whatever the limit says.
+const MAX_FIELDS: usize = 256;
+
+/// Parses a request head into `head`, which is empty. `scheme` is the connection's.
+pub(crate) fn request(
+    input: &[u8],
+    head: &mut RequestHead,
+    limits: &Limits,
+    scheme: Scheme,
+) -> Result<Option<Parsed>, Reject> {
+    let Some(skip) = empty_line(input)? else { return Ok(None) };
+    let bytes = &input[skip..];
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let slots = &mut slots[..MAX_FIELDS.min(limits.max_headers as usize)];
+    let mut parsed = httparse::Request::new(&mut []);
+    let len = match parsed.parse_with_uninit_headers(bytes, slots) {
+        Ok(Status::Complete(len)) if len > limits.max_head_bytes as usize => return Err(HEAD_TOO_LARGE),
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => return partial_request(bytes, limits).map(|()| None),
+        Err(e) => return Err(bad_request(e, bytes)),
+    };
+    let (Some(method), Some(path), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Reject::bad("http1.codec_error"));
+    };
+    if path.len() > limits.max_target_bytes as usize {
+        return Err(TARGET_TOO_LONG);
+    }
+    head.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    head.scheme = scheme;
+    head.set_method(method.as_bytes());
+    if head.version == Version::Http10 && !limits.accept_http10 {
+        return Err(Reject::closing(426, "low_version"));
+    }
+    check_line_ends(bytes, len, parsed.headers)?;
+    let host = take_fields(parsed.headers, &mut head.fields, limits.underscores)?;
+    place_target(head, path.as_bytes(), host, limits)?;
+    let framing = Framing::of_request(head.version, &head.fields, None)?;
+    let options = Options::of(head.version, &head.fields);
+    head.upgrade = requested_upgrade(head, &options);
+    if head.upgrade.is_some() && framing != Framing::Empty {
+        // Behind an upgrade a body and the new protocol's first bytes cannot be told apart by everyone.
+        return Err(Reject::bad("http1.body_disallowed"));
+    }
+    check_expect(head)?;
+    Ok(Some(Parsed { len: skip + len, framing, keep_alive: options.keep_alive }))
+}
+
+/// Parses a response head into `head`, which is empty. `to_head` is whether it answers a HEAD request.
+pub(crate) fn response(
+    bytes: &[u8],
+    head: &mut ResponseHead,
+    limits: &Limits,
+    to_head: bool,
+) -> Result<Option<Parsed>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    // httparse skips empty lines first, even in responses.
+    if bytes[0] != b'H' {
+        return Err(Error::protocol("http1.invalid_status_line"));
+    }
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let slots = &mut slots[..MAX_FIELDS.min(limits.max_headers as usize)];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let len = match config.parse_response_with_uninit_headers(&mut parsed, bytes, slots) {
+        Ok(Status::Complete(len)) if len <= limits.max_head_bytes as usize => len,
+        Ok(Status::Partial) if bytes.len() <= limits.max_head_bytes as usize => return Ok(None),
+        Ok(_) => return Err(Error::too_large("http1.headers_too_large")),
+        Err(e) => return Err(bad_response(e)),
+    };
+    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+        return Err(Error::protocol("http1.codec_error"));
+    };
+    if status < 100 {
+        return Err(Error::protocol("http1.invalid_status_line"));
+    }
+    head.status = status;
+    head.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    check_line_ends(bytes, len, parsed.headers).map_err(|r| Error::protocol(r.details))?;
+    for h in parsed.headers.iter() {
+        head.fields.push_any_case(h.name.as_bytes(), h.value);
+    }
+    let framing = Framing::of_response(head.version, &head.fields, status, to_head, None)?;
+    let keep_alive = framing != Framing::UntilClose && Options::of(head.version, &head.fields).keep_alive;
+    Ok(Some(Parsed { len, framing, keep_alive }))
+}
+
+/// What the `Connection` field says.
+pub(crate) struct Options {
+    pub(crate) keep_alive: bool,
+    upgrade: bool,
+}
+
+impl Options {
+    #[inline]
+    fn of(version: Version, fields: &Fields) -> Options {
+        let mut options = Options { keep_alive: version != Version::Http10, upgrade: false };
+        let mut close = false;
+        for value in fields.all(Known::Connection) {
+            for option in tokens(value) {
+                if option.eq_ignore_ascii_case(b"close") {
+                    close = true;
+                } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                    options.keep_alive = true;
+                } else if option.eq_ignore_ascii_case(b"upgrade") {
+                    options.upgrade = true;
+                }
+            }
+        }
+        options.keep_alive &= !close;
+        options
+    }
+}
+
+/// The elements of a comma-separated list, trimmed.
+pub(crate) fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|c| *c == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
+}
+
+/// Length of the one empty line that is allowed before a request (RFC 9112 §2.2); `None` when it is cut off.
+fn empty_line(input: &[u8]) -> Result<Option<usize>, Reject> {
+    let skip = match input {
+        [] | [b'\r'] => return Ok(None),
+        [b'\r', b'\n', ..] => 2,
+        _ => 0,
+    };
+    match input.get(skip) {
+        None => Ok(None),
+        Some(b'\r' | b'\n') => Err(Reject::bad("http1.invalid_line_end")),
+        Some(_) => Ok(Some(skip)),
+    }
+}
+
+/// Refuses line feeds without a carriage return, which httparse accepts. Carriage returns elsewhere it refuses itself.
+#[inline]
+fn check_line_ends(bytes: &[u8], len: usize, headers: &[httparse::Header<'_>]) -> Result<(), Reject> {
+    const BARE: Reject = Reject::bad("http1.invalid_line_end");
+    let start_line = memchr::memchr(b'\n', bytes).unwrap_or(0);
+    if start_line == 0 || bytes[start_line - 1] != b'\r' || !bytes[..len].ends_with(b"\r\n") {
+        return Err(BARE);
+    }
+    for h in headers {
+        let mut end = h.value.as_ptr() as usize - bytes.as_ptr() as usize + h.value.len();
+        while let Some(b' ' | b'\t') = bytes.get(end) {
+            end += 1;
+        }
+        if bytes.get(end) != Some(&b'\r') {
+            return Err(BARE);
+        }
+    }
+    Ok(())
+}
+
+/// Moves the fields into the head; `Host` is returned instead.
+#[inline]
+fn take_fields<'a>(
+    headers: &[httparse::Header<'a>],
+    fields: &mut Fields,
+    underscores: Underscores,
+) -> Result<Option<&'a [u8]>, Reject> {
+    let mut host = None;
+    for h in headers {
+        let name = h.name.as_bytes();
+        if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
+            if host.replace(h.value).is_some() {
+                return Err(Reject::bad("http1.several_hosts"));
+            }
+            continue;
+        }
+        if underscores != Underscores::Allow && name.contains(&b'_') {
+            if underscores == Underscores::Drop {
+                continue;
+            }
+            return Err(Reject::bad("http1.unexpected_underscore"));
+        }
+        fields.push_any_case(name, h.value);
+    }
+    Ok(host)
+}
+
+fn place_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>, limits: &Limits) -> Result<(), Reject> {
+    match (host, head.version) {
+        (None, Version::Http10) => {}
+        (None, _) => return Err(Reject::bad("missing_host_header")),
+        (Some(host), _) if !authority::is_valid(host) => return Err(Reject::bad("http1.invalid_host")),
+        (Some(_), _) => {}
+    }
+    match target::parse(head.method(), target)? {
+        Target::Origin(path) => head.set_path_and_query(path),
+        Target::Asterisk => head.set_path_and_query(b"*"),
+        Target::Absolute { scheme, authority: named, path } => {
+            if scheme == Scheme::Https && head.scheme == Scheme::Http {
+                return Err(Reject::closing(403, "http1.invalid_scheme"));
+            }
+            let differs = host.is_some_and(|host| !authority::same(host, named, scheme.default_port()));
+            if differs && !limits.allow_host_mismatch {
+                return Err(Reject::bad("http1.host_mismatch"));
+            }
+            head.set_absolute_path(path);
+            head.set_authority(named);
+            return Ok(());
+        }
+    }
+    if let Some(host) = host {
+        head.set_authority(host);
+    }
+    Ok(())
+}
+
+fn requested_upgrade(head: &RequestHead, options: &Options) -> Option<Upgrade> {
+    let asked = options.upgrade && head.version == Version::Http11 && head.method() == Method::Get;
+    let mut protocols = head.fields.all(Known::Upgrade);
+    let only = protocols.next().filter(|p| asked && p.eq_ignore_ascii_case(b"websocket"))?;
+    (protocols.next().is_none() && !only.is_empty()).then_some(Upgrade::WebSocket)
+}
+
+fn check_expect(head: &RequestHead) -> Result<(), Reject> {
+    let odd = head.version != Version::Http10
+        && head.fields.all(Known::Expect).any(|v| !v.eq_ignore_ascii_case(b"100-continue"));
+    if odd { Err(Reject::closing(417, "http1.invalid_expectation")) } else { Ok(()) }
+}
+
+/// Whether an incomplete head is too large already.
+fn partial_request(bytes: &[u8], limits: &Limits) -> Result<(), Reject> {
+    if memchr::memchr(b'\n', bytes).is_none()
+        && let Some(space) = memchr::memchr(b' ', bytes)
+    {
+        let target = bytes[space + 1..].split(|c| *c == b' ').next().unwrap_or_default();
+        if target.len() > limits.max_target_bytes as usize {
+            return Err(TARGET_TOO_LONG);
+        }
+    }
+    if bytes.len() > limits.max_head_bytes as usize { Err(HEAD_TOO_LARGE) } else { Ok(()) }
+}
+
+fn bad_request(e: Grammar, bytes: &[u8]) -> Reject {
+    match e {
+        Grammar::TooManyHeaders => Reject::closing(431, "http1.too_many_headers"),
+        Grammar::HeaderName => Reject::bad("http1.invalid_header_name"),
+        Grammar::HeaderValue => Reject::bad("http1.invalid_header_value"),
+        Grammar::NewLine => Reject::bad("http1.invalid_line_end"),
+        Grammar::Version if names_other_version(bytes) => Reject::closing(505, "http1.unsupported_version"),
+        Grammar::Version => Reject::bad("http1.invalid_request_line"),
+        Grammar::Token => Reject::bad("http1.invalid_request_line"),
+        Grammar::Status => Reject::bad("http1.codec_error"),
+    }
+}
+
+/// Whether a request line ends in a well-formed version that is not ours, such as `HTTP/2.0`.
+fn names_other_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|c| *c == b'\r' || *c == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|c| *c == b' ');
+    let (_method, _target, version, rest) = (words.next(), words.next(), words.next(), words.next());
+    rest.is_none()
+        && matches!(version, Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+            if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+fn bad_response(e: Grammar) -> Error {
+    match e {
+        Grammar::TooManyHeaders => Error::too_large("http1.too_many_headers"),
+        Grammar::HeaderName => Error::protocol("http1.invalid_header_name"),
+        Grammar::HeaderValue => Error::protocol("http1.invalid_header_value"),
+        Grammar::NewLine => Error::protocol("http1.invalid_line_end"),
+        Grammar::Status | Grammar::Token | Grammar::Version => Error::protocol("http1.invalid_status_line"),
+    }
+}
+
+const HEAD_TOO_LARGE: Reject = Reject::closing(431, "http1.headers_too_large");
+const TARGET_TOO_LONG: Reject = Reject::closing(414, "http1.target_too_long");
+
+#[cfg(test)]
+mod tests;
