@@ -1,1 +1,22 @@
-//! Objects from files to an immutable World.
+//! Objects from files to an immutable [`World`].
+//!
+//! ```text
+//! directory ──(scan)──► files ──(split, parse)──► documents ──(claims)──► World ──(watch)──► Change, Change, …
+//! ```
+//!
+//! Knows what objects are called and where they stand, not what they mean: that is `translate`'s. Every problem of the
+//! input is a [`Problem`] with `file:line:column`; none stops the others' objects, and the last good version of an object
+//! stays until a better one is there.
+
+mod files;
+mod key;
+mod problem;
+mod watch;
+mod world;
+mod yaml;
+
+pub use files::{Files, Locator, Progress, Settings};
+pub use key::Key;
+pub use problem::{Code, Note, Place, Problem, Severity, Style};
+pub use watch::{Stopper, Watch};
+pub use world::{Change, Entry, Keyed, Source, World};

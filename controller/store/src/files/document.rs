@@ -1,0 +1,268 @@
+//! A chunk of text → the objects in it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use fairlead_crds::{Kind, Object, Scope};
+use foldhash::fast::RandomState;
+use serde_json::{Map, Value};
+
+use super::hash;
+use crate::yaml::{self, Chunk, Mark, Spans};
+use crate::{Code, Key, Place, Problem, Severity, World};
+
+/// A chunk of a file and what was read from it.
+#[derive(Debug)]
+pub(crate) struct Chunked {
+    /// Of the text.
+    pub hash: u64,
+    /// The chunk's first line in the file; moves when lines are inserted above.
+    pub line: Arc<AtomicU32>,
+    pub objects: Vec<Read>,
+    /// With lines as if the chunk began on line 1.
+    pub problems: Vec<Problem>,
+    /// Objects that are named, but not usable.
+    pub broken: Vec<(Kind, Key)>,
+    /// Something in it could be any object: it is not YAML, or has no name.
+    pub anonymous: bool,
+}
+
+/// An object as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub key: Key,
+    pub object: Object,
+    /// Lines from the chunk's first line.
+    pub offset: u32,
+    pub spec: u64,
+    pub revision: u64,
+}
+
+impl Chunked {
+    /// Keeps the last good version of objects that are broken now and not defined elsewhere in the file.
+    pub(crate) fn keep_good(&mut self, old: &[Arc<Chunked>], named: &HashSet<(Kind, Key), RandomState>) {
+        for object in &self.broken {
+            let good = || old.iter().flat_map(|chunk| &chunk.objects).find(|read| read.is(object));
+            if !named.contains(object)
+                && let Some(good) = good()
+            {
+                self.objects.push(good.clone());
+            }
+        }
+    }
+
+    /// A chunk with those of its objects that are not among some; `None` when there are none.
+    pub(crate) fn without(&self, named: &HashSet<(Kind, Key), RandomState>) -> Option<Chunked> {
+        let left = self.objects.iter().filter(|read| !named.contains(&(read.object.kind(), read.key.clone())));
+        let objects: Vec<Read> = left.cloned().collect();
+        let line = Arc::new(AtomicU32::new(self.line.load(Ordering::Relaxed)));
+        let chunk = Chunked { hash: 0, line, objects, problems: Vec::new(), broken: Vec::new(), anonymous: true };
+        (!chunk.objects.is_empty()).then_some(chunk)
+    }
+}
+
+impl Read {
+    fn is(&self, (kind, key): &(Kind, Key)) -> bool {
+        self.object.kind() == *kind && self.key == *key
+    }
+}
+
+/// What is known when a chunk is read.
+pub(crate) struct Context<'a> {
+    pub file: Arc<str>,
+    /// To give an object that did not change the `Arc` that it has, and one that did the next generation.
+    pub before: &'a World,
+}
+
+/// Reads a chunk.
+pub(crate) fn read(context: &Context<'_>, chunk: &Chunk<'_>, hash: u64) -> Chunked {
+    let line = Arc::new(AtomicU32::new(chunk.line));
+    let mut out = Chunked { hash, line, objects: Vec::new(), problems: Vec::new(), broken: Vec::new(), anonymous: false };
+    let documents = match yaml::parse(chunk.text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            let mut problem = Problem::error(Code::Syntax, error.message);
+            problem.help = error.help.map(str::to_owned);
+            out.problems.push(problem.at(place(context, chunk, error.mark)));
+            out.anonymous = true;
+            return out;
+        }
+    };
+    let mut reader = Reader { context, chunk, out: &mut out, spans: None };
+    for (index, document) in documents.into_iter().enumerate() {
+        reader.document(index, document);
+    }
+    out
+}
+
+struct Reader<'a> {
+    context: &'a Context<'a>,
+    chunk: &'a Chunk<'a>,
+    out: &'a mut Chunked,
+    spans: Option<Vec<Spans>>,
+}
+
+/// A value that should be an object, and where it stands.
+#[derive(Clone, Copy)]
+struct At {
+    document: usize,
+    /// The line of the element of a list.
+    item: Option<u32>,
+    mark: Mark,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, index: usize, document: yaml::Document) {
+        let at = At { document: index, item: None, mark: document.mark };
+        let Value::Object(mut map) = document.value else {
+            return self.anonymous(at, ".", "not an object", Some("an object begins with apiVersion and kind"));
+        };
+        let kind = map.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Some(element) = kind.strip_suffix("List").map(str::to_owned) else {
+            return self.object(at, map);
+        };
+        let api = map.get("apiVersion").cloned();
+        let Some(Value::Array(items)) = map.remove("items") else {
+            return self.anonymous(at, "items", &format!("a {kind} without items"), None);
+        };
+        for (value, line) in items.into_iter().zip(document.items) {
+            let at = At { item: Some(line), mark: Mark { line, column: 1, length: 0 }, ..at };
+            let Value::Object(mut map) = value else {
+                self.anonymous(at, ".", "not an object", None);
+                continue;
+            };
+            if !element.is_empty() && !map.contains_key("kind") {
+                map.insert("kind".to_owned(), element.as_str().into());
+                map.entry("apiVersion").or_insert_with(|| api.clone().unwrap_or_default());
+            }
+            self.object(at, map);
+        }
+    }
+
+    fn object(&mut self, at: At, mut map: Map<String, Value>) {
+        for field in ["apiVersion", "kind"] {
+            if !map.get(field).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty())) {
+                return self.missing(at, &map, field);
+            }
+        }
+        let text = |field| map.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (api, name) = (text("apiVersion").to_owned(), text("kind").to_owned());
+        let Some(kind) = Kind::of(&api, &name) else { return self.unknown(at, &api, &name) };
+        map.remove("status");
+        let Some(key) = self.name(at, kind, &mut map) else { return };
+        let value = Value::Object(map);
+        let spec = hash::spec(&value);
+        match self.parse(kind, &key, value, spec) {
+            Ok((object, revision)) => {
+                self.out.objects.push(Read { key, object, offset: at.mark.line.saturating_sub(1), spec, revision });
+            }
+            Err(error) => {
+                let message = format!("{kind} {key}: {}: {}", error.path, error.message);
+                let problem = Problem::error(Code::WrongType, message).at(self.place(at, &error.path));
+                self.out.problems.push(problem.of(kind, key.clone()));
+                self.out.broken.push((kind, key));
+            }
+        }
+    }
+
+    /// Sees to a complete `metadata`: a name, a namespace where the kind has one, nothing that only a server knows.
+    fn name(&mut self, at: At, kind: Kind, map: &mut Map<String, Value>) -> Option<Key> {
+        let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) else {
+            self.missing(at, map, "metadata");
+            return None;
+        };
+        metadata.remove("managedFields");
+        let Some(name) = metadata.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
+            self.missing(at, map, "metadata.name");
+            return None;
+        };
+        let name: Arc<str> = name.into();
+        if kind.scope() == Scope::Cluster {
+            metadata.remove("namespace");
+            return Some(Key::cluster(name));
+        }
+        let namespace = match metadata.get("namespace") {
+            None | Some(Value::Null) => "default",
+            Some(Value::String(namespace)) if !namespace.is_empty() => namespace,
+            Some(_) => {
+                self.anonymous(at, "metadata.namespace", "a namespace must be a string that is not empty", None);
+                return None;
+            }
+        };
+        let key = Key::new(namespace, name);
+        metadata.insert("namespace".to_owned(), Value::String(key.namespace.as_ref().to_owned()));
+        Some(key)
+    }
+
+    fn parse(&self, kind: Kind, key: &Key, mut value: Value, spec: u64) -> Result<(Object, u64), fairlead_crds::ParseError> {
+        let before = self.context.before.entry(kind, &key.namespace, &key.name);
+        let generation = match before {
+            Some(entry) => entry.object.metadata().generation.unwrap_or(1) + i64::from(entry.spec != spec),
+            None => 1,
+        };
+        value["metadata"]["generation"] = generation.into();
+        let object = Object::parse(kind, value)?;
+        match before {
+            Some(entry) if entry.object == object => Ok((entry.object.clone(), entry.revision)),
+            _ => Ok((object, revision())),
+        }
+    }
+
+    fn missing(&mut self, at: At, map: &Map<String, Value>, field: &str) {
+        let kind = map.get("kind").and_then(Value::as_str);
+        let what = kind.map_or_else(|| "an object".to_owned(), |kind| format!("a {kind}"));
+        let generated = field == "metadata.name" && map["metadata"].get("generateName").is_some();
+        let help = generated.then_some("generateName needs an API server; give a name");
+        self.anonymous(at, field, &format!("{what} without {field}"), help);
+    }
+
+    fn anonymous(&mut self, at: At, path: &str, message: &str, help: Option<&str>) {
+        let mut problem = Problem::error(Code::NotAnObject, message).at(self.place(at, path));
+        problem.help = help.map(str::to_owned);
+        self.out.problems.push(problem);
+        self.out.anonymous = true;
+    }
+
+    fn unknown(&mut self, at: At, api: &str, kind: &str) {
+        let group = api.rsplit_once('/').map_or("", |(group, _)| group);
+        let message = format!("{kind} ({api}) is not read here");
+        let ours = Kind::ALL.iter().any(|known| !group.is_empty() && known.group() == group);
+        let foreign = !ours && (!group.contains('.') || group.ends_with(".k8s.io"));
+        let severity = if foreign { Severity::Note } else { Severity::Warning };
+        let mut problem = Problem::new(severity, Code::UnknownKind, message).at(self.place(at, "kind"));
+        problem.help = match Kind::of_group(group, kind) {
+            Some(known) => Some(format!("served versions: {}", known.versions().join(", "))),
+            None => Kind::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(kind)).map(|known| {
+                format!("did you mean kind {known} of apiVersion {}?", known.api_version())
+            }),
+        };
+        if problem.help.is_some() {
+            problem.severity = Severity::Warning;
+            problem.place = Some(self.place(at, if Kind::of_group(group, kind).is_some() { "apiVersion" } else { "kind" }));
+        }
+        self.out.problems.push(problem);
+    }
+
+    fn place(&mut self, at: At, path: &str) -> Place {
+        let spans = self.spans.get_or_insert_with(|| Spans::of(self.chunk.text));
+        let document = spans.get(at.document);
+        let node = match at.item {
+            Some(line) => document.and_then(|document| document.item(line)),
+            None => document,
+        };
+        place(self.context, self.chunk, node.map_or(at.mark, |node| node.locate(path)))
+    }
+}
+
+fn place(context: &Context<'_>, chunk: &Chunk<'_>, mark: Mark) -> Place {
+    Place::within(context.file.clone(), chunk.text, mark.line, mark.column, mark.length)
+}
+
+/// Numbers versions of objects; never reused in a process.
+static REVISION: AtomicU64 = AtomicU64::new(1);
+
+/// The number of a new version of an object.
+pub(crate) fn revision() -> u64 {
+    REVISION.fetch_add(1, Ordering::Relaxed)
+}

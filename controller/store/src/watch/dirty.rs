@@ -1,0 +1,135 @@
+//! Which paths to look at, and when.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::Event;
+
+/// Paths that changed. A path is due at once when its file is complete, later when it may not be.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    paths: HashMap<PathBuf, Times>,
+    /// Events were lost: everything may have changed.
+    all: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    first: Instant,
+    due: Instant,
+}
+
+/// A removed file is given up when nothing comes in its place for this time.
+pub(crate) const GRACE: Duration = Duration::from_millis(50);
+/// A file that is written to and not closed is read after this time without writes …
+const UNFINISHED: Duration = Duration::from_millis(20);
+/// … or after this time at the latest.
+const AT_LATEST: Duration = Duration::from_millis(200);
+
+/// Whether an event says anything about content.
+pub(crate) fn matters(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => *access == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    }
+}
+
+impl Dirty {
+    /// Takes an event in; says which paths are no longer what they were.
+    pub(crate) fn note<'e>(&mut self, event: &'e Event, now: Instant) -> impl Iterator<Item = &'e Path> + use<'e> {
+        use RenameMode::{Both, From};
+        let (delay, gone) = match event.kind {
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From)) => (GRACE, event.paths.len()),
+            EventKind::Modify(ModifyKind::Name(Both)) => (Duration::ZERO, 1),
+            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Access(_) => (Duration::ZERO, 0),
+            _ => (UNFINISHED, 0),
+        };
+        for (index, path) in event.paths.iter().enumerate() {
+            // A link or a directory is complete when it is there; the old name of a renamed file may come again.
+            let delay = match event.kind {
+                EventKind::Create(_) if std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_file()) => Duration::ZERO,
+                EventKind::Modify(ModifyKind::Name(Both)) if index == 0 => GRACE,
+                _ => delay,
+            };
+            let times = self.paths.entry(path.clone()).or_insert(Times { first: now, due: now });
+            times.due = (now + delay).min((times.first + AT_LATEST).max(now));
+        }
+        event.paths.iter().take(gone).map(PathBuf::as_path)
+    }
+
+    /// Everything may have changed.
+    pub(crate) fn all(&mut self, now: Instant) {
+        self.all.get_or_insert(now);
+    }
+
+    /// When to look, if there is anything to look at.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.paths.values().map(|times| times.due).chain(self.all).min()
+    }
+
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.due().is_some_and(|due| due <= now)
+    }
+
+    /// What is due; `None` for everything.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<HashSet<PathBuf>> {
+        if self.all.take().is_some() {
+            self.paths.clear();
+            return None;
+        }
+        let due = self.paths.extract_if(|_, times| times.due <= now);
+        Some(due.map(|(path, _)| path).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange, RemoveKind};
+
+    fn event(kind: EventKind, path: &str) -> Event {
+        Event::new(kind).add_path(path.into())
+    }
+
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+
+    #[test]
+    fn a_closed_file_is_due_at_once_and_a_written_one_later() {
+        let (mut dirty, t) = (Dirty::default(), Instant::now());
+        let _ = dirty.note(&event(EventKind::Create(CreateKind::File), "/none/a"), t);
+        let _ = dirty.note(&event(WRITTEN, "/none/a"), t);
+        assert_eq!(dirty.due(), Some(t + UNFINISHED));
+        let _ = dirty.note(&event(CLOSED, "/none/a"), t);
+        assert!(dirty.is_due(t));
+        assert_eq!(dirty.take(t).map(|paths| paths.len()), Some(1));
+        assert_eq!(dirty.due(), None);
+    }
+
+    #[test]
+    fn endless_writing_is_read_at_last() {
+        let (mut dirty, t) = (Dirty::default(), Instant::now());
+        for ms in 0..400 {
+            let _ = dirty.note(&event(WRITTEN, "/none/a"), t + Duration::from_millis(ms));
+            if dirty.is_due(t + Duration::from_millis(ms)) {
+                assert_eq!(ms, 200);
+                return;
+            }
+        }
+        panic!("never due");
+    }
+
+    #[test]
+    fn a_removed_file_has_time_to_come_back() {
+        let (mut dirty, t) = (Dirty::default(), Instant::now());
+        let removed = event(EventKind::Remove(RemoveKind::File), "/none/a");
+        assert_eq!(dirty.note(&removed, t).collect::<Vec<_>>(), [Path::new("/none/a")]);
+        assert!(!dirty.is_due(t + GRACE / 2));
+        assert!(dirty.is_due(t + GRACE));
+        dirty.all(t);
+        assert_eq!(dirty.take(t), None, "everything");
+        assert_eq!(dirty.due(), None);
+    }
+}
