@@ -16,6 +16,8 @@ mod kind;
 mod object;
 pub mod schema;
 pub mod v1alpha1;
+pub mod validate;
 
 pub use kind::{Kind, Scope};
-pub use object::{Object, ParseError, Typed};
+pub use object::{Object, ParseError, Typed, fill_defaults};
+pub use validate::{Severity, Violation, unknown_enum_values, validate};

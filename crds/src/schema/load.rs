@@ -1,5 +1,7 @@
 //! A checked-in CRD → [`Crd`].
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use super::node::Pattern;
@@ -129,6 +131,7 @@ fn rule(rule: &Value) -> Option<Rule> {
         message_expression: text(&rule["messageExpression"]),
         field_path: text(&rule["fieldPath"]),
         reason: text(&rule["reason"]),
+        compiled: OnceLock::new(),
     })
 }
 

@@ -1,10 +1,12 @@
 //! One node of a structural schema.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 use serde_json::Value;
+
+use crate::validate::Compiled;
 
 /// A structural schema (Kubernetes' subset of JSON Schema) for one value and what is below it.
 #[derive(Debug, Default)]
@@ -160,9 +162,23 @@ pub struct Rule {
     pub field_path: Option<Box<str>>,
     /// A machine-readable reason, such as `FieldValueInvalid`.
     pub reason: Option<Box<str>>,
+    pub(super) compiled: OnceLock<Compiled>,
+}
+
+impl Node {
+    /// The schema of a value about which nothing is said.
+    pub fn any() -> &'static Self {
+        static ANY: LazyLock<Node> = LazyLock::new(Node::default);
+        &ANY
+    }
 }
 
 impl Rule {
+    /// The compiled rule.
+    pub(crate) fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| Compiled::new(self))
+    }
+
     /// Whether the rule compares with an earlier state of the object; such rules say nothing about a single state.
     pub fn is_transition(&self) -> bool {
         self.rule.contains("oldSelf")
