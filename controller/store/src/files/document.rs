@@ -158,9 +158,12 @@ impl Reader<'_> {
                 self.out.objects.push(Read { key, object, offset: at.mark.line.saturating_sub(1), spec, revision });
             }
             Err(error) => {
-                let message = format!("{kind} {key}: {}: {}", error.path, error.message);
-                let problem = Problem::error(Code::WrongType, message).at(self.place(at, &error.path));
-                self.out.problems.push(problem.of(kind, key.clone()));
+                let path = if error.path == "." { String::new() } else { format!("{}: ", error.path) };
+                let message = format!("{kind} {key}: {path}{}", error.message);
+                let place = self.place(at, &error.path);
+                let mut problem = Problem::error(Code::WrongType, message).of(kind, key.clone());
+                problem.help = unquoted(&place).filter(|_| error.message.contains("expected a string"));
+                self.out.problems.push(problem.at(place));
                 self.out.broken.push((kind, key));
             }
         }
@@ -173,9 +176,17 @@ impl Reader<'_> {
             return None;
         };
         metadata.remove("managedFields");
-        let Some(name) = metadata.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
-            self.missing(at, map, "metadata.name");
-            return None;
+        let name = match metadata.get("name") {
+            Some(Value::String(name)) if !name.is_empty() => name.as_str(),
+            None | Some(Value::Null | Value::String(_)) => {
+                self.missing(at, map, "metadata.name");
+                return None;
+            }
+            Some(_) => {
+                let help = unquoted(&self.place(at, "metadata.name"));
+                self.anonymous(at, "metadata.name", "metadata.name must be a string", help.as_deref());
+                return None;
+            }
         };
         let name: Arc<str> = name.into();
         if kind.scope() == Scope::Cluster {
@@ -253,6 +264,19 @@ impl Reader<'_> {
         };
         place(self.context, self.chunk, node.map_or(at.mark, |node| node.locate(path)))
     }
+}
+
+/// What to do about a word that is no string without quotes: `y`, `on`, `8080`.
+fn unquoted(place: &Place) -> Option<String> {
+    let (skip, take) = (place.column.checked_sub(1)? as usize, place.length as usize);
+    let written: String = place.text.as_ref()?.chars().skip(skip).take(take).collect();
+    let sort = match yaml::plain(&written) {
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Null => "nothing",
+        _ => return None,
+    };
+    Some(format!("`{written}` without quotes is {sort} in YAML; write \"{written}\""))
 }
 
 fn place(context: &Context<'_>, chunk: &Chunk<'_>, mark: Mark) -> Place {

@@ -13,16 +13,23 @@ pub(crate) struct Dirty {
     paths: HashMap<PathBuf, Times>,
     /// Events were lost: everything may have changed.
     all: Option<Instant>,
+    /// Nothing is due before; found out exactly when it passes.
+    earliest: Option<Instant>,
+    last_removal: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Times {
     first: Instant,
     due: Instant,
+    removed: bool,
 }
 
-/// A removed file is given up when nothing comes in its place for this time.
+/// Removed files are given up when nothing else was removed and nothing came in their place for this time: a directory
+/// that is removed as a whole must look gone, not empty …
 pub(crate) const GRACE: Duration = Duration::from_millis(50);
+/// … or after this time at the latest.
+const GRACE_AT_LATEST: Duration = Duration::from_secs(1);
 /// A file that is written to and not closed is read after this time without writes …
 const UNFINISHED: Duration = Duration::from_millis(20);
 /// … or after this time at the latest.
@@ -40,21 +47,30 @@ impl Dirty {
     /// Takes an event in; says which paths are no longer what they were.
     pub(crate) fn note<'e>(&mut self, event: &'e Event, now: Instant) -> impl Iterator<Item = &'e Path> + use<'e> {
         use RenameMode::{Both, From};
-        let (delay, gone) = match event.kind {
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From)) => (GRACE, event.paths.len()),
-            EventKind::Modify(ModifyKind::Name(Both)) => (Duration::ZERO, 1),
-            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Access(_) => (Duration::ZERO, 0),
-            _ => (UNFINISHED, 0),
+        let gone = match event.kind {
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From)) => event.paths.len(),
+            EventKind::Modify(ModifyKind::Name(Both)) => 1,
+            _ => 0,
         };
         for (index, path) in event.paths.iter().enumerate() {
-            // A link or a directory is complete when it is there; the old name of a renamed file may come again.
-            let delay = match event.kind {
-                EventKind::Create(_) if std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_file()) => Duration::ZERO,
-                EventKind::Modify(ModifyKind::Name(Both)) if index == 0 => GRACE,
-                _ => delay,
+            let removed = index < gone;
+            let complete = match event.kind {
+                EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
+                // A link or a directory is complete when it is there.
+                EventKind::Create(_) => std::fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()),
+                _ => false,
             };
-            let times = self.paths.entry(path.clone()).or_insert(Times { first: now, due: now });
-            times.due = (now + delay).min((times.first + AT_LATEST).max(now));
+            let times = self.paths.entry(path.clone()).or_insert(Times { first: now, due: now, removed });
+            times.removed = removed;
+            times.due = match (removed, complete) {
+                (true, _) => (now + GRACE).min((times.first + GRACE_AT_LATEST).max(now)),
+                (false, true) => now,
+                (false, false) => (now + UNFINISHED).min((times.first + AT_LATEST).max(now)),
+            };
+            if removed {
+                self.last_removal = Some(now);
+            }
+            self.earliest = Some(self.earliest.map_or(times.due, |earliest| earliest.min(times.due)));
         }
         event.paths.iter().take(gone).map(PathBuf::as_path)
     }
@@ -64,23 +80,36 @@ impl Dirty {
         self.all.get_or_insert(now);
     }
 
-    /// When to look, if there is anything to look at.
+    /// When to look at the earliest, if there is anything to look at.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.paths.values().map(|times| times.due).chain(self.all).min()
+        self.earliest.into_iter().chain(self.all).min()
     }
 
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.earliest = self.paths.values().map(|times| self.due_of(times)).min();
+        }
         self.due().is_some_and(|due| due <= now)
     }
 
     /// What is due; `None` for everything.
     pub(crate) fn take(&mut self, now: Instant) -> Option<HashSet<PathBuf>> {
+        let mut paths = std::mem::take(&mut self.paths);
+        self.earliest = None;
         if self.all.take().is_some() {
-            self.paths.clear();
             return None;
         }
-        let due = self.paths.extract_if(|_, times| times.due <= now);
-        Some(due.map(|(path, _)| path).collect())
+        let due = paths.extract_if(|_, times| self.due_of(times) <= now).map(|(path, _)| path).collect();
+        self.earliest = paths.values().map(|times| times.due).min();
+        self.paths = paths;
+        Some(due)
+    }
+
+    fn due_of(&self, times: &Times) -> Instant {
+        match self.last_removal {
+            Some(last) if times.removed => (last + GRACE).min((times.first + GRACE_AT_LATEST).max(times.due)),
+            _ => times.due,
+        }
     }
 }
 
@@ -128,6 +157,9 @@ mod tests {
         assert_eq!(dirty.note(&removed, t).collect::<Vec<_>>(), [Path::new("/none/a")]);
         assert!(!dirty.is_due(t + GRACE / 2));
         assert!(dirty.is_due(t + GRACE));
+        let _ = dirty.note(&event(EventKind::Remove(RemoveKind::File), "/none/b"), t + GRACE / 2);
+        assert!(!dirty.is_due(t + GRACE), "removing goes on");
+        assert!(dirty.is_due(t + GRACE * 2));
         dirty.all(t);
         assert_eq!(dirty.take(t), None, "everything");
         assert_eq!(dirty.due(), None);

@@ -8,6 +8,7 @@ mod spans;
 mod split;
 
 pub(crate) use parse::{Document, parse};
+pub(crate) use scalar::plain;
 pub(crate) use spans::Spans;
 pub(crate) use split::{Chunk, split};
 
