@@ -1,6 +1,6 @@
 //! The whole of what a proxy serves, and the difference between two of them.
 
-use crate::{Cluster, Endpoints, Listener, Route, Secret};
+use crate::{Cluster, Discovery, Endpoints, Listener, Route, Secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +65,16 @@ pub struct Push {
     pub upserts: Vec<Resource>,
     /// What is gone.
     pub removals: Vec<ResourceId>,
+}
+
+impl Config {
+    /// The endpoints that a cluster's discovery names.
+    pub fn endpoints_of(&self, cluster: &Cluster) -> Option<&Endpoints> {
+        match &cluster.discovery {
+            Discovery::Endpoints(id) => self.endpoints.get(id).map(|endpoints| &**endpoints),
+            Discovery::Dns { .. } => None,
+        }
+    }
 }
 
 impl Resource {

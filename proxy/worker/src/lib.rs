@@ -1,1 +1,20 @@
 //! The request path: accept, serve, filter, route, pick, send, reply, record.
+//!
+//! `accept ─► (TLS) ─► serve ─► exchange { find ─► filter ─► draw ─► attempt ─► filter ─► pump } ─► record`
+//!
+//! One [`Workers`] per process: threads that share nothing but the newest snapshot (read through an epoch), each with its own event
+//! loop, sockets, pools and cells. Knows neither files nor Kubernetes, nor where its snapshots come from.
+#![warn(missing_docs)]
+
+mod cause;
+mod connection;
+mod date;
+mod exchange;
+mod serve;
+mod timer;
+mod upstream;
+mod worker;
+mod workers;
+
+pub use cause::{Answer, Cause};
+pub use workers::{Settings, Workers};

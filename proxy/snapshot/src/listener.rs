@@ -1,0 +1,71 @@
+//! Listeners and the ports they share.
+
+use crate::Route;
+use fairlead_ir as ir;
+use fairlead_net::tls::{ClientAuth, Identity, Roots, ServerTls, Tickets};
+use fairlead_route::{ListenerIndex, Table};
+use fairlead_telemetry::ListenerMetrics;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One listener, with the routes attached to it.
+#[derive(Clone)]
+pub struct Listener {
+    /// What it was compiled from.
+    pub config: Arc<ir::Listener>,
+    /// Its routes.
+    pub table: Table<Arc<Route>>,
+    /// Its counters.
+    pub metrics: Arc<ListenerMetrics>,
+    /// A stream that makes no progress for this time is given up.
+    pub stream_idle_timeout: Option<Duration>,
+}
+
+/// All listeners on one address and port.
+pub struct Port {
+    /// Where it listens.
+    pub bind: ir::Bind,
+    /// By host name.
+    pub listeners: ListenerIndex<Arc<Listener>>,
+    /// TLS by server name; `None` on plain ports.
+    pub tls: Option<ListenerIndex<ServerTls>>,
+    /// Limits and timers, of the port's first listener.
+    pub http: ir::HttpSettings,
+    /// Counters of connections.
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+/// Compiled secrets, by id.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    pub identities: HashMap<ir::Id, Arc<Identity>>,
+    pub bundles: HashMap<ir::Id, Arc<ir::Secret>>,
+}
+
+/// Compiles the TLS side of a listener. With none of its certificates usable the listener has no TLS, and handshakes for its name fail.
+///
+/// # Errors
+/// What is wrong with the certificates or CAs.
+pub(crate) fn tls(config: &ir::ListenerTls, secrets: &Secrets, tickets: &Tickets) -> Result<ServerTls, String> {
+    let mut builder = ServerTls::builder(tickets).alpn([fairlead_net::tls::ALPN_H2, fairlead_net::tls::ALPN_HTTP11]);
+    let mut found = false;
+    for id in &config.certificates {
+        if let Some(identity) = secrets.identities.get(id) {
+            builder = builder.identity(identity.clone());
+            found = true;
+        }
+    }
+    if !found {
+        return Err(format!("none of the certificates {:?} is usable", config.certificates));
+    }
+    if let Some(validation) = &config.client_validation {
+        let bundles = validation.cas.iter().filter_map(|id| secrets.bundles.get(id)).map(|s| s.certificates.as_bytes());
+        let roots = Roots::from_pem(bundles).map_err(|e| e.to_string())?;
+        builder = builder.client_auth(match validation.mode {
+            ir::ClientValidationMode::AllowValidOnly => ClientAuth::Required(roots),
+            ir::ClientValidationMode::AllowInsecureFallback => ClientAuth::Fallback(roots),
+        });
+    }
+    builder.build().map_err(|e| e.to_string())
+}

@@ -1,0 +1,166 @@
+//! One request and its response on the way through the proxy.
+//!
+//! `head ─► find ─► deliver { filter ─► draw ─► attempt { pick ─► checkout ─► send ─► wait } ─► filter ─► pump } ─► record`
+
+mod attempt;
+mod clock;
+mod deliver;
+mod find;
+mod forwarded;
+mod local;
+pub(crate) mod mirror;
+pub(crate) mod pump;
+mod record;
+mod tunnel;
+
+use crate::cause::Cause;
+use crate::connection::ConnInfo;
+use crate::worker::Worker;
+use clock::Deadlines;
+use fairlead_http::{Framing, Leg, RequestHead, ResponseHead};
+use fairlead_telemetry::{Flag, Flags, RejectReason};
+use fairlead_upstream::{Endpoint, Pick};
+use mirror::Tee;
+use pump::{RequestBody, ResponseBody};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+
+/// A request, its response, and what became of them. Recycled: in steady state a request allocates nothing.
+#[derive(Default)]
+pub struct Exchange {
+    /// As received, then as the filters made it.
+    pub request: RequestHead,
+    /// As received, then as the filters made it.
+    pub response: ResponseHead,
+    /// The request's body, over all attempts.
+    pub(crate) body: RequestBody,
+    /// The response's body.
+    pub(crate) reply: ResponseBody,
+    /// Where mirrors get their copy of the body.
+    pub(crate) tee: Option<Tee>,
+    pub(crate) clock: Deadlines,
+    pub(crate) notes: Notes,
+}
+
+/// What the log and the metrics want to know at the end.
+pub(crate) struct Notes {
+    pub start: Instant,
+    /// Status sent to the client; 0 if none was.
+    pub status: u16,
+    pub flags: Flags,
+    pub details: &'static str,
+    /// The original path, when a filter changed it.
+    pub original_path: Vec<u8>,
+    /// The last endpoint that was tried, and those before it.
+    pub pick: Option<Pick>,
+    pub tried: Vec<Rc<Endpoint>>,
+    pub cluster: Option<u32>,
+    /// From sending the request to the response's head.
+    pub upstream_time: Option<Duration>,
+    /// Why the last attempt got no connection.
+    pub failure: Option<Rc<str>>,
+    /// The client's side can't be used for another request.
+    pub close: bool,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Notes::starting(Instant::now())
+    }
+}
+
+impl Exchange {
+    /// Forgets the request; false when its buffers have grown too large to be kept.
+    pub(crate) fn clear(&mut self) -> bool {
+        self.request.clear();
+        self.response.clear();
+        self.tee = None;
+        self.clock.clear();
+        self.notes.pick = None;
+        self.notes.tried.clear();
+        self.notes.original_path.clear();
+        self.body.clear();
+        self.request.fields.capacity() <= KEPT_BYTES && self.response.fields.capacity() <= KEPT_BYTES
+    }
+
+    fn begin(&mut self, framing: Framing, idle: Option<Duration>) {
+        let now = Instant::now();
+        self.notes = Notes {
+            start: now,
+            original_path: std::mem::take(&mut self.notes.original_path),
+            tried: std::mem::take(&mut self.notes.tried),
+            ..Notes::starting(now)
+        };
+        self.body.start(framing);
+        self.reply = ResponseBody::default();
+        self.clock.begin(now, idle);
+    }
+
+    pub(crate) fn flag(&mut self, flags: Flags) {
+        self.notes.flags |= flags;
+    }
+}
+
+impl Notes {
+    fn starting(start: Instant) -> Notes {
+        Notes {
+            start,
+            status: 0,
+            flags: Flags::default(),
+            details: "via_upstream",
+            original_path: Vec::new(),
+            pick: None,
+            tried: Vec::new(),
+            cluster: None,
+            upstream_time: None,
+            failure: None,
+            close: false,
+        }
+    }
+}
+
+/// Buffers larger than this are not kept for the next request.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// Serves one request whose head has been read: answers it, or passes it on and its response back.
+///
+/// When it returns, the leg is reusable if both sides of the exchange are complete.
+pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &mut Exchange, framing: Framing) {
+    let current = worker.current();
+    let found = find::find(current.snapshot.port(conn.bind), conn, &ex.request);
+    ex.begin(framing, found.listener.and_then(|l| l.stream_idle_timeout));
+    if let Some(listener) = found.listener {
+        listener.metrics.at(worker.index).requests_active.inc();
+    }
+    let ended = match found.hit {
+        Ok(hit) => deliver::deliver(worker, &current, conn, &hit, down, ex).await,
+        Err(cause) => Err(cause),
+    };
+    if let Err(cause) = ended {
+        local::fail(down, ex, found.hit.ok().map(|hit| hit.route), cause).await;
+    }
+    record::record(worker, &current, conn, &found, ex);
+}
+
+/// Answers a request whose head was refused; counted by listener port, and logged.
+pub(crate) async fn reject(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &mut Exchange, cause: Cause) {
+    let current = worker.current();
+    ex.begin(Framing::Empty, Some(REJECT_TIMEOUT));
+    local::fail(down, ex, None, cause).await;
+    if let Some(port) = current.snapshot.port(conn.bind) {
+        port.metrics.at(worker.index).rejects.inc(RejectReason::of_status(ex.notes.status));
+    }
+    let found = find::Found { listener: None, hit: Err(cause) };
+    record::record(worker, &current, conn, &found, ex);
+}
+
+/// A client that does not take the answer to a bad request in this time is left.
+const REJECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The flag of a retry limit that was reached.
+pub(crate) fn exhausted() -> Flags {
+    Flags::from(Flag::UpstreamRetryLimitExceeded)
+}
+

@@ -1,0 +1,234 @@
+//! Attempts: an endpoint, a connection, the request sent, the response's head awaited; again where the rule says so.
+
+use crate::cause::Cause;
+use crate::exchange::clock::Expired;
+use crate::exchange::pump::{self, Failure};
+use crate::exchange::{Exchange, exhausted};
+use crate::worker::Worker;
+use crate::upstream::Upstream;
+use fairlead_http::{Error, Framing, Incoming, Leg, Limits};
+use fairlead_snapshot::Route;
+use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, Want};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An upstream leg that has answered; the head is in the exchange.
+pub struct Answered {
+    /// The connection or stream.
+    pub up: Upstream,
+    /// Of the response's body.
+    pub framing: Framing,
+    /// The response was a 101 to an upgrade.
+    pub upgraded: bool,
+}
+
+/// Why an attempt did not give a response that is passed on.
+enum Missed {
+    /// Before anything was sent: another endpoint may be tried.
+    Connect(Cause),
+    /// A pooled connection was closed by the endpoint before any byte of a response: tried once more on a new one.
+    Stale,
+    /// After the request, or a part of it, was sent.
+    Sent(Cause),
+    /// A response whose status the rule wants tried again.
+    Status(Answered),
+    /// The deadline of the attempt.
+    TimedOut,
+    /// Nothing can be tried again.
+    Final(Cause),
+}
+
+/// Tries until there is a response to pass on, or a cause to answer.
+pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exchange) -> Result<Answered, Cause> {
+    let retry = route.config.retry.as_ref();
+    let mut left = retry.map_or(0, |r| r.attempts);
+    let mut stale_left = 2;
+    ex.body.keep(left > 0);
+    loop {
+        let missed = match one(route, cluster, down, ex).await {
+            Ok(answered) => return Ok(answered),
+            Err(Missed::Stale) if stale_left > 0 && ex.body.rewind() => {
+                stale_left -= 1;
+                continue;
+            }
+            Err(missed) => missed,
+        };
+        if matches!(missed, Missed::Final(_)) || left == 0 || !ex.body.can_rewind() {
+            return settle(missed, ex, retry.is_some() && left == 0);
+        }
+        let Some(retry) = retry else { return settle(missed, ex, false) };
+        if !worth(&missed, retry) {
+            return settle(missed, ex, false);
+        }
+        drop(missed);
+        let attempt = retry.attempts - left;
+        left -= 1;
+        ex.body.rewind();
+        route.metrics.at(worker.index).retries.inc();
+        cluster.metrics().retries.inc();
+        if let Some(pick) = ex.notes.pick.take() {
+            ex.notes.tried.push(pick.endpoint().clone());
+        }
+        pause(backoff(retry, attempt), ex).await?;
+    }
+}
+
+/// What a miss comes to when nothing is tried again.
+fn settle(missed: Missed, ex: &mut Exchange, limit_reached: bool) -> Result<Answered, Cause> {
+    if limit_reached && !matches!(missed, Missed::Final(_)) {
+        ex.flag(exhausted());
+    }
+    match missed {
+        Missed::Status(answered) => Ok(answered),
+        Missed::Connect(cause) | Missed::Sent(cause) | Missed::Final(cause) => Err(cause),
+        Missed::Stale => Err(Cause::UpstreamClosed),
+        Missed::TimedOut => Err(Cause::AttemptTimeout),
+    }
+}
+
+/// GEP-1731: connection errors are tried again whenever attempts are set; other failures count as the status they would be answered with.
+fn worth(missed: &Missed, retry: &fairlead_ir::Retry) -> bool {
+    let listed = |cause: Cause| retry.codes.contains(&cause.answer().status);
+    match missed {
+        Missed::Connect(_) | Missed::Stale | Missed::Status(_) => true,
+        Missed::Sent(cause) => matches!(cause, Cause::UpstreamClosed | Cause::UpstreamReset) || listed(*cause),
+        Missed::TimedOut => listed(Cause::AttemptTimeout),
+        Missed::Final(_) => false,
+    }
+}
+
+async fn one(route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exchange) -> Result<Answered, Missed> {
+    ex.clock.set_attempt(route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit));
+    let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
+    let want = want(cluster, ex);
+    let mut up = match cluster.try_checkout(&pick, want) {
+        Some(conn) => Upstream::from(conn),
+        None => connect(cluster, &pick, want, ex).await?,
+    };
+    ex.notes.pick = Some(pick);
+    let framing = ex.body.framing();
+    up.leg().send_request(&ex.request, framing).map_err(|error| Missed::Sent(pump::cause_of(&error)))?;
+    let sent = Instant::now();
+    let result = poll_fn(|cx| poll_head(cx, ex, down, up.leg())).await;
+    ex.notes.upstream_time = Some(sent.elapsed());
+    match result {
+        Ok((framing, upgraded)) => {
+            let answered = Answered { up, framing, upgraded };
+            let again = route.config.retry.as_ref().is_some_and(|retry| retry.codes.contains(&ex.response.status));
+            if again { Err(Missed::Status(answered)) } else { Ok(answered) }
+        }
+        Err(Unanswered::Upstream(error)) if up.is_reused() && error == Error::CLOSED => Err(Missed::Stale),
+        Err(Unanswered::Upstream(error)) => Err(Missed::Sent(pump::cause_of(&error))),
+        Err(Unanswered::Downstream) => Err(Missed::Final(Cause::ClientGone)),
+        Err(Unanswered::Expired(expired)) => Err(expired_in_attempt(expired, ex)),
+    }
+}
+
+fn expired_in_attempt(expired: Expired, ex: &Exchange) -> Missed {
+    match expired {
+        Expired::Request => Missed::Final(Cause::RequestTimeout),
+        Expired::Attempt => Missed::TimedOut,
+        Expired::Idle => Missed::Final(Cause::StreamIdle { received: ex.body.is_received() }),
+    }
+}
+
+enum Unanswered {
+    Upstream(fairlead_http::Error),
+    Downstream,
+    Expired(Expired),
+}
+
+/// Sends the request's body as far as it goes, and looks for the response's head.
+fn poll_head(cx: &mut Context<'_>, ex: &mut Exchange, down: &mut Leg, up: &mut Leg) -> Poll<Result<(Framing, bool), Unanswered>> {
+    let mut moved = false;
+    let mut failed = None;
+    match ex.body.poll(cx, down, up, ex.tee.as_mut(), &mut moved) {
+        Poll::Ready(Err(Failure::Downstream(_))) => return Poll::Ready(Err(Unanswered::Downstream)),
+        Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
+        Poll::Ready(Ok(())) if down.poll_gone(cx).is_ready() => return Poll::Ready(Err(Unanswered::Downstream)),
+        _ => {}
+    }
+    loop {
+        match up.poll_response(cx, &mut ex.response, &LIMITS) {
+            Poll::Ready(Ok(Incoming::Final(framing))) => return Poll::Ready(Ok((framing, false))),
+            Poll::Ready(Ok(Incoming::Upgraded)) => return Poll::Ready(Ok((Framing::Empty, true))),
+            Poll::Ready(Ok(Incoming::Interim)) => {
+                if down.send_interim(&ex.response).is_err() {
+                    return Poll::Ready(Err(Unanswered::Downstream));
+                }
+                let _ = down.poll_flush(cx);
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(Unanswered::Upstream(error))),
+            Poll::Pending => break,
+        }
+    }
+    if let Some(error) = failed {
+        return Poll::Ready(Err(Unanswered::Upstream(error)));
+    }
+    ex.clock.progress(moved);
+    ex.clock.poll_expired(cx).map(|expired| Err(Unanswered::Expired(expired)))
+}
+
+/// WebSocket needs HTTP/1.1, gRPC HTTP/2, whatever else the cluster speaks.
+fn want(cluster: &Cluster, ex: &Exchange) -> Want {
+    if ex.request.upgrade.is_some() {
+        Want::Http1
+    } else if ex.request.is_grpc() {
+        Want::Http2
+    } else {
+        cluster.config().protocol
+    }
+}
+
+/// What responses may be.
+const LIMITS: Limits = Limits::RESPONSE;
+
+/// A new connection, within the exchange's deadlines.
+async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchange) -> Result<Upstream, Missed> {
+    let mut connecting = Box::pin(cluster.checkout(pick, want));
+    let result = poll_fn(|cx| {
+        if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+            return Poll::Ready(Ok(result));
+        }
+        ex.clock.poll_expired(cx).map(Err)
+    })
+    .await;
+    match result {
+        Ok(Ok(conn)) => Ok(Upstream::from(conn)),
+        Ok(Err(error)) => Err({
+            ex.notes.failure = error.detail;
+            match error.kind {
+            ConnectErrorKind::Overflow => Missed::Final(Cause::Overflow),
+            ConnectErrorKind::Timeout => Missed::Connect(Cause::ConnectTimeout),
+            _ => Missed::Connect(Cause::ConnectFailed),
+        }}),
+        Err(expired) => Err(expired_in_attempt(expired, ex)),
+    }
+}
+
+/// Envoy's rule: a random part of a base that doubles with each attempt, at most ten times the base.
+fn backoff(retry: &fairlead_ir::Retry, attempt: u32) -> Duration {
+    let base = retry.backoff.map_or(Duration::from_millis(25), Duration::from);
+    let ceiling = base.saturating_mul(1 << attempt.min(16)).min(base.saturating_mul(10));
+    base.max(ceiling.mul_f64(fastrand::f64()))
+}
+
+async fn pause(time: Duration, ex: &mut Exchange) -> Result<(), Cause> {
+    ex.clock.set_attempt(None);
+    let mut sleep = Box::pin(tokio::time::sleep(time));
+    poll_fn(|cx| {
+        if sleep.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        ex.clock.poll_expired(cx).map(|expired| {
+            Err(match expired {
+                Expired::Idle => Cause::StreamIdle { received: ex.body.is_received() },
+                _ => Cause::RequestTimeout,
+            })
+        })
+    })
+    .await
+}

@@ -1,0 +1,68 @@
+//! The deadlines of an exchange: one timer, whichever comes first.
+
+use crate::timer::Timer;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Which deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Of the whole exchange.
+    Request,
+    /// Of the attempt.
+    Attempt,
+    /// Nothing moved.
+    Idle,
+}
+
+/// The deadlines of an exchange.
+#[derive(Default)]
+pub struct Deadlines {
+    timer: Timer,
+    request: Option<Instant>,
+    attempt: Option<Instant>,
+    idle: Option<Duration>,
+    progress: Option<Instant>,
+}
+
+impl Deadlines {
+    /// Forgets all deadlines; the armed timer stays as it is, for the next exchange.
+    pub fn clear(&mut self) {
+        (self.request, self.attempt, self.idle, self.progress) = (None, None, None, None);
+    }
+
+    /// For a new request.
+    pub fn begin(&mut self, now: Instant, idle: Option<Duration>) {
+        (self.request, self.attempt, self.idle, self.progress) = (None, None, idle, Some(now));
+    }
+
+    /// When the exchange must be over.
+    pub fn set_request(&mut self, deadline: Option<Instant>) {
+        self.request = deadline;
+    }
+
+    /// When the attempt must be over.
+    pub fn set_attempt(&mut self, deadline: Option<Instant>) {
+        self.attempt = deadline;
+    }
+
+    /// Bytes moved: the idle time starts anew.
+    pub fn progress(&mut self, moved: bool) {
+        if moved && self.idle.is_some() {
+            self.progress = Some(Instant::now());
+        }
+    }
+
+    /// Ready with the deadline that passed; registers the task otherwise.
+    pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        let idle = self.progress.zip(self.idle).map(|(at, idle)| at + idle);
+        let first = [(self.request, Expired::Request), (self.attempt, Expired::Attempt), (idle, Expired::Idle)]
+            .into_iter()
+            .filter_map(|(at, which)| at.map(|at| (at, which)))
+            .min_by_key(|(at, _)| *at);
+        let Some((at, which)) = first else { return Poll::Pending };
+        self.timer.set(Some(at));
+        self.timer.poll_expired(cx).map(|()| which)
+    }
+}

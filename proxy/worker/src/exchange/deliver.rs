@@ -1,0 +1,127 @@
+//! A request that has a route: filters, a backend, attempts, and the response on its way back.
+
+use crate::cause::Cause;
+use crate::connection::ConnInfo;
+use crate::exchange::attempt::{self, Answered};
+use crate::exchange::pump::{self, Cut, Failure};
+use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, tunnel};
+use crate::worker::{Current, Worker};
+use fairlead_filter::{RequestCtx, ResponseCtx, Verdict};
+use fairlead_http::{Framing, Known, Leg, Version, hop};
+use fairlead_route::Hit;
+use fairlead_snapshot::{Backend, Route, Target};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Envoy's default for the time until the response.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Runs the request through the rule's filters to a backend, and the response back. A cause is answered by the caller.
+pub async fn deliver(
+    worker: &Rc<Worker>,
+    current: &Current,
+    conn: &ConnInfo,
+    hit: &Hit<'_, Arc<Route>>,
+    down: &mut Leg,
+    ex: &mut Exchange,
+) -> Result<(), Cause> {
+    let route = hit.route;
+    if ex.request.expects_continue() {
+        ex.body.expect();
+        ex.request.fields.remove_known(Known::Expect);
+    }
+    forwarded::prepare(&mut ex.request, conn, 0);
+    let cors = route.chain.remember(&ex.request);
+    if route.config.broken.is_some() {
+        return Err(Cause::Unresolved);
+    }
+    if let Verdict::Reply(reply) = filter(&route.chain, conn, hit, ex) {
+        local::reply(down, ex, &reply).await;
+        return Ok(());
+    }
+    let backend = draw(route)?;
+    if let Verdict::Reply(reply) = filter(&backend.chain, conn, hit, ex) {
+        local::reply(down, ex, &reply).await;
+        return Ok(());
+    }
+    let Target::Cluster(slot) = backend.target else { return Err(Cause::Unresolved) };
+    let cluster = current.cluster(slot).ok_or(Cause::NoCluster)?;
+    ex.notes.cluster = Some(slot);
+    ex.clock.set_request(deadline(route).map(|limit| ex.notes.start + limit));
+    mirror::start(worker, current, route, backend, ex);
+
+    let Answered { mut up, framing, upgraded } = attempt::until_answered(worker, route, cluster, down, ex).await?;
+    if route.config.timeouts.request.is_none() {
+        ex.clock.set_request(None);
+    }
+    if upgraded {
+        return tunnel::run(ex, down, up.leg()).await;
+    }
+    hop::strip_response(&mut ex.response);
+    let mut ctx = ResponseCtx { head: &mut ex.response, request: &ex.request, memo: &cors };
+    backend.chain.on_response(&mut ctx);
+    route.chain.on_response(&mut ctx);
+    ex.notes.status = ex.response.status;
+    let framing = for_client(framing, ex.request.version);
+    if framing == Framing::UntilClose {
+        down.set_close(true);
+        ex.notes.close = true;
+    }
+    down.send_response(&ex.response, framing).map_err(|_| Cause::ClientGone)?;
+    let result = pump::bodies(ex, down, up.leg()).await;
+    up.finish();
+    if !ex.body.is_done() {
+        ex.notes.close = true;
+    }
+    result.map_err(|cut| cause_of_cut(&cut, ex))
+}
+
+fn filter(chain: &fairlead_filter::Chain, conn: &ConnInfo, hit: &Hit<'_, Arc<Route>>, ex: &mut Exchange) -> Verdict {
+    if chain.is_empty() {
+        return Verdict::Next;
+    }
+    let rewrites = chain.rewrites_path();
+    if rewrites && ex.notes.original_path.is_empty() {
+        ex.notes.original_path.extend_from_slice(ex.request.path_and_query());
+    }
+    chain.on_request(&mut RequestCtx {
+        head: &mut ex.request,
+        prefix_len: hit.prefix_len,
+        listener_port: conn.bind.port,
+        https: conn.tls.is_some(),
+    })
+}
+
+/// The backend that takes this request, by weight.
+fn draw(route: &Route) -> Result<&Backend, Cause> {
+    let index = route.split.pick(fastrand::u64(..)).ok_or(Cause::NoBackend)?;
+    route.backends.get(index).ok_or(Cause::NoBackend)
+}
+
+fn deadline(route: &Route) -> Option<Duration> {
+    match route.config.timeouts.request {
+        Some(limit) => limit.limit(),
+        None => Some(DEFAULT_TIMEOUT),
+    }
+}
+
+/// HTTP/1.0 clients know no chunks: the end of the connection ends their body.
+fn for_client(framing: Framing, version: Version) -> Framing {
+    match framing {
+        Framing::Streamed | Framing::UntilClose if version == Version::Http10 => Framing::UntilClose,
+        Framing::UntilClose => Framing::Streamed,
+        other => other,
+    }
+}
+
+fn cause_of_cut(cut: &Cut, ex: &mut Exchange) -> Cause {
+    match cut {
+        Cut::Failed(Failure::Downstream(_)) => Cause::ClientGone,
+        Cut::Failed(Failure::Upstream(error)) => pump::cause_of(error),
+        Cut::TimedOut(Expired::Request) => Cause::RequestTimeout,
+        Cut::TimedOut(Expired::Attempt) => Cause::AttemptTimeout,
+        Cut::TimedOut(Expired::Idle) => Cause::StreamIdle { received: ex.body.is_received() },
+    }
+}
+

@@ -1,0 +1,107 @@
+//! Answers of the proxy's own: from filters, and for everything that goes wrong.
+
+use crate::cause::{Answer, Cause};
+use crate::exchange::Exchange;
+use fairlead_filter::Reply;
+use fairlead_http::{Framing, Known, Leg, Method, ResponseHead};
+use fairlead_snapshot::Route;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Answers a cause, if the client can still be answered.
+pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>, cause: Cause) {
+    let Answer { status, flags, details, body } = cause.answer();
+    ex.flag(flags);
+    if ex.notes.status != 0 {
+        ex.notes.details = cause.details_after_start();
+        ex.notes.close = true;
+        down.reset();
+        return;
+    }
+    ex.notes.details = details;
+    if status == 0 {
+        ex.notes.close = true;
+        down.reset();
+        return;
+    }
+    let grpc = ex.request.is_grpc();
+    ex.response.clear();
+    if grpc { grpc_head(&mut ex.response, status, body) } else { plain_head(&mut ex.response, status, body) }
+    if matches!(cause, Cause::Overflow) {
+        ex.response.fields.push(b"x-envoy-overloaded", b"true");
+    }
+    if let Some(route) = route {
+        route.chain.on_local_reply(&mut ex.response);
+    }
+    let body = if grpc { &[][..] } else { body.as_bytes() };
+    send(down, ex, body, cause.is_final()).await;
+}
+
+/// Answers what a filter said.
+pub async fn reply(down: &mut Leg, ex: &mut Exchange, reply: &Reply) {
+    ex.notes.details = reply.details;
+    ex.response.clear();
+    ex.response.status = reply.status;
+    ex.response.fields.copy_from(&reply.fields);
+    send(down, ex, &reply.body, false).await;
+}
+
+async fn send(down: &mut Leg, ex: &mut Exchange, body: &[u8], close: bool) {
+    let head = &mut ex.response;
+    head.fields.set_known(Known::Server, b"fairlead");
+    crate::date::push(&mut head.fields);
+    ex.notes.status = head.status;
+    let unread = !down.recv_done();
+    if close || unread {
+        down.set_close(true);
+        ex.notes.close = true;
+    }
+    let payload = if ex.request.method() == Method::Head { &[][..] } else { body };
+    let framing = Framing::Length(body.len() as u64);
+    if down.send_response(head, framing).is_err() {
+        return;
+    }
+    let mut sent = 0;
+    let result = poll_fn(|cx| {
+        while let Some(rest) = payload.get(sent..).filter(|rest| !rest.is_empty()) {
+            match down.poll_write(cx, rest) {
+                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if ex.clock.poll_expired(cx).is_ready() => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        down.poll_finish(cx, None)
+    })
+    .await;
+    ex.reply.bytes += sent as u64;
+    if result.is_err() {
+        ex.flag(Cause::ClientGone.answer().flags);
+    }
+}
+
+fn plain_head(head: &mut ResponseHead, status: u16, body: &str) {
+    head.status = status;
+    if !body.is_empty() {
+        head.fields.push_known(Known::ContentType, b"text/plain");
+    }
+}
+
+/// HTTP 200 without a body, the status in the headers (trailers-only); mapping of Envoy's `common/grpc/status.cc`.
+fn grpc_head(head: &mut ResponseHead, status: u16, message: &str) {
+    let code: &[u8] = match status {
+        400 => b"13",
+        401 => b"16",
+        403 => b"7",
+        404 => b"12",
+        429 | 502 | 503 | 504 => b"14",
+        _ => b"2",
+    };
+    head.status = 200;
+    head.fields.push_known(Known::ContentType, b"application/grpc");
+    head.fields.push_known(Known::GrpcStatus, code);
+    if !message.is_empty() {
+        head.fields.push_known(Known::GrpcMessage, message.as_bytes());
+    }
+}

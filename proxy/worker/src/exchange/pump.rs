@@ -1,0 +1,283 @@
+//! Moves bodies between two legs with back-pressure: nothing is read that the other side has not taken.
+
+use crate::cause::Cause;
+use crate::exchange::Exchange;
+use crate::exchange::clock::Expired;
+use crate::exchange::mirror::Tee;
+use fairlead_http::{Error, Event, Framing, Leg, ResponseHead};
+use std::task::{Context, Poll, ready};
+
+/// The most of a request's body that is kept so that an attempt can be repeated: 64 KiB.
+const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// Replay buffers larger than this are not kept for the next request.
+const KEPT: usize = 4096;
+
+/// Which side of an exchange failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The client.
+    Downstream(Error),
+    /// The endpoint.
+    Upstream(Error),
+}
+
+/// The request's body on its way up, over all attempts.
+pub struct RequestBody {
+    framing: Framing,
+    /// The client waits for `100 Continue`.
+    expected: bool,
+
+    /// What was taken from the client, as long as an attempt may have to be repeated.
+    replay: Vec<u8>,
+    /// How much of `replay` this attempt has sent.
+    sent: usize,
+    /// Whether `replay` holds all that was taken so far.
+    whole: bool,
+    /// Whether what is taken is kept.
+    keep: bool,
+    /// The client's side is at its end, trailers included.
+    ended: bool,
+    /// This attempt has sent everything.
+    done: bool,
+    /// Bytes taken from the client.
+    pub bytes: u64,
+}
+
+impl Default for RequestBody {
+    fn default() -> Self {
+        RequestBody {
+            framing: Framing::Empty,
+            expected: false,
+            replay: Vec::new(),
+            sent: 0,
+            whole: true,
+            keep: false,
+            ended: true,
+            done: false,
+            bytes: 0,
+        }
+    }
+}
+
+impl RequestBody {
+    /// For a new request.
+    pub fn start(&mut self, framing: Framing) {
+        self.replay.clear();
+        let replay = std::mem::take(&mut self.replay);
+        *self = RequestBody { replay, framing, whole: true, ended: framing.is_empty(), ..RequestBody::default() };
+    }
+
+    /// Forgets the request; large buffers are not kept.
+    pub fn clear(&mut self) {
+        if self.replay.capacity() > KEPT {
+            self.replay = Vec::new();
+        }
+        self.start(Framing::Empty);
+    }
+
+    /// Whether what is taken from now on is kept, because an attempt may have to be repeated.
+    pub fn keep(&mut self, keep: bool) {
+        self.keep = keep;
+    }
+
+    /// How the body is delimited.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// For another attempt; false when what was sent is not kept.
+    pub fn rewind(&mut self) -> bool {
+        if !self.whole {
+            return false;
+        }
+        (self.sent, self.done) = (0, false);
+        true
+    }
+
+    /// The client waits for `100 Continue`: it gets it when its body is first wanted.
+    pub fn expect(&mut self) {
+        self.expected = !self.ended;
+    }
+
+    /// Whether an attempt could be repeated.
+    pub fn can_rewind(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether this attempt has sent everything.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether the request was received whole.
+    pub fn is_received(&self) -> bool {
+        self.ended
+    }
+
+    /// Moves what can be moved; ready when all is sent and flushed.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        down: &mut Leg,
+        up: &mut Leg,
+        mut tee: Option<&mut Tee>,
+        moved: &mut bool,
+    ) -> Poll<Result<(), Failure>> {
+        if self.done {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if let Some(rest) = self.replay.get(self.sent..).filter(|rest| self.whole && !rest.is_empty()) {
+                self.sent += ready!(up.poll_write(cx, rest)).map_err(Failure::Upstream)?;
+                *moved = true;
+                continue;
+            }
+            if self.ended {
+                let trailers = Some(down.trailers()).filter(|t| !t.is_empty());
+                ready!(up.poll_finish(cx, trailers)).map_err(Failure::Upstream)?;
+                self.done = true;
+                *moved = true;
+                return Poll::Ready(Ok(()));
+            }
+            if std::mem::take(&mut self.expected) {
+                go_on(cx, down).map_err(Failure::Downstream)?;
+            }
+            let event = match down.poll_data(cx) {
+                Poll::Ready(event) => event.map_err(Failure::Downstream)?,
+                Poll::Pending => {
+                    let _ = up.poll_flush(cx).map_err(Failure::Upstream)?;
+                    return Poll::Pending;
+                }
+            };
+            if !matches!(event, Event::Data) {
+                self.ended = true;
+                if let Some(tee) = tee.as_deref_mut() {
+                    tee.end();
+                }
+                continue;
+            }
+            let n = ready!(up.poll_write(cx, down.data())).map_err(Failure::Upstream)?;
+            if let Some(tee) = tee.as_deref_mut() {
+                tee.data(down.data().get(..n).unwrap_or_default());
+            }
+            self.remember(down, n);
+            down.consume(n);
+            self.bytes += n as u64;
+            *moved = true;
+        }
+    }
+
+    fn remember(&mut self, down: &Leg, n: usize) {
+        if self.keep && self.whole && self.replay.len() + n <= REPLAY_LIMIT {
+            self.replay.extend_from_slice(down.data().get(..n).unwrap_or_default());
+            self.sent = self.replay.len();
+        } else {
+            self.whole = false;
+        }
+    }
+}
+
+/// Answers `Expect: 100-continue` (RFC 9110 §10.1.1).
+fn go_on(cx: &mut Context<'_>, down: &mut Leg) -> Result<(), Error> {
+    let head = ResponseHead { status: 100, ..ResponseHead::default() };
+    down.send_interim(&head)?;
+    match down.poll_flush(cx) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Ok(()),
+    }
+}
+
+/// The response's body on its way down.
+#[derive(Default)]
+pub struct ResponseBody {
+    ended: bool,
+    done: bool,
+    /// Bytes given to the client.
+    pub bytes: u64,
+}
+
+impl ResponseBody {
+    /// Whether everything was sent and flushed.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Moves what can be moved; ready when all is sent and flushed.
+    pub fn poll(&mut self, cx: &mut Context<'_>, up: &mut Leg, down: &mut Leg, moved: &mut bool) -> Poll<Result<(), Failure>> {
+        if self.done {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if self.ended {
+                let trailers = Some(up.trailers()).filter(|t| !t.is_empty());
+                ready!(down.poll_finish(cx, trailers)).map_err(Failure::Downstream)?;
+                self.done = true;
+                *moved = true;
+                return Poll::Ready(Ok(()));
+            }
+            let event = match up.poll_data(cx) {
+                Poll::Ready(event) => event.map_err(Failure::Upstream)?,
+                Poll::Pending => {
+                    let _ = down.poll_flush(cx).map_err(Failure::Downstream)?;
+                    return Poll::Pending;
+                }
+            };
+            if !matches!(event, Event::Data) {
+                self.ended = true;
+                continue;
+            }
+            let n = ready!(down.poll_write(cx, up.data())).map_err(Failure::Downstream)?;
+            up.consume(n);
+            self.bytes += n as u64;
+            *moved = true;
+        }
+    }
+}
+
+/// Pumps both directions until the response is through. The rest of a request whose response is complete is not waited for.
+pub async fn bodies(ex: &mut Exchange, down: &mut Leg, up: &mut Leg) -> Result<(), Cut> {
+    std::future::poll_fn(|cx| {
+        let mut moved = false;
+        if !ex.body.is_done() {
+            match ex.body.poll(cx, down, up, ex.tee.as_mut(), &mut moved) {
+                Poll::Ready(Err(failure)) if !up.recv_done() => return Poll::Ready(Err(Cut::from(failure))),
+                _ => {}
+            }
+        }
+        if let Poll::Ready(result) = ex.reply.poll(cx, up, down, &mut moved) {
+            return Poll::Ready(result.map_err(Cut::from));
+        }
+        ex.clock.progress(moved);
+        if let Poll::Ready(expired) = ex.clock.poll_expired(cx) {
+            return Poll::Ready(Err(Cut::TimedOut(expired)));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Why a response was cut off.
+#[derive(Debug)]
+pub enum Cut {
+    /// One side failed.
+    Failed(Failure),
+    /// A deadline passed.
+    TimedOut(Expired),
+}
+
+impl From<Failure> for Cut {
+    fn from(failure: Failure) -> Self {
+        Cut::Failed(failure)
+    }
+}
+
+/// The cause of an upstream failure before the response's head.
+pub fn cause_of(error: &Error) -> Cause {
+    use fairlead_http::ErrorKind;
+    match error.kind {
+        ErrorKind::Closed | ErrorKind::Io(_) => Cause::UpstreamClosed,
+        ErrorKind::Reset(_) | ErrorKind::Refused => Cause::UpstreamReset,
+        _ => Cause::UpstreamProtocol,
+    }
+}

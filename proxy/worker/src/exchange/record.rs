@@ -1,0 +1,77 @@
+//! The end of an exchange: counters and one line of the access log.
+
+use crate::connection::ConnInfo;
+use crate::exchange::{Exchange, find::Found};
+use crate::worker::{Current, Worker};
+use fairlead_http::Version;
+use fairlead_upstream::Cluster;
+use fairlead_telemetry::{Protocol, Record, Upstream};
+
+/// Counts the exchange and logs it.
+pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found<'_>, ex: &Exchange) {
+    let duration = ex.notes.start.elapsed();
+    let status = ex.notes.status;
+    if let Some(listener) = found.listener {
+        let cells = listener.metrics.at(worker.index);
+        cells.requests_active.dec();
+        cells.requests.inc(protocol(ex.request.version), status);
+        cells.duration.record_duration(duration);
+        cells.bytes_received.add(ex.body.bytes);
+        cells.bytes_sent.add(ex.reply.bytes);
+    }
+    if let Ok(hit) = &found.hit {
+        let cells = hit.route.metrics.at(worker.index);
+        cells.requests.inc(status);
+        cells.duration_micros.add(duration.as_micros() as u64);
+    }
+    let cluster = ex.notes.cluster.and_then(|slot| current.cluster(slot));
+    if let (Some(cluster), Some(time)) = (cluster, ex.notes.upstream_time) {
+        let cells = cluster.metrics();
+        cells.requests.inc(status);
+        cells.duration.record_duration(time);
+        cells.bytes_sent.add(ex.body.bytes);
+        cells.bytes_received.add(ex.reply.bytes);
+    }
+    if let Some(sink) = &worker.log {
+        let record = Record {
+            duration,
+            original_path: Some(ex.notes.original_path.as_slice()).filter(|p| !p.is_empty()),
+            response: Some(&ex.response),
+            status,
+            flags: ex.notes.flags,
+            details: ex.notes.details,
+            bytes_received: ex.body.bytes,
+            bytes_sent: ex.reply.bytes,
+            route: found.hit.as_ref().map_or("", |hit| &hit.route.config.id),
+            upstream: cluster.map(|cluster| upstream(cluster, ex)),
+            local: Some(conn.local),
+            remote: Some(conn.peer),
+            direct_remote: Some(conn.peer),
+            server_name: conn.server_name().unwrap_or_default(),
+            tls_version: conn.tls.as_ref().map_or("", |tls| tls.version.as_str()),
+            tls_cipher: conn.tls.as_ref().map_or("", |tls| tls.cipher),
+            connection: conn.id,
+            ..Record::new(worker.wall(ex.notes.start.into_std()), &ex.request)
+        };
+        sink.write(&record);
+    }
+}
+
+fn upstream<'a>(cluster: &'a Cluster, ex: &'a Exchange) -> Upstream<'a> {
+    Upstream {
+        cluster: &cluster.config().id,
+        host: ex.notes.pick.as_ref().map_or("", |pick| pick.endpoint().name()),
+        service_time: ex.notes.upstream_time,
+        attempts: 1 + ex.notes.tried.len() as u32,
+        failure: ex.notes.failure.as_deref().unwrap_or_default(),
+        ..Upstream::default()
+    }
+}
+
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::Http10 => Protocol::Http10,
+        Version::Http11 => Protocol::Http11,
+        Version::H2 => Protocol::Http2,
+    }
+}

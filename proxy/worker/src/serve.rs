@@ -1,0 +1,68 @@
+//! A connection's life: TLS, protocol, requests, drain.
+
+mod h1;
+mod h2;
+mod tls;
+
+use crate::connection::{ConnInfo, Connections, Registered};
+use crate::worker::Worker;
+use fairlead_http::Limits;
+use fairlead_ir::{Bind, HttpSettings};
+use fairlead_net::{Accepted, Stream};
+use fairlead_snapshot::Port;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a connection is served with.
+pub(crate) struct Connection {
+    pub worker: Rc<Worker>,
+    pub info: Rc<ConnInfo>,
+    pub port: Arc<Port>,
+    pub registered: Registered,
+}
+
+impl Connection {
+    fn http(&self) -> &HttpSettings {
+        &self.port.http
+    }
+
+    fn limits(&self) -> Limits {
+        let http = self.http();
+        Limits { max_head_bytes: http.max_head_bytes, max_headers: http.max_headers, ..Limits::default() }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.worker.count_open(-1);
+        self.port.metrics.at(self.worker.index).connections_active.dec();
+    }
+}
+
+/// Serves a connection in a task of its own.
+pub(crate) fn spawn(worker: &Rc<Worker>, bind: Bind, connections: &Rc<Connections>, accepted: Accepted) {
+    let Some(port) = worker.current().snapshot.port(bind).cloned() else { return };
+    let (peer, local) = (accepted.peer, accepted.local);
+    let Ok(stream) = accepted.into_stream() else { return };
+    worker.count_open(1);
+    let cells = port.metrics.at(worker.index);
+    cells.connections.inc();
+    cells.connections_active.inc();
+    let info = ConnInfo { peer, local, peer_ip: peer.ip().to_string().into(), bind, tls: None, id: worker.serial() };
+    let connection =
+        Connection { worker: worker.clone(), info: Rc::new(info), port, registered: connections.register() };
+    if connection.port.tls.is_some() {
+        tokio::task::spawn_local(tls::serve(connection, stream));
+    } else {
+        tokio::task::spawn_local(h1::serve(connection, stream));
+    }
+}
+
+/// Speaks what was agreed on.
+async fn serve_negotiated(connection: Connection, stream: Stream) {
+    if stream.alpn() == Some(b"h2") {
+        h2::serve(connection, stream).await;
+    } else {
+        h1::serve(connection, stream).await;
+    }
+}

@@ -1,0 +1,125 @@
+//! An HTTP/1 connection: one request after the other. A plain one may turn out to speak HTTP/2 with its first bytes.
+
+use super::{Connection, h2};
+use crate::cause::Cause;
+use crate::exchange::{self, Exchange};
+use crate::timer::Timer;
+use fairlead_http::h1::{Conn, RequestError};
+use fairlead_http::{Framing, Leg, Reject};
+use fairlead_net::Stream;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a head that came too slowly is refused with.
+const SLOW: Reject = Reject::closing(408, "request_header_timeout");
+
+/// How long a client may take to notice that its connection was closed, before it is closed for good. Envoy's `delayed_close_timeout`.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves requests until either side closes, the idle timeout passes, or a drain asks for the end.
+pub async fn serve(connection: Connection, stream: Stream) {
+    let mut timer = Timer::default();
+    let mut leg = Leg::H1(Conn::new(stream));
+    while let Next::Readable = next(&connection, &mut leg, &mut timer).await {
+        let mut ex = connection.worker.exchange();
+        let after = one(&connection, &mut leg, &mut ex, &mut timer).await;
+        connection.worker.recycle(ex);
+        match after {
+            After::Next => {}
+            After::Linger => return linger(&mut leg, &mut timer).await,
+            After::Close => return,
+            After::Http2 => {
+                if let Some(conn) = leg.into_h1() {
+                    tokio::task::spawn_local(h2::serve(connection, conn.into_stream()));
+                }
+                return;
+            }
+        }
+    }
+}
+
+enum Next {
+    Readable,
+    Over,
+}
+
+enum After {
+    /// Another request may follow.
+    Next,
+    /// Close, but let the client read what was sent.
+    Linger,
+    /// Close.
+    Close,
+    /// The client speaks HTTP/2.
+    Http2,
+}
+
+/// Waits for the first byte of a request. The connection owns no buffer and no exchange meanwhile.
+async fn next(connection: &Connection, leg: &mut Leg, timer: &mut Timer) -> Next {
+    let Leg::H1(conn) = leg else { return Next::Over };
+    let mut idle_since = None;
+    poll_fn(|cx| {
+        if conn.poll_readable(cx).is_ready() {
+            return Poll::Ready(Next::Readable);
+        }
+        if connection.registered.is_draining(cx) {
+            return Poll::Ready(Next::Over);
+        }
+        if idle_since.is_none() {
+            let now = Instant::now();
+            idle_since = Some(now);
+            timer.set(connection.http().idle_timeout.limit().map(|limit| now + limit));
+        }
+        timer.poll_expired(cx).map(|()| Next::Over)
+    })
+    .await
+}
+
+/// One request.
+async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &mut Timer) -> After {
+    let Leg::H1(conn) = leg else { return After::Close };
+    let limits = connection.limits();
+    let mut waiting = false;
+    let head = poll_fn(|cx| {
+        if let Poll::Ready(result) = conn.poll_request(cx, &mut ex.request, &limits) {
+            return Poll::Ready(result);
+        }
+        if !waiting {
+            waiting = true;
+            timer.set(connection.http().header_timeout.limit().map(|limit| Instant::now() + limit));
+        }
+        timer.poll_expired(cx).map(|()| Err(RequestError::Reject(SLOW)))
+    })
+    .await;
+    match head {
+        Ok(Some(framing)) => answer(connection, leg, ex, framing).await,
+        Ok(None) | Err(RequestError::Closed(_)) => After::Close,
+        Err(RequestError::Reject(_)) if conn.speaks_http2() => After::Http2,
+        Err(RequestError::Reject(reject)) => {
+            let cause = if reject == SLOW {
+                Cause::HeaderTimeout
+            } else {
+                Cause::Rejected { status: reject.status, details: reject.details, close: reject.close }
+            };
+            exchange::reject(&connection.worker, &connection.info, leg, ex, cause).await;
+            After::Linger
+        }
+    }
+}
+
+async fn answer(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, framing: Framing) -> After {
+    if connection.registered.must_close() {
+        leg.set_close(true);
+    }
+    exchange::run(&connection.worker, &connection.info, leg, ex, framing).await;
+    if leg.reusable() { After::Next } else { After::Linger }
+}
+
+/// Sends what is queued, then waits for the client to close too.
+async fn linger(leg: &mut Leg, timer: &mut Timer) {
+    let Leg::H1(conn) = leg else { return };
+    timer.set(Some(Instant::now() + LINGER));
+    poll_fn(|cx| if conn.poll_close(cx).is_ready() { Poll::Ready(()) } else { timer.poll_expired(cx) }).await;
+}

@@ -1,0 +1,269 @@
+//! One worker: a thread with its own event loop, sockets, pools and counters. Nothing in here is shared with another worker.
+
+use crate::connection::Connections;
+use crate::exchange::Exchange;
+use crate::serve;
+use crate::workers::{Command, Load};
+use fairlead_ir::Bind;
+use fairlead_net::{Accepted, Listener};
+use fairlead_snapshot::{Cell as Snapshots, Snapshot};
+use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Timestamp};
+use fairlead_upstream::Cluster;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
+use tokio::task::AbortHandle;
+
+/// How often idle pool connections are looked at and the access log is handed over.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Exchanges that wait to be used again.
+const SPARE_EXCHANGES: usize = 256;
+
+/// What a worker is made from.
+pub(crate) struct Seed {
+    pub index: usize,
+    pub snapshots: Arc<Snapshots>,
+    pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
+    pub peers: Vec<UnboundedSender<Command>>,
+    pub loads: Arc<[Load]>,
+}
+
+/// A worker's own state.
+pub struct Worker {
+    /// 0 and up; the place of this worker's cells in every metric.
+    pub index: usize,
+    snapshots: Arc<Snapshots>,
+    current: RefCell<Rc<Current>>,
+    epoch: Cell<u64>,
+    spare: RefCell<Vec<Box<Exchange>>>,
+    /// Where the access log goes.
+    pub log: Option<LogSink>,
+    clock: Clock,
+    ports: RefCell<HashMap<Bind, Port>>,
+    peers: Vec<WeakUnboundedSender<Command>>,
+    loads: Arc<[Load]>,
+    open: Cell<usize>,
+    serial: Cell<u64>,
+}
+
+/// A snapshot with this worker's clusters.
+pub struct Current {
+    /// What is served.
+    pub snapshot: Arc<Snapshot>,
+    clusters: Vec<Option<Rc<Cluster>>>,
+}
+
+struct Port {
+    connections: Rc<Connections>,
+    accepting: Option<AbortHandle>,
+}
+
+impl Current {
+    /// The cluster in a slot of the snapshot.
+    pub fn cluster(&self, slot: u32) -> Option<&Rc<Cluster>> {
+        self.clusters.get(slot as usize)?.as_ref()
+    }
+
+    /// Clusters that did not change keep their pools; those whose endpoints changed keep the pools of the others.
+    fn next(&self, snapshot: Arc<Snapshot>, worker: usize) -> Current {
+        let mut clusters = Vec::with_capacity(snapshot.clusters.len());
+        for (slot, entry) in snapshot.clusters.iter().enumerate() {
+            let old = self.snapshot.clusters.get(slot).and_then(Option::as_ref);
+            let kept = self.clusters.get(slot).and_then(Option::as_ref);
+            clusters.push(match (entry, old, kept) {
+                (None, _, _) => None,
+                (Some(new), Some(old), Some(kept)) if Arc::ptr_eq(&new.config, &old.config) => {
+                    if !Arc::ptr_eq(&new.endpoints, &old.endpoints) {
+                        kept.update_endpoints(new.endpoints.clone());
+                    }
+                    Some(kept.clone())
+                }
+                (Some(new), _, _) => {
+                    Some(Cluster::new(new.config.clone(), new.endpoints.clone(), new.metrics.clone(), worker))
+                }
+            });
+        }
+        Current { snapshot, clusters }
+    }
+}
+
+impl Worker {
+    /// What is served now: one atomic load unless there is a newer snapshot.
+    pub fn current(&self) -> Rc<Current> {
+        let epoch = self.snapshots.epoch();
+        if epoch != self.epoch.get() {
+            let (epoch, snapshot) = self.snapshots.load();
+            let next = Rc::new(self.current.borrow().next(snapshot, self.index));
+            *self.current.borrow_mut() = next;
+            self.epoch.set(epoch);
+        }
+        self.current.borrow().clone()
+    }
+
+    /// An exchange with warm buffers.
+    pub fn exchange(&self) -> Box<Exchange> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// For the next request.
+    pub fn recycle(&self, mut exchange: Box<Exchange>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_EXCHANGES && exchange.clear() {
+            spare.push(exchange);
+        }
+    }
+
+    /// Numbers the worker's connections.
+    pub fn serial(&self) -> u64 {
+        self.serial.set(self.serial.get() + 1);
+        self.serial.get()
+    }
+
+    /// Counts a connection in or out, for the balance between workers.
+    pub fn count_open(&self, change: isize) {
+        let open = self.open.get().saturating_add_signed(change);
+        self.open.set(open);
+        if let Some(load) = self.loads.get(self.index) {
+            load.set(open);
+        }
+    }
+
+    /// A worker with clearly fewer connections than this one, so that a few long ones don't pile up here.
+    fn idler(&self) -> Option<&WeakUnboundedSender<Command>> {
+        let open = self.open.get();
+        let (index, least) = self.loads.iter().map(Load::value).enumerate().min_by_key(|(_, load)| *load)?;
+        (open > 8 + least + least / 4).then(|| self.peers.get(index)).flatten()
+    }
+
+    fn serve(self: &Rc<Self>, bind: Bind, accepted: Accepted) {
+        let connections = self.ports.borrow().get(&bind).map(|port| port.connections.clone());
+        if let Some(connections) = connections {
+            serve::spawn(self, bind, &connections, accepted);
+        }
+    }
+
+    fn listen(self: &Rc<Self>, bind: Bind, socket: std::net::TcpListener) {
+        match Listener::new(socket) {
+            Ok(listener) => {
+                let accepting = tokio::task::spawn_local(accept(self.clone(), bind, listener)).abort_handle();
+                let port = Port { connections: Rc::default(), accepting: Some(accepting) };
+                if let Some(old) = self.ports.borrow_mut().insert(bind, port) {
+                    old.close();
+                }
+            }
+            Err(error) => tracing::error!(worker = self.index, port = bind.port, %error, "cannot register a listening socket"),
+        }
+    }
+}
+
+impl Port {
+    fn close(&self) {
+        if let Some(accepting) = &self.accepting {
+            accepting.abort();
+        }
+        self.connections.drain();
+    }
+}
+
+/// The thread's body.
+pub(crate) fn run(seed: Seed, commands: UnboundedReceiver<Command>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(tokio::runtime::LocalOptions::default());
+    match runtime {
+        Ok(runtime) => runtime.block_on(life(seed, commands)),
+        Err(error) => tracing::error!(worker = seed.index, %error, "cannot make an event loop"),
+    }
+}
+
+async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
+    let (epoch, snapshot) = seed.snapshots.load();
+    let empty = Current { snapshot: Arc::new(Snapshot::default()), clusters: Vec::new() };
+    let worker = Rc::new(Worker {
+        index: seed.index,
+        current: RefCell::new(Rc::new(empty.next(snapshot, seed.index))),
+        epoch: Cell::new(epoch),
+        snapshots: seed.snapshots,
+        spare: RefCell::default(),
+        log: seed.access_log.map(|(log, writer)| writer.sink(log, seed.index)),
+        clock: Clock::new(),
+        ports: RefCell::default(),
+        peers: seed.peers.iter().map(UnboundedSender::downgrade).collect(),
+        loads: seed.loads,
+        open: Cell::new(0),
+        serial: Cell::new(0),
+    });
+    drop(seed.peers);
+    tokio::task::spawn_local(tick(worker.clone()));
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen { bind, socket } => worker.listen(bind, socket),
+            Command::Close { bind } => {
+                if let Some(port) = worker.ports.borrow_mut().remove(&bind) {
+                    port.close();
+                }
+            }
+            Command::Serve { bind, accepted } => worker.serve(bind, accepted),
+            Command::Drain { done } => {
+                let ports: Vec<Port> = worker.ports.borrow_mut().drain().map(|(_, port)| port).collect();
+                tokio::task::spawn_local(async move {
+                    for port in &ports {
+                        port.close();
+                    }
+                    for port in &ports {
+                        std::future::poll_fn(|cx| port.connections.poll_idle(cx)).await;
+                    }
+                    let _ = done.send(());
+                });
+            }
+        }
+    }
+    worker.flush_log();
+}
+
+impl Worker {
+    /// Wall-clock time of an instant.
+    pub fn wall(&self, instant: std::time::Instant) -> Timestamp {
+        self.clock.wall(instant)
+    }
+
+    fn flush_log(&self) {
+        if let Some(sink) = &self.log {
+            sink.flush();
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, bind: Bind, listener: Listener) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => match worker.idler().and_then(WeakUnboundedSender::upgrade) {
+                Some(idler) => {
+                    let _ = idler.send(Command::Serve { bind, accepted });
+                }
+                None => worker.serve(bind, accepted),
+            },
+            Err(error) => {
+                tracing::warn!(worker = worker.index, port = bind.port, %error, "cannot accept connections");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Housekeeping off the request path.
+async fn tick(worker: Rc<Worker>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let current = worker.current();
+        let now = std::time::Instant::now();
+        for cluster in current.clusters.iter().flatten() {
+            cluster.sweep(now);
+        }
+        worker.flush_log();
+    }
+}

@@ -1,0 +1,138 @@
+//! The proxy as one thing: pushes go in, sockets listen, and what could not be served comes back.
+//!
+//! `Push ──► Compiler ──► Snapshot ──► Cell ──► workers`, with the resolver's answers entering at the compiler.
+
+use anyhow::Context as _;
+use fairlead_ir::{Bind, Config, Push, ResourceId};
+use fairlead_net::tls::Tickets;
+use fairlead_snapshot::{Cell, Compiler};
+use fairlead_telemetry::{AccessLog, LogWriter, PushOutcome, Registry};
+use fairlead_upstream::dns::{NameServers, Resolver};
+use fairlead_worker::Workers;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How the proxy runs.
+pub struct Settings {
+    /// Number of workers.
+    pub workers: usize,
+    /// Listener port → port that is really taken.
+    pub port_map: BTreeMap<u16, u16>,
+    /// Where everything counts.
+    pub registry: Arc<Registry>,
+    /// The access log, if there is one.
+    pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
+}
+
+/// The running proxy.
+pub struct DataPlane {
+    shared: Arc<Shared>,
+    workers: Workers,
+    resolver: Resolver,
+    port_map: BTreeMap<u16, u16>,
+    bound: Mutex<BTreeMap<Bind, Result<SocketAddr, String>>>,
+}
+
+struct Shared {
+    compiler: Mutex<Compiler>,
+    snapshots: Arc<Cell>,
+    registry: Arc<Registry>,
+}
+
+/// What became of a push.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// What can't be served, and why; its last good version serves on.
+    pub rejected: Vec<(ResourceId, String)>,
+    /// Where each bind listens, or why it does not.
+    pub binds: BTreeMap<Bind, Result<SocketAddr, String>>,
+}
+
+impl DataPlane {
+    /// Starts the workers, with nothing to serve yet. Needs a tokio runtime, on which names are resolved.
+    pub fn start(settings: Settings) -> anyhow::Result<DataPlane> {
+        let tickets = Tickets::new().context("cannot make TLS session ticket keys")?;
+        let shared = Arc::new(Shared {
+            compiler: Mutex::new(Compiler::new(settings.registry.clone(), tickets)),
+            snapshots: Arc::default(),
+            registry: settings.registry,
+        });
+        let workers = Workers::start(&fairlead_worker::Settings {
+            workers: settings.workers,
+            snapshots: shared.snapshots.clone(),
+            access_log: settings.access_log,
+        })
+        .context("cannot start the workers")?;
+        let resolved = shared.clone();
+        let resolver = Resolver::start(NameServers::System, move |host, addresses| resolved.resolve(host, addresses));
+        Ok(DataPlane { shared, workers, resolver, port_map: settings.port_map, bound: Mutex::default() })
+    }
+
+    /// Takes a push in: compiles it, shows it to the workers, opens and closes sockets. Returns when new requests are served by it.
+    pub fn apply(&self, push: &Push) -> Applied {
+        let mut compiler = self.shared.compiler();
+        let rejected = compiler.apply(push).rejected;
+        self.resolver.watch(compiler.hosts().map(Arc::from).collect());
+        let snapshot = compiler.snapshot();
+        let wanted: Vec<Bind> = snapshot.binds().collect();
+        self.shared.snapshots.store(Arc::new(snapshot));
+        drop(compiler);
+        let outcome = if rejected.is_empty() { PushOutcome::Accepted } else { PushOutcome::Partial };
+        self.shared.registry.config_pushed(push.version, outcome, rejected.len() as u64);
+        Applied { rejected, binds: self.listen(&wanted) }
+    }
+
+    /// Tries the binds again that could not be taken.
+    pub fn retry_binds(&self) -> BTreeMap<Bind, Result<SocketAddr, String>> {
+        let wanted: Vec<Bind> = self.bound().keys().copied().collect();
+        self.listen(&wanted)
+    }
+
+    /// What is served.
+    pub fn config(&self) -> Config {
+        self.shared.compiler().config().clone()
+    }
+
+    /// Stops accepting and lets connections finish, at most for `timeout`. True when all did.
+    pub async fn drain(&self, timeout: Duration) -> bool {
+        self.workers.drain(timeout).await
+    }
+
+    fn listen(&self, wanted: &[Bind]) -> BTreeMap<Bind, Result<SocketAddr, String>> {
+        let mut bound = self.bound();
+        bound.retain(|bind, result| {
+            let keep = wanted.contains(bind);
+            if !keep && result.is_ok() {
+                self.workers.close(*bind);
+            }
+            keep
+        });
+        for bind in wanted {
+            if !matches!(bound.get(bind), Some(Ok(_))) {
+                let port = self.port_map.get(&bind.port).copied().unwrap_or(bind.port);
+                let address = SocketAddr::new(bind.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
+                let result = self.workers.listen(*bind, address).map_err(|error| error.to_string());
+                bound.insert(*bind, result);
+            }
+        }
+        bound.clone()
+    }
+
+    fn bound(&self) -> MutexGuard<'_, BTreeMap<Bind, Result<SocketAddr, String>>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn compiler(&self) -> MutexGuard<'_, Compiler> {
+        self.compiler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resolve(&self, host: &str, addresses: &[IpAddr]) {
+        let mut compiler = self.compiler();
+        compiler.resolve(host, addresses);
+        self.snapshots.store(Arc::new(compiler.snapshot()));
+    }
+}

@@ -1,0 +1,137 @@
+//! `fairlead serve` and `fairlead echo` as processes.
+
+use crate::{Process, TempDir, binary, free_port, wait_until, wire};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a process may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// A running `fairlead serve` on a directory of its own.
+pub struct Proxy {
+    /// The process.
+    pub process: Process,
+    /// The manifests' directory: write into it and the proxy follows.
+    pub dir: TempDir,
+    admin: SocketAddr,
+    ports: BTreeMap<u16, u16>,
+}
+
+/// A proxy to be started.
+pub struct ProxyBuilder {
+    dir: TempDir,
+    ports: Vec<u16>,
+    args: Vec<String>,
+}
+
+impl Proxy {
+    /// For these manifests (one file, `manifests.yaml`), whose Gateways listen on `ports`; each is mapped to a free one.
+    pub fn builder(manifests: &str, ports: &[u16]) -> ProxyBuilder {
+        let dir = TempDir::new();
+        dir.write("manifests.yaml", manifests);
+        ProxyBuilder { dir, ports: ports.to_vec(), args: Vec::new() }
+    }
+
+    /// Starts with these manifests and waits until it serves.
+    pub fn serve(manifests: &str, ports: &[u16]) -> Proxy {
+        Proxy::builder(manifests, ports).start()
+    }
+
+    /// Where a listener's port really is.
+    pub fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports[&port]))
+    }
+
+    /// `http://127.0.0.1:<mapped port><path>`
+    pub fn url(&self, port: u16, path: &str) -> String {
+        format!("http://{}{path}", self.address(port))
+    }
+
+    /// Where the admin interface is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Body of a GET on the admin interface.
+    pub fn admin_get(&self, path: &str) -> String {
+        String::from_utf8(wire::get(self.admin, path).body).expect("text")
+    }
+
+    /// Writes the manifests anew.
+    pub fn update(&self, manifests: &str) {
+        self.dir.write("manifests.yaml", manifests);
+    }
+}
+
+impl ProxyBuilder {
+    /// More arguments of `serve`.
+    pub fn args(mut self, args: &[&str]) -> ProxyBuilder {
+        self.args.extend(args.iter().map(|a| (*a).to_owned()));
+        self
+    }
+
+    /// Another file beside the manifests.
+    pub fn file(self, name: &str, text: &str) -> ProxyBuilder {
+        self.dir.write(name, text);
+        self
+    }
+
+    /// Starts it and waits until it serves.
+    pub fn start(self) -> Proxy {
+        let proxy = self.spawn();
+        wait_until(START, "the proxy to be ready", || {
+            let answer = wire::try_get(proxy.admin, "/ready")?;
+            (answer.status == 200).then_some(())
+        });
+        proxy
+    }
+
+    /// Starts it without waiting.
+    pub fn spawn(self) -> Proxy {
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let ports: BTreeMap<u16, u16> = self.ports.iter().map(|p| (*p, free_port())).collect();
+        let mut command = Command::new(binary());
+        command.arg("serve").arg("-f").arg(self.dir.path()).args(["--admin-address", &admin.to_string()]);
+        if !self.args.iter().any(|a| a == "--workers") {
+            command.args(["--workers", "1"]);
+        }
+        for (from, to) in &ports {
+            command.args(["--port-map", &format!("{from}={to}")]);
+        }
+        command.args(&self.args);
+        Proxy { process: Process::start(&mut command), dir: self.dir, admin, ports }
+    }
+}
+
+/// A running `fairlead echo`.
+pub struct Echo {
+    /// The process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Echo {
+    /// On a free port, answering as `pod`.
+    pub fn start(pod: &str) -> Echo {
+        Echo::with(pod, &[])
+    }
+
+    /// With more arguments.
+    pub fn with(pod: &str, args: &[&str]) -> Echo {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut command = Command::new(binary());
+        command.args(["echo", "--port", &address.port().to_string()]).args(args);
+        command.env("POD_NAME", pod).env("NAMESPACE", "default");
+        let echo = Echo { process: Process::start(&mut command), address };
+        wait_until(START, "the echo server to listen", || TcpStream::connect(address).ok());
+        echo
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
