@@ -10,6 +10,7 @@ use crate::entry::Entry;
 use crate::place::{Section, service_and_method};
 use crate::predicate::{Facts, Match};
 use crate::Request;
+use crate::bytes::equal;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::cmp::Ordering;
@@ -26,7 +27,8 @@ pub(crate) struct Bucket<T> {
     any_rpc: Group,
     regexes: Group,
     has_grpc: bool,
-    has_exact: bool,
+    /// 0 when there is none.
+    longest_exact: usize,
     /// Which numbers of segments prefixes have; the last bit stands for 63 and more.
     depths: u64,
     longest_prefix: usize,
@@ -66,7 +68,7 @@ impl<T> Bucket<T> {
             any_rpc: Group::default(),
             regexes: Group::default(),
             has_grpc: false,
-            has_exact: false,
+            longest_exact: 0,
             depths: 0,
             longest_prefix: 0,
         };
@@ -76,15 +78,15 @@ impl<T> Bucket<T> {
             let place = &bucket.candidates[group.start as usize].matched().place;
             let (section, key) = (place.section(), place.key());
             bucket.has_grpc |= section <= Section::AnyRpc;
-            bucket.has_exact |= section == Section::Exact;
             match section {
                 Section::AnyRpc => bucket.any_rpc = group,
                 Section::Regex => bucket.regexes = group,
+                Section::Exact => bucket.longest_exact = bucket.longest_exact.max(key.len()),
                 Section::Prefix => {
                     bucket.depths |= depth_bit(key.bytes().filter(|b| *b == b'/').count());
                     bucket.longest_prefix = bucket.longest_prefix.max(key.len());
                 }
-                _ => {}
+                Section::Rpc | Section::Service => {}
             }
             let hash = bucket.hash(section, key.as_bytes());
             let rehash = |g: &Group| {
@@ -96,23 +98,22 @@ impl<T> Bucket<T> {
         bucket
     }
 
-    /// The first match in the order of precedence that takes the request, and the bytes of the path that a prefix took.
-    pub(crate) fn find<R: Request>(&self, facts: &Facts<'_, R>) -> Option<(&Candidate<T>, Option<usize>)> {
+    /// The first match in the order of precedence that takes the request.
+    pub(crate) fn find<R: Request>(&self, facts: &Facts<'_, R>) -> Option<&Candidate<T>> {
         let path = facts.request.path();
-        let whole = |candidate| (candidate, None);
         if self.has_grpc
             && facts.is_grpc()
             && let Some(found) = self.find_grpc(path, facts)
         {
-            return Some(whole(found));
+            return Some(found);
         }
-        if self.has_exact
+        if path.len() <= self.longest_exact
             && let Some(found) = self.keyed(Section::Exact, path, facts)
         {
-            return Some(whole(found));
+            return Some(found);
         }
         if let Some(found) = self.select(self.regexes, facts) {
-            return Some(whole(found));
+            return Some(found);
         }
         self.find_prefix(path, facts)
     }
@@ -125,7 +126,7 @@ impl<T> Bucket<T> {
     }
 
     /// Longest first. A prefix ends where a segment ends: before a `/`, or at the end of the path.
-    fn find_prefix<R: Request>(&self, path: &[u8], facts: &Facts<'_, R>) -> Option<(&Candidate<T>, Option<usize>)> {
+    fn find_prefix<R: Request>(&self, path: &[u8], facts: &Facts<'_, R>) -> Option<&Candidate<T>> {
         if self.depths > 1 {
             let mut depth = memchr::memchr_iter(b'/', path).count();
             let mut end = path.len();
@@ -134,14 +135,14 @@ impl<T> Bucket<T> {
                     && end <= self.longest_prefix
                     && let Some(found) = self.keyed(Section::Prefix, &path[..end], facts)
                 {
-                    return Some((found, Some(end)));
+                    return Some(found);
                 }
                 end = memchr::memrchr(b'/', &path[..end])?;
                 depth -= 1;
             }
         }
         if self.depths & 1 != 0 {
-            return self.keyed(Section::Prefix, b"", facts).map(|found| (found, Some(0)));
+            return self.keyed(Section::Prefix, b"", facts);
         }
         None
     }
@@ -149,7 +150,7 @@ impl<T> Bucket<T> {
     fn keyed<R: Request>(&self, section: Section, key: &[u8], facts: &Facts<'_, R>) -> Option<&Candidate<T>> {
         let same = |group: &Group| {
             let place = &self.candidates[group.start as usize].matched().place;
-            place.section() == section && place.key().as_bytes() == key
+            place.section() == section && equal(place.key().as_bytes(), key)
         };
         let group = self.groups.find(self.hash(section, key), same)?;
         self.select(*group, facts)
@@ -201,7 +202,7 @@ impl Group {
     }
 }
 
-/// Merges two sorted lists. The added ones are few: each is placed by binary search would need an array, so by comparison.
+/// Merges two sorted lists. One comparison per kept candidate is cheaper than to sort again.
 fn merge<'a, T: 'a>(kept: impl Iterator<Item = &'a Candidate<T>>, added: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     let mut merged = Vec::with_capacity(kept.size_hint().1.unwrap_or(0) + added.len());
     let mut added = added.into_iter().peekable();

@@ -1,5 +1,6 @@
 //! An index by host name: exact, wildcard, none.
 
+use crate::bytes::equal;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -149,7 +150,7 @@ fn split(pattern: Option<&str>) -> Kind<'_> {
 }
 
 fn lookup<'a, V>(hasher: &RandomState, table: &'a HashTable<(Arc<str>, V)>, name: &[u8]) -> Option<&'a V> {
-    table.find(hasher.hash_one(name), |(n, _)| n.as_bytes() == name).map(|(_, value)| value)
+    table.find(hasher.hash_one(name), |(n, _)| equal(n.as_bytes(), name)).map(|(_, value)| value)
 }
 
 fn depth_bit(depth: usize) -> u128 {

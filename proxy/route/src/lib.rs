@@ -12,12 +12,16 @@
 //! 3. HTTPRoute: exact path, regular expression (longest pattern), longest prefix; then method, most headers, most query
 //!    parameters. GRPCRoute: longest service, longest method, most headers (an exact one before a regular expression);
 //! 4. the older object, then `<namespace>/<name>`, then the earlier rule.
-#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod bucket;
+mod bytes;
 mod entry;
+mod explain;
 mod hosts;
 mod listeners;
+#[cfg(test)]
+mod oracle;
 mod pattern;
 mod place;
 mod predicate;
@@ -27,8 +31,11 @@ mod rank;
 mod request;
 mod split;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use entry::Entry;
+pub use explain::{Criterion, Explanation, Miss, Predicate, Taker};
 pub use listeners::ListenerIndex;
 pub use pattern::Pattern;
 pub use problem::Problem;

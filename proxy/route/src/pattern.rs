@@ -1,11 +1,14 @@
 //! Regular expressions over whole values.
 //!
-//! Small patterns become a dense automaton: one table look-up per byte, read-only, so that workers share nothing that is
-//! written. What would grow beyond [`AUTOMATON_LIMIT`] goes to the general engine, whose scratch space is pooled. Patterns are not
-//! united into one set on purpose: a change of one route would then recompile all regular expressions of its host.
+//! Usual patterns become a deterministic automaton in sparse form: read-only, so that workers share nothing that is written, and
+//! about 500 bytes for a path with two or three classes (dense: 4 KiB, which is the budget of a whole route). What would grow
+//! beyond [`AUTOMATON_LIMIT`] goes to the general engine, whose scratch space is pooled. Patterns are not united into one set on
+//! purpose: a change of one route would then recompile all regular expressions of its host. Anchored automata give up at the
+//! first byte that does not fit, so that a list of them is walked quickly.
 
 use crate::Problem;
-use regex_automata::dfa::{Automaton as _, StartKind, dense};
+use crate::bytes::equal;
+use regex_automata::dfa::{Automaton as _, StartKind, dense, sparse};
 use regex_automata::meta;
 use regex_automata::nfa::thompson;
 use regex_automata::{Anchored, Input, MatchKind};
@@ -25,7 +28,7 @@ pub struct Pattern {
 }
 
 enum Engine {
-    Dense(Box<dense::DFA<Vec<u32>>>),
+    Automaton(Box<sparse::DFA<Vec<u8>>>),
     General(Box<meta::Regex>),
 }
 
@@ -38,8 +41,8 @@ impl Pattern {
         let hir = parse(source).map_err(|message| Problem::new("", message))?;
         let literal = literal_prefix(&hir).into();
         let whole = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
-        let engine = match dense(&whole) {
-            Some(automaton) => Engine::Dense(Box::new(automaton)),
+        let engine = match automaton(&whole) {
+            Some(automaton) => Engine::Automaton(Box::new(automaton)),
             None => Engine::General(Box::new(general(&whole).map_err(|message| Problem::new("", message))?)),
         };
         Ok(Pattern { literal, engine, source: source.into() })
@@ -47,13 +50,13 @@ impl Pattern {
 
     /// Whether the whole value matches.
     pub fn matches(&self, value: &[u8]) -> bool {
-        if !value.starts_with(&self.literal) {
+        if !value.get(..self.literal.len()).is_some_and(|start| equal(start, &self.literal)) {
             return false;
         }
         let input = Input::new(value).anchored(Anchored::Yes);
         match &self.engine {
             // An error can't come up: the automaton has no quit bytes and the search is anchored as it was built.
-            Engine::Dense(automaton) => matches!(automaton.try_search_fwd(&input), Ok(Some(_))),
+            Engine::Automaton(automaton) => matches!(automaton.try_search_fwd(&input), Ok(Some(_))),
             Engine::General(regex) => regex.is_match(input),
         }
     }
@@ -66,7 +69,7 @@ impl Pattern {
     /// Bytes on the heap.
     pub fn memory(&self) -> usize {
         let engine = match &self.engine {
-            Engine::Dense(automaton) => size_of::<dense::DFA<Vec<u32>>>() + automaton.memory_usage(),
+            Engine::Automaton(automaton) => size_of::<sparse::DFA<Vec<u8>>>() + automaton.memory_usage(),
             Engine::General(regex) => size_of::<meta::Regex>() + regex.memory_usage(),
         };
         self.literal.len() + self.source.len() + engine
@@ -76,7 +79,7 @@ impl Pattern {
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let engine = match &self.engine {
-            Engine::Dense(_) => "dense",
+            Engine::Automaton(_) => "automaton",
             Engine::General(_) => "general",
         };
         f.debug_struct("Pattern").field("source", &self.source).field("engine", &engine).finish()
@@ -86,9 +89,9 @@ impl fmt::Debug for Pattern {
 /// ASCII classes first; Unicode ones when the pattern asks for what only they have.
 fn parse(source: &str) -> Result<Hir, String> {
     use regex_syntax::{Error, ParserBuilder, hir::ErrorKind};
-    let parse = |unicode| ParserBuilder::new().unicode(unicode).utf8(false).nest_limit(100).build().parse(source);
-    match parse(false) {
-        Err(Error::Translate(e)) if matches!(e.kind(), ErrorKind::UnicodeNotAllowed) => parse(true).map_err(message),
+    let parser = |unicode| ParserBuilder::new().unicode(unicode).utf8(false).nest_limit(100).build();
+    match parser(false).parse(source) {
+        Err(Error::Translate(e)) if matches!(e.kind(), ErrorKind::UnicodeNotAllowed) => parser(true).parse(source).map_err(message),
         other => other.map_err(message),
     }
 }
@@ -102,7 +105,7 @@ fn message(error: regex_syntax::Error) -> String {
     }
 }
 
-fn dense(hir: &Hir) -> Option<dense::DFA<Vec<u32>>> {
+fn automaton(hir: &Hir) -> Option<sparse::DFA<Vec<u8>>> {
     let nfa = thompson::Compiler::new()
         .configure(thompson::Config::new().utf8(false).which_captures(thompson::WhichCaptures::None).nfa_size_limit(Some(PROGRAM_LIMIT)))
         .build_from_hir(hir)
@@ -112,7 +115,7 @@ fn dense(hir: &Hir) -> Option<dense::DFA<Vec<u32>>> {
         .start_kind(StartKind::Anchored)
         .dfa_size_limit(Some(AUTOMATON_LIMIT))
         .determinize_size_limit(Some(4 * AUTOMATON_LIMIT));
-    dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()
+    dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?.to_sparse().ok()
 }
 
 fn general(hir: &Hir) -> Result<meta::Regex, String> {
@@ -147,8 +150,9 @@ fn literal_prefix(hir: &Hir) -> Vec<u8> {
     }
 }
 
-/// Bytes of a dense automaton; beyond it the general engine takes over.
-const AUTOMATON_LIMIT: usize = 16 * 1024;
+/// Bytes of an automaton in the dense form that it is built in, about eight times the sparse one; beyond it the general engine
+/// takes over.
+const AUTOMATON_LIMIT: usize = 64 * 1024;
 
 /// Bytes of a compiled pattern; beyond it the pattern is refused.
 const PROGRAM_LIMIT: usize = 256 * 1024;

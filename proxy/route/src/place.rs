@@ -93,6 +93,14 @@ impl Place {
         }
     }
 
+    /// Bytes of the path that a prefix takes.
+    pub(crate) fn prefix_len(&self) -> Option<usize> {
+        match self {
+            Place::Prefix(prefix) => Some(prefix.len()),
+            _ => None,
+        }
+    }
+
     /// What is left to check of a match that was found by its key.
     pub(crate) fn residual(&self, path: &[u8]) -> Result<(), Failed> {
         match self {

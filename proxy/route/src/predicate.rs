@@ -1,5 +1,6 @@
 //! A compiled match: its place in the index and the predicates that are left for the end.
 
+use crate::bytes::equal;
 use crate::pattern::Pattern;
 use crate::place::{Place, Section, is_grpc};
 use crate::query::{self, Query};
@@ -88,7 +89,7 @@ impl Match {
 
     fn check_fields<R: Request>(&self, facts: &Facts<'_, R>) -> Result<(), Failed> {
         let request = facts.request;
-        if self.method.is_some_and(|m| method_name(m).as_bytes() != request.method()) {
+        if self.method.is_some_and(|m| !equal(method_name(m).as_bytes(), request.method())) {
             return Err(Failed::Method);
         }
         for (index, header) in self.headers.iter().enumerate() {
@@ -143,7 +144,7 @@ impl Text {
 
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
         match self {
-            Text::Exact(exact) => exact.as_bytes() == value,
+            Text::Exact(exact) => equal(exact.as_bytes(), value),
             Text::Regex(pattern) => pattern.matches(value),
         }
     }

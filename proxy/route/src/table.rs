@@ -83,8 +83,9 @@ impl<T> Table<T> {
     /// header predicate names.
     pub fn find<R: Request>(&self, request: &R) -> Option<Hit<'_, T>> {
         let facts = Facts::new(request);
-        let (candidate, prefix_len) = self.hosts.first(request.host(), |bucket| bucket.find(&facts))?;
+        let candidate = self.hosts.first(request.host(), |bucket| bucket.find(&facts))?;
         let entry = &*candidate.entry;
+        let prefix_len = candidate.matched().place.prefix_len();
         Some(Hit { route: entry.payload(), id: entry.id(), match_index: candidate.index as usize, prefix_len })
     }
 
@@ -112,6 +113,11 @@ impl<T> Table<T> {
     pub fn memory(&self) -> usize {
         let buckets: usize = self.hosts.values().map(|b| b.memory()).sum();
         buckets + self.entries.allocation_size() + self.hosts.memory()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bucket(&self, hostname: &str) -> Option<&Arc<Bucket<T>>> {
+        self.hosts.get(Some(hostname))
     }
 
     fn take(&mut self, id: &str) -> Option<Arc<Entry<T>>> {
