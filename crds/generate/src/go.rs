@@ -139,3 +139,56 @@ fn scan_field(line: &str, open: &mut Struct) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = r#"
+// Comments and blank lines do not matter.
+type Route struct {
+	metav1.TypeMeta `json:",inline"`
+	Common `json:",inline"`
+
+	// +optional
+	Kinds []other.Kind `json:"kinds,omitempty"` // why
+}
+
+type Common struct {
+	// type Not struct {
+	Mode *Mode `json:"mode,omitempty"`
+}
+
+type Renamed struct {
+	Common `json:",inline"`
+}
+
+type Mode string
+
+const (
+	ModeOne Mode = "One"
+	ModeTwo Mode = "Two"
+	Untyped = "x"
+	ModeEmpty Mode = ""
+)
+const ModeThree Mode = "Three"
+"#;
+
+    #[test]
+    fn declarations_are_found() {
+        let mut package = Package::default();
+        package.scan("route", SOURCE);
+        assert_eq!(package.field_type("Route", "kinds"), Some("Kind"));
+        assert_eq!(
+            package.field_type("Route", "mode"),
+            Some("Mode"),
+            "embedded structs are looked through"
+        );
+        assert_eq!(package.field_type("Route", "other"), None);
+        assert_eq!(package.renames("Renamed"), Some("Common"));
+        assert_eq!(package.renames("Route"), None);
+        assert_eq!(package.constants["Mode"], ["One", "Two", "Three"]);
+        assert_eq!(package.structs["Common"].file, "route");
+        assert!(package.strings.contains_key("Mode"));
+    }
+}

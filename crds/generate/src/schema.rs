@@ -115,3 +115,51 @@ fn strip_prose(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crd(versions: &[(&str, bool, Value)]) -> Value {
+        let versions: Vec<Value> = versions
+            .iter()
+            .map(|(name, served, spec)| {
+                let schema = json!({ "description": "prose", "properties": { "spec": spec } });
+                json!({ "name": name, "served": served, "schema": { "openAPIV3Schema": schema } })
+            })
+            .collect();
+        json!({ "metadata": { "name": "x" }, "spec": { "names": {}, "versions": versions } })
+    }
+
+    #[test]
+    fn prose_goes_and_equal_versions_are_shared() {
+        let spec = json!({ "description": "prose", "properties": { "description": { "type": "string" } } });
+        let stored = stored(
+            &crd(&[("v1", true, spec.clone()), ("v1beta1", true, spec)]),
+            None,
+        )
+        .unwrap();
+        let kept = json!({ "properties": { "spec": { "properties": { "description": { "type": "string" } } } } });
+        assert_eq!(
+            stored["versions"][0]["schema"], kept,
+            "a property called description stays"
+        );
+        assert_eq!(stored["versions"][1]["schema"], json!({ "sameAs": "v1" }));
+        assert_eq!(stored["experimental"], json!({ "kind": true }));
+    }
+
+    #[test]
+    fn what_only_one_channel_has_is_listed_by_its_topmost_path() {
+        let stable = json!({ "properties": { "a": { "items": { "properties": { "b": {} } } } } });
+        let more = json!({ "properties": {
+            "a": { "items": { "properties": { "b": {}, "c": { "properties": { "d": {} } } } } },
+            "ab": {},
+        } });
+        let experimental = crd(&[("v1", true, more.clone()), ("v2", true, more)]);
+        let standard = crd(&[("v1", true, stable.clone()), ("v2", false, stable)]);
+        let stored = stored(&experimental, Some(&standard)).unwrap();
+        let expected =
+            json!({ "kind": false, "versions": ["v2"], "fields": ["spec.a[].c", "spec.ab"] });
+        assert_eq!(stored["experimental"], expected);
+    }
+}

@@ -236,7 +236,11 @@ fn filter_rules_hold() {
         "matches": [{ "path": { "type": "Exact", "value": "/a" } }],
         "filters": [{ "type": "URLRewrite", "urlRewrite": { "path": prefix } }],
     });
-    refused(&rule(exact), "spec.rules[0]", "must be specified when");
+    refused(
+        &rule(exact),
+        "spec.rules[0]",
+        "exactly one PathPrefix match must be specified",
+    );
     let mirror = json!({ "backendRef": { "name": "a", "port": 1 }, "percent": 1, "fraction": { "numerator": 1 } });
     refused(
         &filters(json!([{ "type": "RequestMirror", "requestMirror": mirror }])),
