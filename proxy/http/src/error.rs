@@ -31,7 +31,7 @@ pub enum ErrorKind {
     Refused,
     /// The peer reset the stream with this HTTP/2 error code (UR/DR).
     #[error("stream reset by peer: {0}")]
-    Reset(h2::Reason),
+    Reset(::h2::Reason),
     /// A head or trailer section exceeds its limit; the text is the detail (UPE/DPE).
     #[error("{0}")]
     TooLarge(&'static str),
@@ -91,12 +91,12 @@ impl From<io::Error> for Error {
     }
 }
 
-impl From<h2::Error> for Error {
-    fn from(e: h2::Error) -> Error {
+impl From<::h2::Error> for Error {
+    fn from(e: ::h2::Error) -> Error {
         let kind = match e.reason() {
-            Some(h2::Reason::REFUSED_STREAM) => ErrorKind::Refused,
+            Some(::h2::Reason::REFUSED_STREAM) => ErrorKind::Refused,
             // A GOAWAY without an error says that the stream was not processed (RFC 9113 §6.8).
-            Some(h2::Reason::NO_ERROR) if e.is_go_away() && e.is_remote() => ErrorKind::Refused,
+            Some(::h2::Reason::NO_ERROR) if e.is_go_away() && e.is_remote() => ErrorKind::Refused,
             Some(_) if !e.is_remote() && (e.is_reset() || e.is_go_away()) => ErrorKind::Protocol("http2.protocol_error"),
             Some(_) if e.is_go_away() => ErrorKind::Closed,
             Some(reason) => ErrorKind::Reset(reason),
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn h2_reasons() {
-        assert_eq!(Error::from(h2::Error::from(h2::Reason::REFUSED_STREAM)).kind, ErrorKind::Refused);
-        assert!(matches!(Error::from(h2::Error::from(h2::Reason::CANCEL)).kind, ErrorKind::Reset(_)));
+        assert_eq!(Error::from(::h2::Error::from(::h2::Reason::REFUSED_STREAM)).kind, ErrorKind::Refused);
+        assert!(matches!(Error::from(::h2::Error::from(::h2::Reason::CANCEL)).kind, ErrorKind::Reset(_)));
     }
 }

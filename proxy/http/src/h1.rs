@@ -22,8 +22,10 @@ mod client;
 mod decode;
 mod encode;
 mod parse;
+mod preface;
 mod server;
 
+pub(crate) use decode::is_forbidden_trailer;
 pub use server::RequestError;
 
 use decode::{Bounds, Decoder};

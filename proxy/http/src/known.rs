@@ -135,6 +135,11 @@ impl Known {
     }
 }
 
+/// All variants in the order of their numbers.
+pub(crate) fn all() -> impl Iterator<Item = Known> {
+    ALL.iter().copied()
+}
+
 /// Length of the longest known name.
 pub(crate) const LONGEST: usize = {
     let (mut i, mut longest) = (0, 0);

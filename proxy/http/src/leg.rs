@@ -1,11 +1,13 @@
 //! One side of an exchange, whatever its protocol.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+
+use ::h2::Reason;
 
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::framing::Framing;
-use crate::h1;
+use crate::{h1, h2};
 use crate::limits::Limits;
 use crate::method::Version;
 use crate::request::RequestHead;
@@ -22,6 +24,10 @@ use crate::response::ResponseHead;
 pub enum Leg {
     /// HTTP/1, either side.
     H1(h1::Conn),
+    /// A stream of an HTTP/2 client's connection to us.
+    H2Server(h2::ServerStream),
+    /// A stream of our connection to an HTTP/2 server.
+    H2Client(h2::ClientStream),
 }
 
 /// What comes next on the way in.
@@ -51,6 +57,7 @@ impl Leg {
     pub fn version(&self) -> Version {
         match self {
             Leg::H1(_) => Version::Http11,
+            Leg::H2Server(_) | Leg::H2Client(_) => Version::H2,
         }
     }
 
@@ -62,6 +69,8 @@ impl Leg {
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
         match self {
             Leg::H1(conn) => conn.poll_data(cx),
+            Leg::H2Server(stream) => stream.poll_data(cx),
+            Leg::H2Client(stream) => stream.poll_data(cx),
         }
     }
 
@@ -70,6 +79,8 @@ impl Leg {
     pub fn data(&self) -> &[u8] {
         match self {
             Leg::H1(conn) => conn.data(),
+            Leg::H2Server(stream) => stream.data(),
+            Leg::H2Client(stream) => stream.data(),
         }
     }
 
@@ -78,6 +89,8 @@ impl Leg {
     pub fn consume(&mut self, n: usize) {
         match self {
             Leg::H1(conn) => conn.consume(n),
+            Leg::H2Server(stream) => stream.consume(n),
+            Leg::H2Client(stream) => stream.consume(n),
         }
     }
 
@@ -85,6 +98,8 @@ impl Leg {
     pub fn trailers(&self) -> &Fields {
         match self {
             Leg::H1(conn) => conn.trailers(),
+            Leg::H2Server(stream) => stream.trailers(),
+            Leg::H2Client(stream) => stream.trailers(),
         }
     }
 
@@ -93,6 +108,8 @@ impl Leg {
     pub fn recv_done(&self) -> bool {
         match self {
             Leg::H1(conn) => conn.recv_done(),
+            Leg::H2Server(stream) => stream.recv_done(),
+            Leg::H2Client(stream) => stream.recv_done(),
         }
     }
 
@@ -104,6 +121,8 @@ impl Leg {
     pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Error>> {
         match self {
             Leg::H1(conn) => conn.poll_write(cx, data),
+            Leg::H2Server(stream) => stream.poll_write(cx, data),
+            Leg::H2Client(stream) => stream.poll_write(cx, data),
         }
     }
 
@@ -118,6 +137,8 @@ impl Leg {
     pub fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), Error>> {
         match self {
             Leg::H1(conn) => conn.poll_finish(cx, trailers),
+            Leg::H2Server(stream) => Poll::Ready(stream.finish(trailers)),
+            Leg::H2Client(stream) => Poll::Ready(stream.finish(trailers)),
         }
     }
 
@@ -129,6 +150,8 @@ impl Leg {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self {
             Leg::H1(conn) => conn.poll_flush(cx),
+            Leg::H2Server(stream) => Poll::Ready(stream.flush()),
+            Leg::H2Client(stream) => Poll::Ready(stream.flush()),
         }
     }
 
@@ -140,6 +163,8 @@ impl Leg {
     pub fn send_request(&mut self, head: &RequestHead, framing: Framing) -> Result<(), Error> {
         match self {
             Leg::H1(conn) => conn.send_request(head, framing),
+            Leg::H2Client(stream) => stream.send_request(head, framing),
+            Leg::H2Server(_) => Err(WRONG_SIDE),
         }
     }
 
@@ -157,6 +182,8 @@ impl Leg {
     ) -> Poll<Result<Incoming, Error>> {
         match self {
             Leg::H1(conn) => conn.poll_response(cx, head, limits),
+            Leg::H2Client(stream) => stream.poll_response(cx, head, limits),
+            Leg::H2Server(_) => Poll::Ready(Err(WRONG_SIDE)),
         }
     }
 
@@ -167,6 +194,8 @@ impl Leg {
     pub fn send_interim(&mut self, head: &ResponseHead) -> Result<(), Error> {
         match self {
             Leg::H1(conn) => conn.send_interim(head),
+            Leg::H2Server(stream) => stream.send_interim(head),
+            Leg::H2Client(_) => Err(WRONG_SIDE),
         }
     }
 
@@ -179,13 +208,15 @@ impl Leg {
     pub fn send_response(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Error> {
         match self {
             Leg::H1(conn) => conn.send_response(head, framing),
+            Leg::H2Server(stream) => stream.send_response(head, framing),
+            Leg::H2Client(_) => Err(WRONG_SIDE),
         }
     }
 
     /// Server: asks for the connection to end after this exchange (HTTP/1; HTTP/2 connections are ended by GOAWAY).
     pub fn set_close(&mut self, close: bool) {
-        match self {
-            Leg::H1(conn) => conn.set_close(close),
+        if let Leg::H1(conn) = self {
+            conn.set_close(close);
         }
     }
 
@@ -193,6 +224,8 @@ impl Leg {
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         match self {
             Leg::H1(conn) => conn.poll_gone(cx),
+            Leg::H2Server(stream) => stream.poll_gone(cx),
+            Leg::H2Client(_) => Poll::Ready(WRONG_SIDE),
         }
     }
 
@@ -203,13 +236,16 @@ impl Leg {
             Leg::H1(conn) => {
                 conn.fail(Error::CLOSED);
             }
+            Leg::H2Server(stream) => stream.reset(Reason::INTERNAL_ERROR),
+            Leg::H2Client(stream) => stream.reset(Reason::CANCEL),
         }
     }
 
     /// Gives the exchange up for good, so that the peer cannot take what it got for a complete message.
-    pub fn abort(self) {
+    pub fn abort(mut self) {
         match self {
             Leg::H1(conn) => conn.abort(),
+            _ => self.reset(),
         }
     }
 
@@ -217,6 +253,7 @@ impl Leg {
     pub fn into_h1(self) -> Option<h1::Conn> {
         match self {
             Leg::H1(conn) => Some(conn),
+            Leg::H2Server(_) | Leg::H2Client(_) => None,
         }
     }
 
@@ -225,6 +262,38 @@ impl Leg {
     pub fn reusable(&self) -> bool {
         match self {
             Leg::H1(conn) => conn.reusable(),
+            Leg::H2Server(stream) => stream.done(),
+            Leg::H2Client(stream) => stream.done(),
+        }
+    }
+
+    /// Writes some of the content at hand in `from` to `to` and consumes it there; says how much. Between two HTTP/2 streams nothing is
+    /// copied.
+    ///
+    /// # Errors
+    /// `to`'s, as of [`Leg::poll_write`].
+    #[inline]
+    pub fn poll_pass(cx: &mut Context<'_>, from: &mut Leg, to: &mut Leg) -> Poll<Result<usize, Error>> {
+        match (from, to) {
+            (Leg::H2Client(from), Leg::H2Server(to)) => {
+                let n = ready!(to.poll_room(cx, from.data().len()))?;
+                let last = n == from.data().len();
+                to.send(from.take(n), last)?;
+                Poll::Ready(Ok(n))
+            }
+            (Leg::H2Server(from), Leg::H2Client(to)) => {
+                let n = ready!(to.poll_room(cx, from.data().len()))?;
+                let last = n == from.data().len();
+                to.send(from.take(n), last)?;
+                Poll::Ready(Ok(n))
+            }
+            (from, to) => {
+                let n = ready!(to.poll_write(cx, from.data()))?;
+                from.consume(n);
+                Poll::Ready(Ok(n))
+            }
         }
     }
 }
+
+const WRONG_SIDE: Error = Error::local("http.wrong_side");

@@ -15,6 +15,7 @@ mod error;
 mod fields;
 mod framing;
 pub mod h1;
+pub mod h2;
 mod known;
 mod leg;
 mod limits;

@@ -1,0 +1,22 @@
+//! HTTP/2 on both sides: the `h2` crate's streams behind the same message model as HTTP/1.
+//!
+//! ```text
+//! serve ─▶ Server ── poll_request ─▶ Leg (one per stream)
+//! connect ─▶ (Sender, Driver) ── Sender::leg ─▶ Leg (one per stream)
+//! ```
+//!
+//! A connection is driven by polling [`Server::poll_request`], or by a task that runs the [`Driver`]. WebSockets are
+//! extended CONNECTs on the wire (RFC 8441) and look like HTTP/1.1 upgrades to everyone else.
+
+mod client;
+pub(crate) mod head;
+mod server;
+mod stream;
+mod websocket;
+
+pub use client::{ClientSettings, Driver, Sender, connect};
+pub use server::{Accepted, Server, ServerSettings, serve};
+pub use stream::{ClientStream, ServerStream};
+
+#[cfg(test)]
+mod tests;
