@@ -7,10 +7,10 @@ use crate::lease::Conn;
 use crate::list::{Address, EndpointList};
 use crate::waiters::Waiters;
 use crate::{ConnectError, h1, h2};
-use fairlead_telemetry::{ClusterCells, ClusterMetrics, EndpointCells};
+use fairlead_telemetry::{ClusterCells, ClusterMetrics};
 use fastrand::Rng;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,34 +62,48 @@ impl Cluster {
         &self.core.config
     }
 
-    /// This worker's cells. Counted here: connections (total, open, failed, timed out, TLS errors) and `no_endpoint`; everything
-    /// about requests is the caller's to count.
-    pub fn metrics(&self) -> &ClusterCells {
-        self.core.metrics()
+    /// What the backend speaks.
+    pub fn want(&self) -> Want {
+        self.core.config.protocol
     }
 
-    /// Replaces the endpoints. What is known of an endpoint (requests, connections) stays as long as its address is in the list;
+    /// The metrics of all workers.
+    pub fn metrics(&self) -> &Arc<ClusterMetrics> {
+        &self.core.metrics
+    }
+
+    /// This worker's cells. Counted here: connections (total, open, failed, timed out, TLS errors) and `no_endpoint`; everything
+    /// about requests is the caller's to count.
+    pub fn cells(&self) -> &ClusterCells {
+        self.core.cells()
+    }
+
+    /// The endpoints of now.
+    pub fn endpoints(&self) -> Box<[Rc<Endpoint>]> {
+        self.set.borrow().endpoints.clone()
+    }
+
+    /// Replaces the endpoints, for picks from now on. What is known of an endpoint (requests, connections) stays as long as its address is in the list;
     /// the connections of those that are gone close when they are idle.
     pub fn update_endpoints(&self, endpoints: Arc<EndpointList>) {
         let before: HashMap<Address, Rc<Endpoint>> =
-            self.set.borrow().endpoints.iter().map(|e| (e.address.clone(), e.clone())).collect();
+            self.set.borrow().endpoints.iter().map(|e| (e.address().clone(), e.clone())).collect();
         let set = Set::build(&self.core, &endpoints, before, &mut self.rng.borrow_mut());
+        let kept: HashSet<EndpointId> = set.endpoints.iter().map(|e| e.id).collect();
         let old = self.set.replace(set);
-        let set = self.set.borrow();
-        let kept: std::collections::HashSet<EndpointId> = set.endpoints.iter().map(|e| e.id).collect();
         for endpoint in old.endpoints.iter().filter(|e| !kept.contains(&e.id)) {
             endpoint.retire();
         }
     }
 
     /// Chooses an endpoint for an attempt, none of `tried` if there is another. `None`: there is no endpoint.
-    pub fn pick(&self, tried: &[EndpointId]) -> Option<Pick> {
+    pub fn pick(&self, tried: &[Rc<Endpoint>]) -> Option<Pick> {
         let set = self.set.borrow();
         let rng = &mut self.rng.borrow_mut();
         let mut pick = |which| set.balancer.pick(&Candidates { endpoints: &set.endpoints, tried, which }, rng);
         let index = pick(Which::Fresh).or_else(|| pick(Which::Eligible)).or_else(|| pick(Which::Any));
         let Some(endpoint) = index.and_then(|i| set.endpoints.get(i)) else {
-            self.metrics().no_endpoint.inc();
+            self.cells().no_endpoint.inc();
             return None;
         };
         endpoint.picked();
@@ -157,13 +171,6 @@ impl Cluster {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// Includes an endpoint in picks, or excludes it; does nothing when it is gone.
-    pub fn set_eligibility(&self, endpoint: EndpointId, eligibility: Eligibility) {
-        if let Some(endpoint) = self.set.borrow().endpoints.iter().find(|e| e.id == endpoint) {
-            endpoint.eligibility.set(eligibility);
-        }
-    }
 }
 
 impl Drop for Cluster {
@@ -185,7 +192,7 @@ impl Set {
         let endpoints: Box<[_]> = list
             .targets
             .iter()
-            .map(|target| match before.remove(&target.address) {
+            .map(|target| match before.remove(&target.address).filter(|e| e.is(target)) {
                 Some(endpoint) => {
                     endpoint.update(target);
                     endpoint
@@ -205,29 +212,9 @@ pub struct Pick {
 }
 
 impl Pick {
-    /// For `tried` of the next pick.
-    pub fn id(&self) -> EndpointId {
-        self.endpoint.id
-    }
-
-    /// Where it is.
-    pub fn address(&self) -> &Address {
-        &self.endpoint.address
-    }
-
-    /// Its topology zone.
-    pub fn zone(&self) -> Option<Arc<str>> {
-        self.endpoint.zone()
-    }
-
-    /// This worker's cells. `connect_failures` is counted here, the rest is the caller's to count.
-    pub fn metrics(&self) -> &EndpointCells {
-        self.endpoint.metrics()
-    }
-
-    /// Attempts on this endpoint that are under way on this worker, this one included.
-    pub fn active(&self) -> u32 {
-        self.endpoint.active()
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.endpoint
     }
 }
 
@@ -239,7 +226,7 @@ impl Drop for Pick {
 
 impl fmt::Debug for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pick").field(&self.endpoint.address).finish()
+        f.debug_tuple("Pick").field(&self.endpoint.name()).finish()
     }
 }
 
@@ -288,7 +275,7 @@ impl Core {
         Ok(Pending { core: self })
     }
 
-    pub(crate) fn metrics(&self) -> &ClusterCells {
+    pub(crate) fn cells(&self) -> &ClusterCells {
         self.metrics.at(self.worker)
     }
 
@@ -316,7 +303,7 @@ impl Drop for Pending<'_> {
 /// The endpoints as the balancer sees them.
 struct Candidates<'a> {
     endpoints: &'a [Rc<Endpoint>],
-    tried: &'a [EndpointId],
+    tried: &'a [Rc<Endpoint>],
     which: Which,
 }
 
@@ -343,7 +330,7 @@ impl Hosts for Candidates<'_> {
         let endpoint = &self.endpoints[index];
         let eligible = endpoint.eligibility.get() == Eligibility::Eligible;
         match self.which {
-            Which::Fresh => eligible && !self.tried.contains(&endpoint.id),
+            Which::Fresh => eligible && !self.tried.iter().any(|t| Rc::ptr_eq(t, endpoint)),
             Which::Eligible => eligible,
             Which::Any => true,
         }

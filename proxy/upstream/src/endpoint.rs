@@ -4,13 +4,14 @@ use crate::cluster::Core;
 use crate::{Address, ConnectError, ConnectErrorKind, Target, h1, h2};
 use fairlead_telemetry::{EndpointCells, EndpointMetrics};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Names an endpoint among those of its cluster on its worker; kept across updates of the list as long as the address is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EndpointId(pub(crate) u32);
+/// Names an endpoint among those of its cluster on its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EndpointId(pub(crate) u32);
 
 /// Whether an endpoint may be picked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,10 +23,13 @@ pub enum Eligibility {
     Excluded,
 }
 
-/// State of an endpoint. Shared by picks, leases and connection tasks; survives updates of the list that keep its address.
-pub(crate) struct Endpoint {
+/// An endpoint of one worker. Shared by picks, leases and connection tasks; survives updates of the list that keep its address
+/// (and its host name).
+pub struct Endpoint {
     pub(crate) id: EndpointId,
-    pub(crate) address: Address,
+    address: Address,
+    name: Box<str>,
+    hostname: Option<Arc<str>>,
     pub(crate) core: Rc<Core>,
     pub(crate) h1: h1::Pool,
     pub(crate) h2: h2::Pool,
@@ -46,6 +50,8 @@ impl Endpoint {
         Rc::new(Endpoint {
             id: core.next_id(),
             address: target.address.clone(),
+            name: target.address.to_string().into(),
+            hostname: target.hostname.clone(),
             core: core.clone(),
             h1: h1::Pool::default(),
             h2: h2::Pool::default(),
@@ -78,18 +84,6 @@ impl Endpoint {
         self.h2.sweep(self, now);
     }
 
-    pub(crate) fn weight(&self) -> u32 {
-        self.weight.get()
-    }
-
-    pub(crate) fn zone(&self) -> Option<Arc<str>> {
-        self.zone.borrow().clone()
-    }
-
-    pub(crate) fn active(&self) -> u32 {
-        self.active.get()
-    }
-
     pub(crate) fn picked(&self) {
         self.active.set(self.active.get() + 1);
     }
@@ -102,21 +96,80 @@ impl Endpoint {
         self.retired.get()
     }
 
-    pub(crate) fn metrics(&self) -> &EndpointCells {
-        self.metrics.at(self.core.worker)
+    /// Whether it is the endpoint of this entry of a list.
+    pub(crate) fn is(&self, target: &Target) -> bool {
+        self.address == target.address && self.hostname == target.hostname
     }
 
     /// Counts and logs a connection that did not come about.
     pub(crate) fn connect_failed(&self, error: &ConnectError) {
-        tracing::debug!(cluster = &*self.core.config.id, endpoint = %self.address, %error, "no connection");
-        self.metrics().connect_failures.inc();
-        let cluster = self.core.metrics();
+        tracing::debug!(cluster = &*self.core.config.id, endpoint = &*self.name, %error, "no connection");
+        self.cells().connect_failures.inc();
+        let cluster = self.core.cells();
         cluster.connect_failures.inc();
         match error.kind {
             ConnectErrorKind::Timeout => cluster.connect_timeouts.inc(),
             ConnectErrorKind::Tls => cluster.tls_errors.inc(),
             _ => {}
         }
+    }
+}
+
+impl Endpoint {
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The address as text: `10.0.0.1:80`, `[::1]:80`, `/run/app.sock`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The host name that the address belongs to, where there is one.
+    pub fn hostname(&self) -> Option<&str> {
+        self.hostname.as_deref()
+    }
+
+    /// Its topology zone.
+    pub fn zone(&self) -> Option<Arc<str>> {
+        self.zone.borrow().clone()
+    }
+
+    /// Relative share; 1 and more.
+    pub fn weight(&self) -> u32 {
+        self.weight.get()
+    }
+
+    /// Attempts of this worker that are under way.
+    pub fn active(&self) -> u32 {
+        self.active.get()
+    }
+
+    /// Open connections of this worker, connecting and idle ones included.
+    pub fn connections(&self) -> u32 {
+        self.connections.get()
+    }
+
+    /// The metrics of all workers.
+    pub fn metrics(&self) -> &Arc<EndpointMetrics> {
+        &self.metrics
+    }
+
+    /// This worker's cells. `connect_failures` is counted here, the rest is the caller's to count.
+    pub fn cells(&self) -> &EndpointCells {
+        self.metrics.at(self.core.worker)
+    }
+
+    /// Includes it in picks, or excludes it.
+    pub fn set_eligibility(&self, eligibility: Eligibility) {
+        self.eligibility.set(eligibility);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.name).finish()
     }
 }
 
@@ -145,7 +198,7 @@ impl Slot {
             && !self.established
         {
             self.established = true;
-            let metrics = endpoint.core.metrics();
+            let metrics = endpoint.core.cells();
             metrics.connections.inc();
             metrics.connections_active.inc();
         }
@@ -168,7 +221,7 @@ impl Slot {
         core.connections.set(core.connections.get() - 1);
         endpoint.connections.set(endpoint.connections.get() - 1);
         if established {
-            core.metrics().connections_active.dec();
+            core.cells().connections_active.dec();
         }
         if !core.slots.is_empty() {
             core.slots.wake_one();

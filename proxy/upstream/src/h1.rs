@@ -4,13 +4,10 @@ use crate::connect::{open, within};
 use crate::endpoint::{Endpoint, Slot};
 use crate::lease::{Conn, Lease};
 use crate::{ConnectError, Want};
-use fairlead_net::Stream;
+use fairlead_http::h1::Conn as H1;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
-
-/// A connection between two exchanges.
-pub type H1 = Stream;
 
 /// Idle connections, the one used last at the end.
 #[derive(Default)]
@@ -122,14 +119,15 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Conn, 
         waited = true;
     };
     let config = &core.config;
-    let stream = within(config.connect_timeout, open(config, &endpoint.address, Want::Http1))
+    let stream = within(config.connect_timeout, open(config, endpoint.address(), Want::Http1))
         .await
         .inspect_err(|error| endpoint.connect_failed(error))?;
     slot.establish();
     drop(pending);
+    let conn = H1::new(stream);
     if let Err(overflow) = core.admit() {
-        endpoint.h1.put(endpoint, stream, slot);
+        endpoint.h1.put(endpoint, conn, slot);
         return Err(overflow);
     }
-    Ok(Conn::H1(stream, Lease::h1(endpoint, slot, false)))
+    Ok(Conn::H1(conn, Lease::h1(endpoint, slot, false)))
 }

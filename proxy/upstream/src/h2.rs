@@ -245,7 +245,8 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
         end
     })
     .await;
-    tracing::debug!(cluster = &*endpoint.core.config.id, endpoint = %endpoint.address, error = end.err().map(tracing::field::display), "HTTP/2 connection ended");
+    let (cluster, error) = (&*endpoint.core.config.id, end.err().map(tracing::field::display));
+    tracing::debug!(cluster, endpoint = endpoint.name(), error, "an HTTP/2 connection ended");
     pool.remove(&connection);
     drop(slot);
     // Whoever waits for a stream of this connection must look again.
@@ -254,7 +255,7 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
 
 /// Connects, and waits for the peer's SETTINGS.
 async fn establish(endpoint: &Endpoint) -> Result<(SendRequest<Bytes>, Driver<Stream, Bytes>), ConnectError> {
-    let stream = open(&endpoint.core.config, &endpoint.address, Want::Http2).await?;
+    let stream = open(&endpoint.core.config, endpoint.address(), Want::Http2).await?;
     let (send, mut driver) = builder().handshake::<_, Bytes>(stream).await.map_err(protocol_error)?;
     poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(ConnectError::new(ConnectErrorKind::Closed))),
@@ -268,13 +269,13 @@ async fn establish(endpoint: &Endpoint) -> Result<(SendRequest<Bytes>, Driver<St
 }
 
 fn protocol_error(error: ::h2::Error) -> ConnectError {
+    let message = error.to_string();
     if error.is_io()
         && let Some(io) = error.into_io()
     {
         return io.into();
-    } else {
-        ConnectError::new(ConnectErrorKind::Protocol)
     }
+    ConnectError::with(ConnectErrorKind::Protocol, &message)
 }
 
 fn builder() -> Builder {

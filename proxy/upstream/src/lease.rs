@@ -1,11 +1,10 @@
 //! Connections that are handed out.
 
-use crate::EndpointId;
 use crate::endpoint::{Endpoint, Slot};
-use crate::h1::H1;
 use crate::h2;
 use ::h2::client::SendRequest;
 use bytes::Bytes;
+use fairlead_http::h1::Conn as H1;
 use std::fmt;
 use std::rc::Rc;
 
@@ -73,8 +72,8 @@ impl Lease {
     }
 
     /// The endpoint that the connection leads to.
-    pub fn endpoint(&self) -> EndpointId {
-        self.endpoint.id
+    pub fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.endpoint
     }
 
     /// Returns an HTTP/1.1 connection after a complete exchange, for the next one. For HTTP/2 there is nothing to return.
@@ -98,6 +97,6 @@ impl Drop for Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("endpoint", &self.endpoint.address).field("reused", &self.reused).finish()
+        f.debug_struct("Lease").field("endpoint", &self.endpoint.name()).field("reused", &self.reused).finish()
     }
 }

@@ -23,11 +23,13 @@ mod h1;
 mod h2;
 mod lease;
 mod list;
+#[cfg(test)]
+mod testing;
 mod waiters;
 
 pub use cluster::{Cluster, Pick, RetryPermit};
 pub use config::{ClusterConfig, Problem, Thresholds, Want};
-pub use endpoint::{Eligibility, EndpointId};
+pub use endpoint::{Eligibility, Endpoint};
 pub use error::{ConnectError, ConnectErrorKind};
 pub use lease::{Conn, Lease};
 pub use list::{Address, EndpointList, Target};

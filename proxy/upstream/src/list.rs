@@ -35,6 +35,8 @@ pub struct Target {
     pub weight: u32,
     /// Topology zone.
     pub zone: Option<Arc<str>>,
+    /// The host name that was resolved to this address; for requests whose host is to be that of the endpoint.
+    pub hostname: Option<Arc<str>>,
     /// What workers count about it.
     pub metrics: Arc<EndpointMetrics>,
 }
@@ -70,22 +72,14 @@ impl EndpointList {
     ) -> Arc<EndpointList> {
         let mut list = Builder { cluster: &cluster.id, registry, seen: HashSet::new(), targets: Vec::new() };
         match &cluster.discovery {
-            ir::Discovery::Dns { host, port } => {
-                for ip in resolved(host) {
-                    list.add(Address::Ip(SocketAddr::new(ip, *port)), 1, None);
-                }
-            }
+            ir::Discovery::Dns { host, port } => list.add_host(host, *port, resolved(host), 1, None),
             ir::Discovery::Endpoints(_) => {
                 for endpoint in endpoints.into_iter().flat_map(|e| &e.endpoints) {
                     let (weight, zone) = (endpoint.weight, endpoint.zone.as_deref());
                     match &endpoint.address {
-                        ir::Address::Ip(address) => list.add(Address::Ip(*address), weight, zone),
-                        ir::Address::Unix(path) => list.add(Address::Unix(Path::new(&**path).into()), weight, zone),
-                        ir::Address::Dns { host, port } => {
-                            for ip in resolved(host) {
-                                list.add(Address::Ip(SocketAddr::new(ip, *port)), weight, zone);
-                            }
-                        }
+                        ir::Address::Ip(address) => list.add(Address::Ip(*address), None, weight, zone),
+                        ir::Address::Unix(path) => list.add(Address::Unix(Path::new(&**path).into()), None, weight, zone),
+                        ir::Address::Dns { host, port } => list.add_host(host, *port, resolved(host), weight, zone),
                     }
                 }
             }
@@ -102,10 +96,25 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn add(&mut self, address: Address, weight: u32, zone: Option<&str>) {
+    fn add(&mut self, address: Address, hostname: Option<Arc<str>>, weight: u32, zone: Option<&str>) {
         if self.seen.insert(address.clone()) {
             let metrics = self.registry.endpoint(self.cluster, &address.to_string());
-            self.targets.push(Target { address, weight: weight.max(1), zone: zone.map(Arc::from), metrics });
+            let zone = zone.map(Arc::from);
+            self.targets.push(Target { address, weight: weight.max(1), zone, hostname, metrics });
+        }
+    }
+
+    fn add_host(
+        &mut self,
+        host: &str,
+        port: u16,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        weight: u32,
+        zone: Option<&str>,
+    ) {
+        let hostname: Arc<str> = host.into();
+        for ip in addresses {
+            self.add(Address::Ip(SocketAddr::new(ip, port)), Some(hostname.clone()), weight, zone);
         }
     }
 }
@@ -154,6 +163,8 @@ mod tests {
         let list = EndpointList::compile(&cluster, Some(&endpoints), resolved, &registry);
         assert_eq!(show(&list), ["10.0.0.1:80*3", "10.0.0.2:80*7", "[fd00::1]:80*7", "/run/x.sock*1", "10.0.0.1:81*3"]);
         assert_eq!(list.targets[1].zone.as_deref(), Some("z1"));
+        assert_eq!(list.targets[0].hostname, None, "the first of two with the same address counts");
+        assert_eq!(list.targets[1].hostname.as_deref(), Some("db.example"));
         assert_eq!(EndpointList::hosts(&cluster, Some(&endpoints)).collect::<Vec<_>>(), ["db.example"]);
         let again = EndpointList::compile(&cluster, Some(&endpoints), resolved, &registry);
         assert!(Arc::ptr_eq(&list.targets[1].metrics, &again.targets[1].metrics), "counters survive an update");

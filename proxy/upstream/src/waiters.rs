@@ -1,6 +1,7 @@
 //! Requests that wait for something of this worker: a connection under way, a stream or a connection to come free.
 
-use crate::{ConnectError, EndpointId};
+use crate::ConnectError;
+use crate::endpoint::EndpointId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;

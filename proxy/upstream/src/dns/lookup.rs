@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a lookup found.
+#[derive(Debug)]
 pub(super) enum Answer {
     /// An answer; without addresses when the name does not exist or has none.
     Addresses {
@@ -57,12 +58,12 @@ impl Lookup {
 #[derive(Clone)]
 pub(super) struct Prepared {
     resolver: Result<TokioResolver, String>,
-    search: Vec<Name>,
+    pub(super) search: Vec<Name>,
     hosts: Arc<Hosts>,
 }
 
 impl Prepared {
-    fn build(servers: &NameServers) -> Prepared {
+    pub(super) fn build(servers: &NameServers) -> Prepared {
         let (mut config, mut options) = match servers {
             NameServers::System => read_system_conf().unwrap_or_else(|error| {
                 // Hosts of /etc/hosts and `localhost` still resolve.
@@ -71,7 +72,9 @@ impl Prepared {
             }),
             NameServers::Only(addresses) => {
                 let servers = addresses.iter().copied().map(name_server).collect();
-                (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
+                let mut options = ResolverOpts::default();
+                options.timeout = Duration::from_secs(2);
+                (ResolverConfig::from_parts(None, Vec::new(), servers), options)
             }
         };
         // Search domains are our business: a name that could not be asked for must not count as absent because it is absent in

@@ -1,0 +1,324 @@
+//! HTTP/2 connections over loopback sockets.
+
+use super::*;
+use crate::testing::{Ca, Http2, Order, Plain, settle};
+use crate::{ConnectErrorKind, Lease};
+use ::h2::client::{ResponseFuture, SendRequest};
+use bytes::Bytes;
+use fairlead_net::tls::{ALPN_H2, ALPN_HTTP11};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::task::spawn_local;
+
+/// A request that is under way.
+struct Request {
+    response: ResponseFuture,
+    lease: Lease,
+}
+
+fn send(conn: Conn) -> Request {
+    let Conn::H2(mut send, lease) = conn else { panic!("HTTP/1.1") };
+    let request = http::Request::get("http://app.example/").body(()).unwrap();
+    let (response, _) = send.send_request(request, true).unwrap();
+    Request { response, lease }
+}
+
+async fn request(cluster: &Cluster) -> Request {
+    let pick = cluster.pick(&[]).unwrap();
+    send(cluster.checkout(&pick, Want::Http2).await.unwrap())
+}
+
+async fn requests(cluster: &Cluster, n: usize) -> Vec<Request> {
+    let mut all = Vec::new();
+    for _ in 0..n {
+        all.push(request(cluster).await);
+    }
+    all
+}
+
+fn pool(cluster: &Cluster) -> Vec<usize> {
+    cluster.endpoints()[0].h2.streams()
+}
+
+#[test]
+fn requests_share_a_connection() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let held = requests(&cluster, 20).await;
+        settle().await;
+        assert_eq!(peer.streams(), [20]);
+        assert_eq!(pool(&cluster), [20]);
+        assert!(!held[0].lease.reused());
+        assert!(held[1..].iter().all(|r| r.lease.reused()));
+        peer.order.send_replace(Order::Answer);
+        for request in held {
+            assert_eq!(request.response.await.unwrap().status(), 200);
+        }
+        assert_eq!(pool(&cluster), [0]);
+        assert_eq!(cluster.core.requests.get(), 0);
+        assert_eq!(cluster.cells().connections.value(), 1);
+    });
+}
+
+#[test]
+fn those_who_come_together_wait_for_one_connection() {
+    run(async {
+        let peer = Http2::start_with(100, Duration::from_millis(50), None).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let tasks: Vec<_> = (0..60)
+            .map(|_| {
+                let cluster = cluster.clone();
+                spawn_local(async move { request(&cluster).await })
+            })
+            .collect();
+        let mut held = Vec::new();
+        for task in tasks {
+            held.push(task.await.unwrap());
+        }
+        settle().await;
+        assert_eq!(peer.streams(), [60]);
+    });
+}
+
+#[test]
+fn a_crowd_opens_as_many_connections_as_it_needs() {
+    run(async {
+        let peer = Http2::start_with(100, Duration::from_millis(50), None).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let tasks: Vec<_> = (0..200)
+            .map(|_| {
+                let cluster = cluster.clone();
+                spawn_local(async move { request(&cluster).await })
+            })
+            .collect();
+        let mut held = Vec::new();
+        for task in tasks {
+            held.push(task.await.unwrap());
+        }
+        settle().await;
+        let streams = peer.streams();
+        assert_eq!(streams.len(), 3, "200 by 80: {streams:?}");
+        assert_eq!(streams.iter().sum::<usize>(), 200);
+    });
+}
+
+#[test]
+fn a_fuller_connection_brings_another_before_anyone_waits() {
+    run(async {
+        let peer = Http2::start(10).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let mut held = requests(&cluster, 8).await;
+        settle().await;
+        assert_eq!(pool(&cluster), [8]);
+        let pick = cluster.pick(&[]).unwrap();
+        held.push(send(cluster.try_checkout(&pick, Want::Http2).expect("there is room up to the peer's limit")));
+        settle().await;
+        assert_eq!(pool(&cluster), [9, 0], "one more was opened at four fifths of ten");
+        held.extend(requests(&cluster, 8).await);
+        assert_eq!(pool(&cluster), [9, 8]);
+        settle().await;
+        assert_eq!(peer.streams(), [9, 8]);
+        drop(held);
+        let _one = request(&cluster).await;
+        assert_eq!(pool(&cluster), [1, 0], "the first fills up first, so that the other goes idle");
+    });
+}
+
+#[test]
+fn the_peers_limit_is_kept() {
+    run(async {
+        let peer = Http2::start(1).await;
+        let mut config = config();
+        config.thresholds.connections = 2;
+        let cluster = cluster(config, list(&[(peer.address, 1)]));
+        let mut held = requests(&cluster, 2).await;
+        assert_eq!(pool(&cluster), [1, 1]);
+        let waiting = spawn_local({
+            let cluster = cluster.clone();
+            async move { request(&cluster).await.lease.reused() }
+        });
+        settle().await;
+        assert!(!waiting.is_finished(), "no stream, no connection left");
+        held.pop();
+        assert!(waiting.await.unwrap());
+        settle().await;
+        assert_eq!(peer.streams(), [1, 2]);
+    });
+}
+
+#[test]
+fn a_connection_that_is_told_to_go_takes_no_more_requests() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let old = request(&cluster).await;
+        settle().await;
+        peer.order.send_replace(Order::GoAway);
+        settle().await;
+        assert_eq!(pool(&cluster), Vec::<usize>::new());
+        let new = request(&cluster).await;
+        settle().await;
+        assert_eq!(peer.streams(), [1, 1]);
+        peer.order.send_replace(Order::Answer);
+        assert_eq!(old.response.await.unwrap().status(), 200, "what was under way goes on");
+        assert_eq!(new.response.await.unwrap().status(), 200);
+        drop((old.lease, new.lease));
+        settle().await;
+        assert_eq!(peer.open.get(), 1);
+        assert_eq!(cluster.core.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_cut_connection_leaves_the_pool() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let old = request(&cluster).await;
+        settle().await;
+        peer.order.send_replace(Order::Cut);
+        assert!(old.response.await.is_err());
+        settle().await;
+        assert_eq!((pool(&cluster).len(), cluster.core.connections.get()), (0, 0));
+        assert_eq!(cluster.cells().connections_active.value(), 0);
+        drop(old.lease);
+        peer.order.send_replace(Order::Answer);
+        assert_eq!(request(&cluster).await.response.await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn an_idle_connection_is_swept_away_and_a_busy_one_is_not() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let config = ClusterConfig { idle_timeout: Some(Duration::from_secs(10)), ..config() };
+        let cluster = cluster(config, list(&[(peer.address, 1)]));
+        let start = Instant::now();
+        let held = request(&cluster).await;
+        cluster.sweep(start + Duration::from_secs(20));
+        assert_eq!(pool(&cluster), [1]);
+        drop(held);
+        cluster.sweep(start + Duration::from_secs(29));
+        assert_eq!(pool(&cluster), [0]);
+        cluster.sweep(start + Duration::from_secs(30));
+        assert_eq!(pool(&cluster).len(), 0);
+        settle().await;
+        assert_eq!((peer.open.get(), cluster.core.connections.get()), (0, 0));
+    });
+}
+
+#[test]
+fn connections_of_an_endpoint_that_leaves_end_with_their_requests() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let other = Plain::start().await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let held = request(&cluster).await;
+        settle().await;
+        cluster.update_endpoints(list(&[(other.address, 1)]));
+        settle().await;
+        assert_eq!(peer.open.get(), 1, "a request is under way");
+        peer.order.send_replace(Order::Answer);
+        assert_eq!(held.response.await.unwrap().status(), 200);
+        drop(held.lease);
+        settle().await;
+        assert_eq!((peer.open.get(), cluster.core.connections.get()), (0, 0));
+    });
+}
+
+#[test]
+fn a_pick_made_before_its_endpoint_left_still_works() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let pick = cluster.pick(&[]).unwrap();
+        cluster.update_endpoints(list(&[]));
+        peer.order.send_replace(Order::Answer);
+        let Request { response, lease } = send(cluster.checkout(&pick, Want::Http2).await.unwrap());
+        assert_eq!(response.await.unwrap().status(), 200);
+        drop(lease);
+        settle().await;
+        assert_eq!((peer.open.get(), cluster.core.connections.get()), (0, 0));
+        // Given up before it stood: it does not stay open for nobody.
+        {
+            let waiting = cluster.checkout(&pick, Want::Http2);
+            assert!(tokio::time::timeout(Duration::from_micros(1), waiting).await.is_err());
+        }
+        settle().await;
+        assert_eq!((peer.open.get(), cluster.core.connections.get()), (0, 0));
+    });
+}
+
+#[test]
+fn prior_knowledge_that_is_wrong_is_noticed_before_a_request_is_sent() {
+    run(async {
+        let peer = Plain::start().await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        spawn_local({
+            let accepted = peer.accepted.clone();
+            async move {
+                settle().await;
+                let mut stream = accepted.borrow_mut().pop().unwrap();
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await.unwrap();
+                settle().await;
+            }
+        });
+        let pick = cluster.pick(&[]).unwrap();
+        let error = cluster.checkout(&pick, Want::Http2).await.unwrap_err();
+        assert_eq!(error.kind, ConnectErrorKind::Protocol, "{error}");
+        assert_eq!(cluster.core.connections.get(), 0);
+    });
+}
+
+#[test]
+fn http2_over_tls() {
+    run(async {
+        let ca = Ca::new("ca");
+        let tls = ca.server("app.example", &[ALPN_H2, ALPN_HTTP11]);
+        let peer = Http2::start_with(100, Duration::ZERO, Some(tls)).await;
+        peer.order.send_replace(Order::Answer);
+        let cluster = cluster(ca.config("app.example"), list(&[(peer.address, 1)]));
+        assert_eq!(request(&cluster).await.response.await.unwrap().status(), 200);
+        assert!(request(&cluster).await.lease.reused());
+    });
+}
+
+#[test]
+fn a_dropped_cluster_ends_its_connections_when_they_are_idle() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let held = request(&cluster).await;
+        drop(cluster);
+        settle().await;
+        assert_eq!(peer.open.get(), 1);
+        peer.order.send_replace(Order::Answer);
+        assert_eq!(held.response.await.unwrap().status(), 200);
+        drop(held.lease);
+        settle().await;
+        assert_eq!(peer.open.get(), 0);
+    });
+}
+
+#[test]
+fn a_stream_on_an_open_connection_costs_no_allocation() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let _held: SendRequest<Bytes> = {
+            let pick = cluster.pick(&[]).unwrap();
+            match cluster.checkout(&pick, Want::Http2).await.unwrap() {
+                Conn::H2(send, _lease) => send,
+                Conn::H1(..) => unreachable!(),
+            }
+        };
+        let info = allocation_counter::measure(|| {
+            for _ in 0..100 {
+                let pick = cluster.pick(&[]).unwrap();
+                assert!(cluster.try_checkout(&pick, Want::Http2).is_some());
+            }
+        });
+        assert_eq!(info.count_total, 0, "{info:?}");
+    });
+}
