@@ -1,1 +1,25 @@
-//! The admin interface.
+//! The admin interface: what the proxy is doing, for people, probes and scrapers.
+//!
+//! `GET /ready, /metrics, /config, /routes, /listeners, /clusters … ──► AdminState (wired by the binary) ──► text, YAML, JSON`
+//!
+//! Runs on a thread of its own, so that a scrape of many series costs the workers nothing. Knows no snapshot, pool or
+//! connection: it reads the IR and the counters, and calls the closures that it is given. What changes something asks for POST.
+//! It is meant for loopback: there it refuses browsers that another site sent.
+#![warn(missing_docs)]
+
+mod clusters;
+mod config;
+mod endpoints;
+mod listeners;
+mod query;
+mod reply;
+mod routes;
+mod server;
+mod state;
+mod table;
+
+pub use server::Admin;
+pub use state::{AdminState, Readiness};
+
+#[cfg(test)]
+mod tests;

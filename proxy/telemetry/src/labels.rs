@@ -97,6 +97,19 @@ pub(crate) fn escape(value: &str, out: &mut String) {
     }
 }
 
+/// The value that was escaped.
+pub(crate) fn unescape(escaped: &str) -> String {
+    let mut out = String::with_capacity(escaped.len());
+    let mut chars = escaped.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next().map(|c| if c == 'n' { '\n' } else { c })),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 impl Labels for ListenerLabels<'_> {
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         vec![("listener", self.listener), ("gateway", self.gateway)]
@@ -128,6 +141,7 @@ mod tests {
     #[test]
     fn escapes_values() {
         let labels = EndpointLabels { cluster: "a\\b\"c\nd", endpoint: "é" };
+        assert_eq!(unescape("a\\\\b\\\"c\\nd"), labels.cluster);
         assert_eq!(labels.render(), "cluster=\"a\\\\b\\\"c\\nd\",endpoint=\"é\"");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::encode::{self, Encoder, Kind};
-use crate::labels::{ClusterLabels, EndpointLabels, Labels, ListenerLabels, RouteLabels, render};
+use crate::labels::{ClusterLabels, EndpointLabels, Labels, ListenerLabels, RouteLabels, render, unescape};
 use crate::process;
 use crate::scope::{Family, Scope};
 use crate::scopes::{
@@ -139,6 +139,29 @@ impl Registry {
     /// The cells of an endpoint of a cluster, by address.
     pub fn endpoint(&self, cluster: &str, address: &str) -> Arc<EndpointMetrics> {
         self.endpoints.scope(EndpointLabels { cluster, endpoint: address }.render())
+    }
+
+    /// The cells of a listener if somebody holds them.
+    pub fn find_listener(&self, labels: &ListenerLabels<'_>) -> Option<Arc<ListenerMetrics>> {
+        self.listeners.find(&labels.render())
+    }
+
+    /// The cells of a cluster if somebody holds them.
+    pub fn find_cluster(&self, cluster: &str) -> Option<Arc<ClusterMetrics>> {
+        self.clusters.find(&ClusterLabels { cluster }.render())
+    }
+
+    /// Addresses and cells of a cluster's endpoints, as far as somebody holds them; host names are resolved here.
+    pub fn find_endpoints(&self, cluster: &str) -> Vec<(String, Arc<EndpointMetrics>)> {
+        let mut prefix = ClusterLabels { cluster }.render();
+        prefix.push_str(",endpoint=\"");
+        let scopes = self.endpoints.with_prefix(&prefix);
+        scopes.into_iter().map(|scope| (unescape(scope.labels()[prefix.len()..].trim_end_matches('"')), scope)).collect()
+    }
+
+    /// What program this is.
+    pub fn build(&self) -> &BuildInfo {
+        &self.build
     }
 
     /// The cells of a worker: a scope with one block, that of the worker: `registry.worker(w).at(0)`.

@@ -1,6 +1,7 @@
 //! Scopes: a block of cells per worker, and the families that hold those of one kind.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -39,6 +40,11 @@ impl<C> Scope<C> {
     /// The sum of a value over all workers.
     pub fn total(&self, value: impl Fn(&C) -> u64) -> u64 {
         self.blocks.iter().map(value).fold(0, u64::wrapping_add)
+    }
+
+    /// The sum of a value that goes up and down.
+    pub fn total_i64(&self, value: impl Fn(&C) -> i64) -> i64 {
+        self.blocks.iter().map(value).fold(0, i64::wrapping_add)
     }
 
     pub(crate) fn blocks(&self) -> &[C] {
@@ -91,6 +97,18 @@ impl<C: Default> Family<C> {
         let scope = Arc::new(self.empty(labels));
         state.scopes.insert(scope.labels.clone(), Arc::downgrade(&scope));
         scope
+    }
+
+    /// The scope of these labels if somebody holds it.
+    pub(crate) fn find(&self, labels: &str) -> Option<Arc<Scope<C>>> {
+        self.lock().scopes.get(labels).and_then(Weak::upgrade)
+    }
+
+    /// The scopes whose labels begin so.
+    pub(crate) fn with_prefix(&self, prefix: &str) -> Vec<Arc<Scope<C>>> {
+        let state = self.lock();
+        let from = state.scopes.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(|(labels, _)| labels.starts_with(prefix)).filter_map(|(_, scope)| scope.upgrade()).collect()
     }
 
     /// All scopes that somebody holds, sorted by labels, then `other`.

@@ -171,6 +171,11 @@ impl ProtocolCounts {
         self.0[protocol as usize].inc(status);
     }
 
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(StatusCounts::total).sum()
+    }
+
     /// Those of a protocol.
     pub fn of(&self, protocol: Protocol) -> &StatusCounts {
         &self.0[protocol as usize]

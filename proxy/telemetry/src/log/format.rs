@@ -227,8 +227,8 @@ fn write_value(fact: Fact<'_>, limit: usize, form: Form, stamp: impl FnOnce(usiz
         Fact::Stamp(index) => stamp(index, out),
     }
     // Text from outside is cut before it is escaped, so that no escape is cut; a JSON number stays one.
-    let cut = !matches!(fact, Fact::Bytes(_)) && !(form == Form::JsonValue && matches!(fact, Fact::Number(_)));
-    if cut && out.len() - start > limit {
+    let whole = matches!(fact, Fact::Bytes(_)) || (form == Form::JsonValue && matches!(fact, Fact::Number(_)));
+    if !whole && out.len() - start > limit {
         out.truncate(start + limit);
     }
     if quoted {

@@ -223,3 +223,15 @@ fn hostile_labels_stay_in_their_quotes() {
     let scrape = Scrape::of(&registry);
     assert_eq!(scrape.value("fairlead_cluster_connections_total{cluster=\"a\\\"} 1\\nb\\\\\"}"), 0.0);
 }
+
+#[test]
+fn finds_what_is_held() {
+    let (registry, _held) = busy();
+    let endpoints = registry.find_endpoints("service/shop/cart/80");
+    assert_eq!(endpoints.iter().map(|(address, _)| address.as_str()).collect::<Vec<_>>(), ["10.0.0.1:8080"]);
+    assert_eq!(endpoints[0].1.total(|c| c.requests.value()), 1);
+    assert!(registry.find_endpoints("service/shop/cart/8").is_empty(), "no prefix of another cluster's");
+    assert_eq!(registry.find_cluster("service/shop/cart/80").unwrap().total(|c| c.requests.total()), 1);
+    assert_eq!(registry.find_listener(&LISTENER).unwrap().total(|c| c.connections.value()), 3);
+    assert!(registry.find_cluster("other").is_none());
+}
