@@ -85,7 +85,7 @@ impl Route {
             chain: chain(&config.filters)?,
             split: Split::new(config.backends.iter().map(|b| b.weight)),
             mirrors: mirrors(&config.filters, &mut slot),
-            metrics: registry.route(RouteLabels::of(&config.id, config.rule.as_deref())),
+            metrics: registry.route(&RouteLabels::of(&config.id, config.rule.as_deref())),
             backends: backends.into(),
             config: config.clone(),
         })

@@ -3,6 +3,7 @@
 //! Statuses, flags, details and bodies are Envoy's (router and HTTP connection manager), so that people who know Envoy's
 //! access log know this one.
 
+use fairlead_http::Reject;
 use fairlead_telemetry::{Flag, Flags};
 
 /// Why the proxy answers by itself.
@@ -56,6 +57,12 @@ pub enum Cause {
     UpgradeRefused,
     /// The client went away: nothing is answered.
     ClientGone,
+}
+
+impl From<Reject> for Cause {
+    fn from(Reject { status, details, close }: Reject) -> Self {
+        Cause::Rejected { status, details, close }
+    }
 }
 
 /// What a client sees of a [`Cause`], and what the log says.

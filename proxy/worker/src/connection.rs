@@ -27,11 +27,6 @@ impl ConnInfo {
     pub fn server_name(&self) -> Option<&str> {
         self.tls.as_ref()?.sni.as_deref()
     }
-
-    /// `https` or `http`.
-    pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
-    }
 }
 
 /// The connections of one listening socket of one worker.

@@ -17,7 +17,7 @@ use crate::cause::Cause;
 use crate::connection::ConnInfo;
 use crate::worker::Worker;
 use clock::Deadlines;
-use fairlead_http::{Framing, Leg, RequestHead, ResponseHead};
+use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, normalize};
 use fairlead_telemetry::{Flag, Flags, RejectReason};
 use fairlead_upstream::{Endpoint, Pick};
 use mirror::Tee;
@@ -74,6 +74,7 @@ impl Default for Notes {
 impl Exchange {
     /// Forgets the request; false when its buffers have grown too large to be kept.
     pub(crate) fn clear(&mut self) -> bool {
+        let small = self.request.fields.list_size().max(self.response.fields.list_size()) <= KEPT_BYTES;
         self.request.clear();
         self.response.clear();
         self.tee = None;
@@ -82,7 +83,7 @@ impl Exchange {
         self.notes.tried.clear();
         self.notes.original_path.clear();
         self.body.clear();
-        self.request.fields.capacity() <= KEPT_BYTES && self.response.fields.capacity() <= KEPT_BYTES
+        small
     }
 
     fn begin(&mut self, framing: Framing, idle: Option<Duration>) {
@@ -99,7 +100,9 @@ impl Exchange {
     }
 
     pub(crate) fn flag(&mut self, flags: Flags) {
-        self.notes.flags |= flags;
+        for flag in flags.iter() {
+            self.notes.flags.set(flag);
+        }
     }
 }
 
@@ -122,24 +125,23 @@ impl Notes {
 }
 
 /// Buffers larger than this are not kept for the next request.
-const KEPT_BYTES: usize = 64 * 1024;
+const KEPT_BYTES: usize = 16 * 1024;
 
 /// Serves one request whose head has been read: answers it, or passes it on and its response back.
 ///
 /// When it returns, the leg is reusable if both sides of the exchange are complete.
 pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &mut Exchange, framing: Framing) {
     let current = worker.current();
+    if let Err(reject) = normalize::path(&mut ex.request, &worker.path_policy) {
+        return self::reject(worker, conn, down, ex, Cause::from(reject)).await;
+    }
     let found = find::find(current.snapshot.port(conn.bind), conn, &ex.request);
     ex.begin(framing, found.listener.and_then(|l| l.stream_idle_timeout));
     if let Some(listener) = found.listener {
         listener.metrics.at(worker.index).requests_active.inc();
     }
-    let ended = match found.hit {
-        Ok(hit) => deliver::deliver(worker, &current, conn, &hit, down, ex).await,
-        Err(cause) => Err(cause),
-    };
-    if let Err(cause) = ended {
-        local::fail(down, ex, found.hit.ok().map(|hit| hit.route), cause).await;
+    if let Err(cause) = deliver::deliver(worker, &current, conn, &found, down, ex).await {
+        local::fail(down, ex, found.hit.as_ref().ok().map(|hit| hit.route), cause).await;
     }
     record::record(worker, &current, conn, &found, ex);
 }

@@ -8,7 +8,7 @@ use crate::connection::{ConnInfo, Connections, Registered};
 use crate::worker::Worker;
 use fairlead_http::Limits;
 use fairlead_ir::{Bind, HttpSettings};
-use fairlead_net::{Accepted, Stream};
+use fairlead_net::Accepted;
 use fairlead_snapshot::Port;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,14 +55,5 @@ pub(crate) fn spawn(worker: &Rc<Worker>, bind: Bind, connections: &Rc<Connection
         tokio::task::spawn_local(tls::serve(connection, stream));
     } else {
         tokio::task::spawn_local(h1::serve(connection, stream));
-    }
-}
-
-/// Speaks what was agreed on.
-async fn serve_negotiated(connection: Connection, stream: Stream) {
-    if stream.alpn() == Some(b"h2") {
-        h2::serve(connection, stream).await;
-    } else {
-        h1::serve(connection, stream).await;
     }
 }

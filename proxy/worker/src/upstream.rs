@@ -1,6 +1,6 @@
 //! An upstream leg with what it was lent.
 
-use fairlead_http::{Leg, h1};
+use fairlead_http::{Leg, h2};
 use fairlead_upstream::{Conn, Lease};
 
 /// An upstream leg; dropped before its exchange is complete it closes the connection or resets the stream.
@@ -12,8 +12,8 @@ pub struct Upstream {
 impl From<Conn> for Upstream {
     fn from(conn: Conn) -> Self {
         match conn {
-            Conn::H1(stream, lease) => Upstream { leg: Leg::H1(h1::Conn::new(stream)), lease },
-            Conn::H2(send, lease) => Upstream { leg: Leg::h2_client(send), lease },
+            Conn::H1(conn, lease) => Upstream { leg: Leg::H1(conn), lease },
+            Conn::H2(send, lease) => Upstream { leg: h2::Sender::from(send).leg(), lease },
         }
     }
 }
@@ -34,7 +34,7 @@ impl Upstream {
         if self.leg.reusable()
             && let Some(conn) = self.leg.into_h1()
         {
-            self.lease.give_back(conn.into_stream());
+            self.lease.give_back(conn);
         }
     }
 }

@@ -4,6 +4,8 @@ use crate::connection::Connections;
 use crate::exchange::Exchange;
 use crate::serve;
 use crate::workers::{Command, Load};
+use fairlead_http::Limits;
+use fairlead_http::normalize::PathPolicy;
 use fairlead_ir::Bind;
 use fairlead_net::{Accepted, Listener};
 use fairlead_snapshot::{Cell as Snapshots, Snapshot};
@@ -40,6 +42,10 @@ pub struct Worker {
     current: RefCell<Rc<Current>>,
     epoch: Cell<u64>,
     spare: RefCell<Vec<Box<Exchange>>>,
+    /// What responses may be.
+    pub response_limits: Limits,
+    /// How paths are normalised before they are routed.
+    pub path_policy: PathPolicy,
     /// Where the access log goes.
     pub log: Option<LogSink>,
     clock: Clock,
@@ -189,6 +195,8 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         spare: RefCell::default(),
         log: seed.access_log.map(|(log, writer)| writer.sink(log, seed.index)),
         clock: Clock::new(),
+        response_limits: Limits::default(),
+        path_policy: PathPolicy::default(),
         ports: RefCell::default(),
         peers: seed.peers.iter().map(UnboundedSender::downgrade).collect(),
         loads: seed.loads,

@@ -48,7 +48,7 @@ pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster
     let mut stale_left = 2;
     ex.body.keep(left > 0);
     loop {
-        let missed = match one(route, cluster, down, ex).await {
+        let missed = match one(worker, route, cluster, down, ex).await {
             Ok(answered) => return Ok(answered),
             Err(Missed::Stale) if stale_left > 0 && ex.body.rewind() => {
                 stale_left -= 1;
@@ -68,7 +68,7 @@ pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster
         left -= 1;
         ex.body.rewind();
         route.metrics.at(worker.index).retries.inc();
-        cluster.metrics().retries.inc();
+        cluster.metrics().at(worker.index).retries.inc();
         if let Some(pick) = ex.notes.pick.take() {
             ex.notes.tried.push(pick.endpoint().clone());
         }
@@ -100,7 +100,7 @@ fn worth(missed: &Missed, retry: &fairlead_ir::Retry) -> bool {
     }
 }
 
-async fn one(route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exchange) -> Result<Answered, Missed> {
+async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exchange) -> Result<Answered, Missed> {
     ex.clock.set_attempt(route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit));
     let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
     let want = want(cluster, ex);
@@ -112,7 +112,7 @@ async fn one(route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exch
     let framing = ex.body.framing();
     up.leg().send_request(&ex.request, framing).map_err(|error| Missed::Sent(pump::cause_of(&error)))?;
     let sent = Instant::now();
-    let result = poll_fn(|cx| poll_head(cx, ex, down, up.leg())).await;
+    let result = poll_fn(|cx| poll_head(cx, &worker.response_limits, ex, down, up.leg())).await;
     ex.notes.upstream_time = Some(sent.elapsed());
     match result {
         Ok((framing, upgraded)) => {
@@ -142,17 +142,23 @@ enum Unanswered {
 }
 
 /// Sends the request's body as far as it goes, and looks for the response's head.
-fn poll_head(cx: &mut Context<'_>, ex: &mut Exchange, down: &mut Leg, up: &mut Leg) -> Poll<Result<(Framing, bool), Unanswered>> {
+fn poll_head(
+    cx: &mut Context<'_>,
+    limits: &Limits,
+    ex: &mut Exchange,
+    down: &mut Leg,
+    up: &mut Leg,
+) -> Poll<Result<(Framing, bool), Unanswered>> {
     let mut moved = false;
     let mut failed = None;
     match ex.body.poll(cx, down, up, ex.tee.as_mut(), &mut moved) {
-        Poll::Ready(Err(Failure::Downstream(_))) => return Poll::Ready(Err(Unanswered::Downstream)),
+        Poll::Ready(Err(Failure::Downstream)) => return Poll::Ready(Err(Unanswered::Downstream)),
         Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
         Poll::Ready(Ok(())) if down.poll_gone(cx).is_ready() => return Poll::Ready(Err(Unanswered::Downstream)),
         _ => {}
     }
     loop {
-        match up.poll_response(cx, &mut ex.response, &LIMITS) {
+        match up.poll_response(cx, &mut ex.response, limits) {
             Poll::Ready(Ok(Incoming::Final(framing))) => return Poll::Ready(Ok((framing, false))),
             Poll::Ready(Ok(Incoming::Upgraded)) => return Poll::Ready(Ok((Framing::Empty, true))),
             Poll::Ready(Ok(Incoming::Interim)) => {
@@ -182,9 +188,6 @@ fn want(cluster: &Cluster, ex: &Exchange) -> Want {
         cluster.config().protocol
     }
 }
-
-/// What responses may be.
-const LIMITS: Limits = Limits::RESPONSE;
 
 /// A new connection, within the exchange's deadlines.
 async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchange) -> Result<Upstream, Missed> {

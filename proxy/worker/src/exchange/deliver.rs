@@ -3,6 +3,7 @@
 use crate::cause::Cause;
 use crate::connection::ConnInfo;
 use crate::exchange::attempt::{self, Answered};
+use crate::exchange::find::Found;
 use crate::exchange::pump::{self, Cut, Failure};
 use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, tunnel};
 use crate::worker::{Current, Worker};
@@ -22,17 +23,18 @@ pub async fn deliver(
     worker: &Rc<Worker>,
     current: &Current,
     conn: &ConnInfo,
-    hit: &Hit<'_, Arc<Route>>,
+    found: &Found<'_>,
     down: &mut Leg,
     ex: &mut Exchange,
 ) -> Result<(), Cause> {
+    let hit = found.hit.as_ref().map_err(|cause| *cause)?;
     let route = hit.route;
     if ex.request.expects_continue() {
         ex.body.expect();
         ex.request.fields.remove_known(Known::Expect);
     }
-    forwarded::prepare(&mut ex.request, conn, 0);
-    let cors = route.chain.remember(&ex.request);
+    let trusted = found.listener.is_some_and(|listener| listener.config.http.xff_trusted_hops > 0);
+    forwarded::prepare(&mut ex.request, conn, trusted)?;
     if route.config.broken.is_some() {
         return Err(Cause::Unresolved);
     }
@@ -59,7 +61,7 @@ pub async fn deliver(
         return tunnel::run(ex, down, up.leg()).await;
     }
     hop::strip_response(&mut ex.response);
-    let mut ctx = ResponseCtx { head: &mut ex.response, request: &ex.request, memo: &cors };
+    let mut ctx = ResponseCtx { head: &mut ex.response, request: &ex.request };
     backend.chain.on_response(&mut ctx);
     route.chain.on_response(&mut ctx);
     ex.notes.status = ex.response.status;
@@ -117,7 +119,7 @@ fn for_client(framing: Framing, version: Version) -> Framing {
 
 fn cause_of_cut(cut: &Cut, ex: &mut Exchange) -> Cause {
     match cut {
-        Cut::Failed(Failure::Downstream(_)) => Cause::ClientGone,
+        Cut::Failed(Failure::Downstream) => Cause::ClientGone,
         Cut::Failed(Failure::Upstream(error)) => pump::cause_of(error),
         Cut::TimedOut(Expired::Request) => Cause::RequestTimeout,
         Cut::TimedOut(Expired::Attempt) => Cause::AttemptTimeout,

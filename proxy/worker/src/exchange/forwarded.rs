@@ -1,22 +1,22 @@
 //! What the proxy says of the client to the backend.
 
 use crate::connection::ConnInfo;
-use fairlead_http::{Known, RequestHead, hop};
+use fairlead_http::{Known, Reject, RequestHead, hop};
 
 /// Takes out what concerns only this connection, and adds `x-forwarded-for`, `x-forwarded-proto` and `x-request-id`.
 ///
-/// As Envoy at an edge (`use_remote_address`, no trusted hops): the client's address is appended to what came, the scheme replaces
-/// what came, a request id that came is kept only when hops are trusted.
-pub fn prepare(head: &mut RequestHead, conn: &ConnInfo, trusted_hops: u8) {
-    hop::strip_request(head);
-    let fields = &mut head.fields;
-    fields.append_list(Known::XForwardedFor, conn.peer_ip.as_bytes());
-    if trusted_hops == 0 || !fields.contains(Known::XForwardedProto) {
-        fields.set_known(Known::XForwardedProto, conn.scheme().as_bytes());
+/// As Envoy at an edge (`use_remote_address`): the client's address is appended to what came; scheme and request id that came are kept
+/// only when hops in front of this proxy are trusted.
+///
+/// # Errors
+/// A `Connection` header that nominates what it must not.
+pub fn prepare(head: &mut RequestHead, conn: &ConnInfo, trusted: bool) -> Result<(), Reject> {
+    hop::strip_request(head)?;
+    hop::forward(head, conn.peer_ip.as_bytes(), trusted);
+    if !trusted || !head.fields.contains(Known::XRequestId) {
+        head.fields.set_known(Known::XRequestId, &request_id());
     }
-    if trusted_hops == 0 || !fields.contains(Known::XRequestId) {
-        fields.set_known(Known::XRequestId, &request_id());
-    }
+    Ok(())
 }
 
 /// A random UUID (RFC 9562 §5.4) as text.

@@ -2,7 +2,7 @@
 
 use crate::cause::{Answer, Cause};
 use crate::exchange::Exchange;
-use fairlead_filter::Reply;
+use fairlead_filter::{Reply, ResponseCtx};
 use fairlead_http::{Framing, Known, Leg, Method, ResponseHead};
 use fairlead_snapshot::Route;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
         ex.response.fields.push(b"x-envoy-overloaded", b"true");
     }
     if let Some(route) = route {
-        route.chain.on_local_reply(&mut ex.response);
+        route.chain.on_response(&mut ResponseCtx { head: &mut ex.response, request: &ex.request });
     }
     let body = if grpc { &[][..] } else { body.as_bytes() };
     send(down, ex, body, cause.is_final()).await;

@@ -17,7 +17,7 @@ const KEPT: usize = 4096;
 #[derive(Debug)]
 pub enum Failure {
     /// The client.
-    Downstream(Error),
+    Downstream,
     /// The endpoint.
     Upstream(Error),
 }
@@ -141,10 +141,10 @@ impl RequestBody {
                 return Poll::Ready(Ok(()));
             }
             if std::mem::take(&mut self.expected) {
-                go_on(cx, down).map_err(Failure::Downstream)?;
+                go_on(cx, down).map_err(|_| Failure::Downstream)?;
             }
             let event = match down.poll_data(cx) {
-                Poll::Ready(event) => event.map_err(Failure::Downstream)?,
+                Poll::Ready(event) => event.map_err(|_| Failure::Downstream)?,
                 Poll::Pending => {
                     let _ = up.poll_flush(cx).map_err(Failure::Upstream)?;
                     return Poll::Pending;
@@ -155,6 +155,12 @@ impl RequestBody {
                 if let Some(tee) = tee.as_deref_mut() {
                     tee.end();
                 }
+                continue;
+            }
+            if tee.is_none() && !(self.keep && self.whole) {
+                self.whole = false;
+                self.bytes += ready!(Leg::poll_pass(cx, down, up)).map_err(Failure::Upstream)? as u64;
+                *moved = true;
                 continue;
             }
             let n = ready!(up.poll_write(cx, down.data())).map_err(Failure::Upstream)?;
@@ -198,11 +204,6 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Whether everything was sent and flushed.
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
-
     /// Moves what can be moved; ready when all is sent and flushed.
     pub fn poll(&mut self, cx: &mut Context<'_>, up: &mut Leg, down: &mut Leg, moved: &mut bool) -> Poll<Result<(), Failure>> {
         if self.done {
@@ -211,7 +212,7 @@ impl ResponseBody {
         loop {
             if self.ended {
                 let trailers = Some(up.trailers()).filter(|t| !t.is_empty());
-                ready!(down.poll_finish(cx, trailers)).map_err(Failure::Downstream)?;
+                ready!(down.poll_finish(cx, trailers)).map_err(|_| Failure::Downstream)?;
                 self.done = true;
                 *moved = true;
                 return Poll::Ready(Ok(()));
@@ -219,7 +220,7 @@ impl ResponseBody {
             let event = match up.poll_data(cx) {
                 Poll::Ready(event) => event.map_err(Failure::Upstream)?,
                 Poll::Pending => {
-                    let _ = down.poll_flush(cx).map_err(Failure::Downstream)?;
+                    let _ = down.poll_flush(cx).map_err(|_| Failure::Downstream)?;
                     return Poll::Pending;
                 }
             };
@@ -227,9 +228,7 @@ impl ResponseBody {
                 self.ended = true;
                 continue;
             }
-            let n = ready!(down.poll_write(cx, up.data())).map_err(Failure::Downstream)?;
-            up.consume(n);
-            self.bytes += n as u64;
+            self.bytes += ready!(Leg::poll_pass(cx, up, down)).map_err(|_| Failure::Downstream)? as u64;
             *moved = true;
         }
     }

@@ -26,7 +26,7 @@ pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found
     }
     let cluster = ex.notes.cluster.and_then(|slot| current.cluster(slot));
     if let (Some(cluster), Some(time)) = (cluster, ex.notes.upstream_time) {
-        let cells = cluster.metrics();
+        let cells = cluster.metrics().at(worker.index);
         cells.requests.inc(status);
         cells.duration.record_duration(time);
         cells.bytes_sent.add(ex.body.bytes);

@@ -101,7 +101,7 @@ async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &
             let cause = if reject == SLOW {
                 Cause::HeaderTimeout
             } else {
-                Cause::Rejected { status: reject.status, details: reject.details, close: reject.close }
+                Cause::from(reject)
             };
             exchange::reject(&connection.worker, &connection.info, leg, ex, cause).await;
             After::Linger

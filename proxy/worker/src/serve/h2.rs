@@ -2,9 +2,9 @@
 
 use super::Connection;
 use crate::cause::Cause;
-use crate::exchange;
+use crate::exchange::{self, Exchange};
 use crate::timer::Timer;
-use fairlead_http::h2 as codec;
+use fairlead_http::h2::{self, Accepted, ServerSettings};
 use fairlead_net::Stream;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -18,15 +18,23 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves streams until either side closes, the idle timeout passes, or a drain asks for the end (GOAWAY).
 pub async fn serve(connection: Connection, stream: Stream) {
-    let handshake = Box::pin(codec::accept(stream, &connection.limits(), connection.http().max_concurrent_streams));
-    let Ok(Ok(mut conn)) = tokio::time::timeout(HANDSHAKE, handshake).await else { return };
+    let http = connection.http();
+    let settings = ServerSettings {
+        max_concurrent_streams: http.max_concurrent_streams,
+        max_header_list_size: http.max_head_bytes,
+        ..ServerSettings::default()
+    };
+    let handshake = Box::pin(h2::serve(stream, &settings));
+    let Ok(Ok(mut server)) = tokio::time::timeout(HANDSHAKE, handshake).await else { return };
+    let limits = connection.limits();
     let connection = Rc::new(connection);
     let streams = Rc::new(Cell::new(0usize));
     let mut timer = Timer::default();
     let mut draining = false;
     loop {
+        let mut ex = connection.worker.exchange();
         let next = poll_fn(|cx| {
-            if let Poll::Ready(accepted) = conn.poll_accept(cx) {
+            if let Poll::Ready(accepted) = server.poll_request(cx, &mut ex.request, &limits) {
                 return Poll::Ready(Some(accepted));
             }
             if !draining && connection.registered.is_draining(cx) {
@@ -42,7 +50,7 @@ pub async fn serve(connection: Connection, stream: Stream) {
         match next {
             Some(Some(Ok(accepted))) => {
                 streams.set(streams.get() + 1);
-                tokio::task::spawn_local(one(connection.clone(), streams.clone(), accepted));
+                tokio::task::spawn_local(one(connection.clone(), streams.clone(), accepted, ex));
             }
             Some(Some(Err(error))) => {
                 tracing::debug!(peer = %connection.info.peer, %error, "HTTP/2 connection ended");
@@ -52,19 +60,18 @@ pub async fn serve(connection: Connection, stream: Stream) {
             None if draining => return,
             None => {
                 draining = true;
-                conn.graceful_shutdown();
+                server.graceful_shutdown();
             }
         }
     }
 }
 
-async fn one(connection: Rc<Connection>, streams: Rc<Cell<usize>>, accepted: codec::Accepted) {
-    let mut ex = connection.worker.exchange();
-    let (mut leg, head) = accepted.into_leg(&mut ex.request, &connection.limits());
-    match head {
+async fn one(connection: Rc<Connection>, streams: Rc<Cell<usize>>, accepted: Accepted, mut ex: Box<Exchange>) {
+    let Accepted { mut leg, framing } = accepted;
+    match framing {
         Ok(framing) => exchange::run(&connection.worker, &connection.info, &mut leg, &mut ex, framing).await,
         Err(reject) => {
-            let cause = Cause::Rejected { status: reject.status, details: reject.details, close: reject.close };
+            let cause = Cause::from(reject);
             exchange::reject(&connection.worker, &connection.info, &mut leg, &mut ex, cause).await;
         }
     }
