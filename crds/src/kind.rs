@@ -11,7 +11,7 @@ pub enum Scope {
     Namespaced,
 }
 
-/// Declares [`Kind`] and [`Object`](crate::Object) from one table. `versions` are those we accept in `apiVersion`, the one
+/// Declares [`Kind`] and [`Object`] from one table. `versions` are those we accept in `apiVersion`, the one
 /// to read and write first.
 macro_rules! kinds {
     ($($variant:ident($type:path): $group:expr, $versions:expr, $plural:literal, $scope:ident;)*) => {

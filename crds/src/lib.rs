@@ -10,6 +10,8 @@
 //!
 //! Pure: no I/O, no clock, no Kubernetes client.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod core;
 pub mod gateway;
 mod kind;

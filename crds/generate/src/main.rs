@@ -7,6 +7,8 @@
 //! crds/src/v1alpha1 ──► own ──────────► crds/yaml/*.yaml, crds/schemas/*.json
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

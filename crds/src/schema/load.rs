@@ -28,6 +28,7 @@ fn version(version: &Value) -> Option<Version> {
         name: version["name"].as_str()?.to_owned(),
         served: version["served"] == true,
         stored: version["storage"] == true,
+        deprecated: version["deprecated"] == true,
         schema: match schema["sameAs"].as_str() {
             Some(other) => Schema::SameAs(other.to_owned()),
             None => Schema::Own(Box::new(Node::load(schema))),

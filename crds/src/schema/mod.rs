@@ -33,6 +33,8 @@ pub struct Version {
     pub served: bool,
     /// Whether it is the stored version.
     pub stored: bool,
+    /// Whether its users should move to another version.
+    pub deprecated: bool,
     schema: Schema,
 }
 
@@ -57,7 +59,8 @@ impl Crd {
         }
     }
 
-    fn version(&self, name: &str) -> Option<&Version> {
+    /// A version by its name.
+    pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.name == name)
     }
 }

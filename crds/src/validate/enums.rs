@@ -23,10 +23,8 @@ pub fn unknown_enum_values(kind: Kind, value: &Value) -> Vec<(String, String)> {
 
 fn walk<'a>(node: &Node, value: &'a Value, path: &mut Path<'a>, found: &mut Vec<(String, String)>) {
     match value {
-        Value::String(text) => {
-            if !node.enum_.is_empty() && !node.enum_.contains(value) {
-                found.push((path.to_string(), text.clone()));
-            }
+        Value::String(text) if !node.enum_.is_empty() && !node.enum_.contains(value) => {
+            found.push((path.to_string(), text.clone()));
         }
         Value::Array(items) => {
             let Some(inner) = &node.items else { return };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::path::{Path, Segment};
 use super::{Violation, format};
-use crate::{Kind, Scope};
+use crate::{Kind, Scope, schema};
 
 /// Checks `apiVersion`, `kind` and `metadata`.
 pub(super) fn check(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
@@ -57,15 +57,12 @@ fn identity(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
         (Value::Null, Value::Null) => {}
         (Value::String(version), Value::String(name)) => {
             if name != kind.as_str() {
-                out.push(Violation::error(
-                    &at("kind"),
-                    format!("must be {kind:?}, not {name:?}"),
-                ));
-            } else if Kind::of(version, name) != Some(kind) {
-                let message = format!(
-                    "{version:?} is not a version of {kind} in group {:?}",
-                    kind.group()
-                );
+                let message = format!("must be {:?}, not {name:?}", kind.as_str());
+                out.push(Violation::error(&at("kind"), message));
+            } else if Kind::of(version, name) == Some(kind) {
+                served(kind, version, &at("apiVersion"), out);
+            } else {
+                let message = format!("{version:?} is not a version of {kind} that Fairlead knows");
                 out.push(Violation::error(&at("apiVersion"), message));
             }
         }
@@ -75,6 +72,19 @@ fn identity(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
             "is required".to_owned(),
         )),
     }
+}
+
+/// A version that we accept, but that an API server with today's CRDs deprecates or does not serve.
+fn served(kind: Kind, api_version: &str, at: &Path<'_>, out: &mut Vec<Violation>) {
+    let Some(crd) = schema::crd(kind) else { return };
+    let name = api_version.rsplit('/').next().unwrap_or(api_version);
+    let problem = match crd.version(name) {
+        Some(version) if version.served && !version.deprecated => return,
+        Some(version) if version.served => "is deprecated",
+        _ => "is no longer served",
+    };
+    let message = format!("{api_version:?} {problem}: use {:?}", kind.api_version());
+    out.push(Violation::warning(at, message));
 }
 
 fn namespace(kind: Kind, namespace: &Value, at: &Path<'_>, out: &mut Vec<Violation>) {
