@@ -1,0 +1,234 @@
+//! References to backends → clusters.
+//!
+//! One cluster for each Service port and way to speak to it: `service/<namespace>/<name>/<port>`, with `~h2` when it is spoken
+//! to in HTTP/2 and `~<secret>` when a Gateway presents a client certificate; `backend/<namespace>/<name>` likewise.
+//!
+//! | what | condition on the route | requests |
+//! | --- | --- | --- |
+//! | another kind | `InvalidKind` | 500 |
+//! | another namespace without grant | `RefNotPermitted` | 500 |
+//! | no such Service, port or `Backend` | `BackendNotFound` | 500 |
+//! | an `appProtocol` that is unknown or not for this kind of route | `UnsupportedProtocol` | 500 |
+//! | a BackendTLSPolicy that can't be honoured | `InvalidBackendTLS` | 500 |
+//! | a Service without endpoints | | 503 |
+
+use crate::endpoints::{self, Origin};
+use crate::gateway::ungranted;
+use crate::policy::{BackendTls, Target};
+use crate::route::Scope;
+use crate::status::{Fault, Reason};
+use fairlead_crds::Kind;
+use fairlead_crds::core::Service;
+use fairlead_crds::v1alpha1::{AppProtocol, Backend};
+use fairlead_ir::{CaSource, Cluster, ClusterTls, Discovery, Id, LoadBalancing, Millis, Protocol, RouteKind};
+use fairlead_store::Key;
+use std::sync::Arc;
+
+const CONNECT_TIMEOUT: Millis = Millis(5_000);
+const IDLE_TIMEOUT: Millis = Millis(60_000);
+
+/// A reference to a backend, whatever it stands in.
+pub(crate) struct BackendRef<'a> {
+    pub group: Option<&'a str>,
+    pub kind: Option<&'a str>,
+    pub name: &'a str,
+    pub namespace: Option<&'a str>,
+    pub port: Option<i32>,
+}
+
+/// What `appProtocol` asks for.
+#[derive(Clone, Copy, Default)]
+struct App {
+    protocol: Option<Protocol>,
+    tls: bool,
+    /// WebSocket: not for gRPC.
+    upgrades: bool,
+}
+
+/// The id of the backend's cluster, which is added to what the route uses.
+pub(crate) fn resolve(reference: &BackendRef<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+    let (group, kind) = (reference.group.unwrap_or(""), reference.kind.unwrap_or("Service"));
+    let known = match Kind::of_group(group, kind) {
+        Some(known @ (Kind::Service | Kind::Backend)) => known,
+        _ => {
+            let message = format!("kind {kind} of group {group:?} can't be a backend; Service and Backend (fairlead.dev) can");
+            return Err(Fault::new(Reason::InvalidKind, path, message));
+        }
+    };
+    let key = Key::new(reference.namespace.unwrap_or(&scope.key.namespace), reference.name);
+    if !scope.reader.permits((scope.kind, &scope.key.namespace), (group, kind, &key)) {
+        return Err(Fault::new(Reason::RefNotPermitted, path, ungranted(known, &key, scope.kind, scope.key)));
+    }
+    match known {
+        Kind::Backend => backend(key, path, scope),
+        _ => service(key, reference.port, path, scope),
+    }
+}
+
+fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+    let missing = |message: String| Fault::new(Reason::BackendNotFound, path, message);
+    let target = (Kind::Service, key);
+    scope.uses.targets.insert(target.clone());
+    let Some(object) = scope.reader.find::<Service>(&target.1) else {
+        return Err(missing(format!("there is no Service {}", target.1)));
+    };
+    let spec = object.spec.as_ref();
+    let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let external = spec.filter(|spec| spec.type_.as_deref() == Some("ExternalName")).and_then(|spec| spec.external_name.as_deref());
+    let listed = || ports.iter().map(|p| p.port.to_string()).collect::<Vec<_>>().join(", ");
+    let Some(number) = port else {
+        return Err(missing(format!("a Service needs a port; {} has: {}", target.1, listed())));
+    };
+    let port = ports.iter().find(|p| p.port == number);
+    if port.is_none() && (external.is_none() || !ports.is_empty()) {
+        return Err(missing(format!("Service {} has no port {number}; it has: {}", target.1, listed())));
+    }
+    let Some(valid) = u16::try_from(number).ok().filter(|port| *port > 0) else {
+        return Err(missing(format!("{number} is not a port")));
+    };
+    let unsupported = |message: String| Fault::new(Reason::UnsupportedProtocol, path, message);
+    if let Some(other) = port.and_then(|port| port.protocol.as_deref()).filter(|protocol| *protocol != "TCP") {
+        return Err(unsupported(format!("port {number} of Service {} is {other}; TCP is needed", target.1)));
+    }
+    let app = port.and_then(|port| port.app_protocol.as_deref()).map_or(Some(App::default()), app_protocol);
+    let Some(app) = app.filter(|app| !(app.upgrades && scope.route == RouteKind::Grpc)) else {
+        let name = port.and_then(|port| port.app_protocol.as_deref()).unwrap_or_default();
+        return Err(unsupported(format!("appProtocol {name:?} of port {number} of Service {} can't be served to a {}", target.1, scope.kind)));
+    };
+    let (discovery, sni) = match external {
+        Some(name) => {
+            let host: Box<str> = name.trim_end_matches('.').to_ascii_lowercase().into();
+            (Discovery::Dns { host: host.clone(), port: valid }, host)
+        }
+        None => {
+            let id: Id = format!("service/{}/{number}", target.1).into();
+            scope.uses.endpoints.insert(id.clone(), Origin::Service { key: target.1.clone(), port: number });
+            (Discovery::Endpoints(id), format!("{}.{}.svc", target.1.name, target.1.namespace).into())
+        }
+    };
+    let id = format!("service/{}/{number}", target.1);
+    add(id, &target, port.and_then(|port| port.name.as_deref()), app, discovery, sni, path, scope)
+}
+
+fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+    let target = (Kind::Backend, key);
+    scope.uses.targets.insert(target.clone());
+    let Some(object) = scope.reader.find::<Backend>(&target.1) else {
+        return Err(Fault::new(Reason::BackendNotFound, path, format!("there is no Backend {}", target.1)));
+    };
+    let id = format!("backend/{}", target.1);
+    let app = backend_protocol(object).map_err(|(field, message)| {
+        Fault::new(Reason::UnsupportedProtocol, path, format!("Backend {}: {field}: {message}", target.1))
+    })?;
+    if app.upgrades && scope.route == RouteKind::Grpc {
+        return Err(Fault::new(Reason::UnsupportedProtocol, path, format!("Backend {} speaks WebSocket, which a GRPCRoute can't use", target.1)));
+    }
+    let endpoints = endpoints::of_backend(id.as_str().into(), object).map_err(|(field, message)| {
+        Fault::new(Reason::UnsupportedValue, path, format!("Backend {} is not usable: {field}: {message}", target.1))
+    })?;
+    let named = object.spec.endpoints.iter().find_map(|e| e.hostname.as_deref().or_else(|| Some(&e.fqdn.as_ref()?.hostname)));
+    let sni: Box<str> = named.map_or_else(|| target.1.name.as_ref().into(), |name| name.to_ascii_lowercase().into());
+    let discovery = match &endpoints.endpoints[..] {
+        [fairlead_ir::Endpoint { address: fairlead_ir::Address::Dns { host, port }, .. }] => Discovery::Dns { host: host.clone(), port: *port },
+        _ => {
+            scope.uses.endpoints.insert(endpoints.id.clone(), Origin::Backend { key: target.1.clone() });
+            Discovery::Endpoints(endpoints.id)
+        }
+    };
+    add(id, &target, None, app, discovery, sni, path, scope)
+}
+
+/// What a `Backend`'s `appProtocols` ask for; the path and what is wrong otherwise.
+fn backend_protocol(backend: &Backend) -> Result<App, (String, String)> {
+    let mut app = App::default();
+    for (i, protocol) in backend.spec.app_protocols.iter().enumerate() {
+        match protocol {
+            AppProtocol::H2c | AppProtocol::EnvoyH2c => app.protocol = Some(Protocol::Http2),
+            AppProtocol::Ws | AppProtocol::EnvoyWs => app.upgrades = true,
+            AppProtocol::Wss | AppProtocol::EnvoyWss => (app.upgrades, app.tls) = (true, true),
+            AppProtocol::Other(other) => return Err((format!("spec.appProtocols[{i}]"), format!("{other:?} is not known"))),
+        }
+    }
+    // Several protocols mean that any of them is understood.
+    app.upgrades &= app.protocol.is_none();
+    Ok(app)
+}
+
+/// Everything that is wrong with a `Backend` by itself.
+pub(crate) fn check_backend(key: &Key, backend: &Backend) -> Result<(), Fault> {
+    let checked = backend_protocol(backend).and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend));
+    checked.map(|_| ()).map_err(|(field, message)| Fault::new(Reason::Invalid, field, message))
+}
+
+#[allow(clippy::too_many_arguments)] // One caller per kind of backend; a struct for it would be read once.
+fn add(
+    id: String,
+    target: &Target,
+    section: Option<&str>,
+    app: App,
+    discovery: Discovery,
+    sni: Box<str>,
+    path: &str,
+    scope: &mut Scope<'_, '_>,
+) -> Result<Id, Fault> {
+    let policy = match scope.policies.of(target, section) {
+        Some(Err(message)) => return Err(Fault::new(Reason::InvalidBackendTls, path, message.as_str())),
+        Some(Ok(policy)) => Some(policy.clone()),
+        None => None,
+    };
+    let protocol = if scope.route == RouteKind::Grpc { Protocol::Http2 } else { app.protocol.unwrap_or_default() };
+    let mut id = id;
+    if protocol == Protocol::Http2 {
+        id.push_str("~h2");
+    }
+    let tls = tls(policy.as_deref(), app, sni, scope);
+    if let Some(certificate) = tls.as_ref().and_then(|tls| tls.client_certificate.as_ref()) {
+        id.push('~');
+        id.push_str(certificate);
+    }
+    let id: Id = id.into();
+    let cluster = Cluster {
+        id: id.clone(),
+        protocol,
+        tls,
+        discovery,
+        load_balancing: LoadBalancing::default(),
+        connect_timeout: CONNECT_TIMEOUT,
+        idle_timeout: IDLE_TIMEOUT,
+    };
+    scope.uses.clusters.insert(id.clone(), Arc::new(cluster));
+    Ok(id)
+}
+
+/// TLS as the policy says; without one as `appProtocol` says, and then nobody's certificate is checked.
+fn tls(policy: Option<&BackendTls>, app: App, sni: Box<str>, scope: &mut Scope<'_, '_>) -> Option<ClusterTls> {
+    let mut tls = match policy {
+        Some(policy) => {
+            scope.uses.secrets.extend(policy.secrets.iter().map(|secret| (secret.id.clone(), secret.clone())));
+            ClusterTls { hostname: policy.hostname.clone(), ca: policy.ca.clone(), sans: policy.sans.clone(), client_certificate: None }
+        }
+        None if app.tls => ClusterTls { hostname: sni, ca: CaSource::Insecure, sans: Vec::new(), client_certificate: None },
+        None => return None,
+    };
+    scope.speaks_tls = true;
+    if let Some(secret) = &scope.client_certificate {
+        tls.client_certificate = Some(secret.id.clone());
+        scope.uses.secrets.insert(secret.id.clone(), secret.clone());
+    }
+    Some(tls)
+}
+
+/// KEP-3726's names, IANA's, and the usual short ones; `None` for others.
+fn app_protocol(name: &str) -> Option<App> {
+    let (h1, h2) = (Some(Protocol::Http1), Some(Protocol::Http2));
+    let (protocol, tls, upgrades) = match name.to_ascii_lowercase().as_str() {
+        "" | "tcp" => (None, false, false),
+        "http" => (h1, false, false),
+        "kubernetes.io/h2c" | "h2c" | "http2" | "grpc" => (h2, false, false),
+        "kubernetes.io/ws" | "ws" => (h1, false, true),
+        "kubernetes.io/wss" | "wss" => (h1, true, true),
+        "https" | "tls" => (None, true, false),
+        _ => return None,
+    };
+    Some(App { protocol, tls, upgrades })
+}

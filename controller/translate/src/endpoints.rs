@@ -1,0 +1,113 @@
+//! EndpointSlices and `Backend`s → addresses.
+//!
+//! Always endpoints, never the ClusterIP, so headless Services and Services without selector are the same. A slice's port is
+//! found by the name of the Service's port. Endpoints that are ready get traffic; when there are none, those that still
+//! serve while they terminate do. A dual-stack Service is reached through its first family, as long as that has endpoints.
+
+use fairlead_crds::core::{EndpointSlice, Service};
+use fairlead_crds::v1alpha1::Backend;
+use fairlead_ir::{Address, Endpoint, Endpoints, Id};
+use fairlead_store::Key;
+use std::net::{IpAddr, SocketAddr};
+
+/// The label that says whose a slice is.
+const SERVICE: &str = "kubernetes.io/service-name";
+
+/// Where addresses come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Service { key: Key, port: i32 },
+    Backend { key: Key },
+}
+
+/// The Service that a slice belongs to.
+pub(crate) fn service_of(key: &Key, slice: &EndpointSlice) -> Option<Key> {
+    let name = slice.metadata.labels.as_ref()?.get(SERVICE)?;
+    Some(Key::new(key.namespace.clone(), name.as_str()))
+}
+
+/// Addresses of a Service's port.
+pub(crate) fn of_service<'s>(id: Id, service: &Service, port: i32, slices: impl Iterator<Item = &'s EndpointSlice>) -> Endpoints {
+    let spec = service.spec.as_ref();
+    let port = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default().iter().find(|p| p.port == port);
+    let name = port.and_then(|port| port.name.as_deref()).unwrap_or_default();
+    let preferred = spec.and_then(|spec| spec.ip_families.as_deref()).unwrap_or_default();
+    let preferred = if preferred.len() > 1 { preferred.first().map(String::as_str) } else { None };
+    let mut found: Vec<Found> = slices.flat_map(|slice| of_slice(slice, name)).collect();
+    if !found.iter().any(|f| f.ready) {
+        found.retain(|f| f.draining);
+    } else {
+        found.retain(|f| f.ready);
+    }
+    if let Some(family) = preferred
+        && found.iter().any(|f| f.family == family)
+    {
+        found.retain(|f| f.family == family);
+    }
+    let mut endpoints: Vec<Endpoint> = found.into_iter().map(|f| f.endpoint).collect();
+    endpoints.sort_by(|a, b| a.address.cmp(&b.address).then_with(|| a.zone.cmp(&b.zone)));
+    endpoints.dedup_by(|b, a| a.address == b.address);
+    Endpoints { id, endpoints }
+}
+
+struct Found<'s> {
+    endpoint: Endpoint,
+    family: &'s str,
+    ready: bool,
+    /// Serving while terminating.
+    draining: bool,
+}
+
+fn of_slice<'s>(slice: &'s EndpointSlice, port_name: &str) -> Vec<Found<'s>> {
+    let ports = slice.ports.as_deref().unwrap_or_default();
+    let named = ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == port_name);
+    let Some(port) = named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
+    let mut found = Vec::new();
+    for endpoint in &slice.endpoints {
+        let conditions = endpoint.conditions.as_ref();
+        let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
+        let serving = conditions.and_then(|c| c.serving).unwrap_or(ready);
+        let draining = serving && conditions.and_then(|c| c.terminating).unwrap_or(false);
+        for address in &endpoint.addresses {
+            let address = match (&*slice.address_type, address.parse::<IpAddr>()) {
+                ("IPv4" | "IPv6", Ok(ip)) => Address::Ip(SocketAddr::new(ip, port)),
+                ("FQDN", Err(_)) => Address::Dns { host: address.to_ascii_lowercase().into(), port },
+                _ => continue,
+            };
+            let endpoint = Endpoint { address, weight: 1, zone: endpoint.zone.as_deref().map(Into::into) };
+            found.push(Found { endpoint, family: &slice.address_type, ready, draining });
+        }
+    }
+    found
+}
+
+/// Addresses of a `Backend`; what is wrong with one comes back with its path.
+pub(crate) fn of_backend(id: Id, backend: &Backend) -> Result<Endpoints, (String, String)> {
+    let mut endpoints = Vec::new();
+    for (i, endpoint) in backend.spec.endpoints.iter().enumerate() {
+        let path = format!("spec.endpoints[{i}]");
+        let port = |port: i32, field: &str| {
+            let port = u16::try_from(port).ok().filter(|port| *port > 0);
+            port.ok_or_else(|| (format!("{path}.{field}.port"), "must be 1 to 65535".to_owned()))
+        };
+        let address = match (&endpoint.ip, &endpoint.fqdn, &endpoint.unix) {
+            (Some(ip), None, None) => {
+                let address = ip.address.parse().map_err(|_| (format!("{path}.ip.address"), format!("{:?} is not an IP address", ip.address)))?;
+                Address::Ip(SocketAddr::new(address, port(ip.port, "ip")?))
+            }
+            (None, Some(fqdn), None) => {
+                let host = crate::host::Host::parse(&fqdn.hostname).ok().filter(|host| host.suffix().is_none());
+                let host = host.ok_or_else(|| (format!("{path}.fqdn.hostname"), format!("{:?} is not a host name", fqdn.hostname)))?;
+                Address::Dns { host: host.as_str().into(), port: port(fqdn.port, "fqdn")? }
+            }
+            (None, None, Some(unix)) if unix.path.starts_with('/') && unix.path.len() <= 107 => Address::Unix(unix.path.as_str().into()),
+            (None, None, Some(_)) => return Err((format!("{path}.unix.path"), "must be an absolute path of at most 107 bytes".to_owned())),
+            _ => return Err((path, "exactly one of ip, fqdn and unix is needed".to_owned())),
+        };
+        endpoints.push(Endpoint { address, weight: 1, zone: endpoint.zone.as_deref().map(Into::into) });
+    }
+    if endpoints.is_empty() {
+        return Err(("spec.endpoints".to_owned(), "at least one endpoint is needed".to_owned()));
+    }
+    Ok(Endpoints { id, endpoints })
+}

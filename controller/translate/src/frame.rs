@@ -1,0 +1,219 @@
+//! All that routes attach to: Gateways, ListenerSets and their listeners.
+//!
+//! The frame depends on classes, Gateways, ListenerSets, Namespaces, ReferenceGrants, certificates and the settings, not
+//! on routes; it is made anew as a whole when one of these changes. Routes see it through [`Parent`]s, and only those whose
+//! parent came out different are looked at again.
+
+use crate::class::Classes;
+use crate::conflict::{self, Sockets};
+use crate::gateway::{self, GatewayDraft};
+use crate::host::Host;
+use crate::listener::Draft;
+use crate::listenerset::{self, SetDraft};
+use crate::reader::{Dependency, Reader};
+use crate::status::{GatewayClassStatus, GatewayStatus, ListenerSetStatus};
+use crate::tls::Vault;
+use crate::{Note, Settings};
+use fairlead_crds::Kind;
+use fairlead_crds::gateway::{Gateway, ListenerSet};
+use fairlead_ir::{Bind, Id, Listener, Secret};
+use fairlead_store::{Key, World};
+use foldhash::HashSet;
+use imbl::OrdMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A Gateway or ListenerSet that routes can name in `parentRefs`.
+pub(crate) type ParentId = (Kind, Key);
+
+/// What a route needs to know about a parent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Parent {
+    /// The Gateway itself, or that of the ListenerSet.
+    pub gateway: Key,
+    /// The key pair that the Gateway presents to backends.
+    pub client_certificate: Option<Arc<Secret>>,
+    /// Why the ListenerSet is not attached to its Gateway.
+    pub refused: Option<String>,
+    pub listeners: Vec<Door>,
+}
+
+/// What a route needs to know about a listener.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Door {
+    pub name: Box<str>,
+    pub port: i32,
+    pub hostname: Option<Host>,
+    pub kinds: Vec<Kind>,
+    pub namespaces: Namespaces,
+    /// Ids in the configuration, one per address; empty when it is not served.
+    pub ids: Vec<Id>,
+}
+
+/// From which namespaces something may attach.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Namespaces {
+    All,
+    None,
+    Same(Arc<str>),
+    Selector(LabelSelector),
+}
+
+impl Namespaces {
+    pub fn take(&self, namespace: &str, reader: &mut Reader<'_>) -> bool {
+        match self {
+            Namespaces::All => true,
+            Namespaces::None => false,
+            Namespaces::Same(own) => **own == *namespace,
+            Namespaces::Selector(selector) => reader.namespace_matches(namespace, selector),
+        }
+    }
+}
+
+/// See the module. Statuses have zero attached routes: those are counted in later.
+#[derive(Default)]
+pub(crate) struct Frame {
+    pub parents: BTreeMap<ParentId, Arc<Parent>>,
+    pub listeners: BTreeMap<Id, Arc<Listener>>,
+    pub secrets: BTreeMap<Id, Arc<Secret>>,
+    pub classes: OrdMap<Key, Arc<GatewayClassStatus>>,
+    pub gateways: BTreeMap<Key, GatewayStatus>,
+    pub listener_sets: BTreeMap<Key, ListenerSetStatus>,
+    pub reads: HashSet<Dependency>,
+    pub notes: Vec<Arc<Note>>,
+}
+
+/// What making the frame needs.
+pub(crate) struct Context<'a, 'v> {
+    pub reader: Reader<'a>,
+    pub vault: &'v mut Vault,
+    pub settings: &'v Settings,
+    pub secrets: BTreeMap<Id, Arc<Secret>>,
+}
+
+impl Frame {
+    pub fn build(world: &World, settings: &Settings, vault: &mut Vault) -> Frame {
+        let classes = Classes::of(world, settings);
+        let mut context = Context { reader: Reader::new(world), vault, settings, secrets: BTreeMap::new() };
+        let mut sets = listenerset::by_gateway(world);
+        let mut gateways = ours(&classes, &mut context);
+        gateways.sort_by(|(a, x), (b, y)| age(&x.metadata).cmp(&age(&y.metadata)).then_with(|| a.cmp(b)));
+        let mut frame = Frame { classes: classes.status.clone(), ..Frame::default() };
+        let mut sockets = Sockets::default();
+        let mut families = Vec::new();
+        for (key, gateway) in gateways {
+            if !settings.shared_addresses {
+                sockets = Sockets::default();
+            }
+            let mut draft = gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name).flatten(), &mut context);
+            conflict::settle(&mut draft.listeners, &draft.addresses.binds, &mut sockets);
+            draft.judge();
+            let mut attached: Vec<SetDraft> = Vec::new();
+            for (set_key, set) in sets.remove(key).unwrap_or_default() {
+                let mut set = listenerset::draft(set_key, set, &draft, &mut context);
+                conflict::settle(&mut set.listeners, &draft.addresses.binds, &mut sockets);
+                attached.push(set);
+            }
+            families.push((draft, attached));
+        }
+        conflict::mark_overlaps(families.iter_mut().flat_map(|(gateway, sets)| {
+            let scope = (!settings.shared_addresses).then(|| gateway.key.clone());
+            let binds = gateway.addresses.binds.clone();
+            let all = gateway.listeners.iter_mut().chain(sets.iter_mut().flat_map(|set| set.listeners.iter_mut()));
+            all.map(move |listener| (scope.clone(), binds.clone(), listener))
+        }));
+        for (gateway, sets) in families {
+            frame.add(gateway, sets, settings);
+        }
+        orphans(sets, &mut context);
+        frame.secrets = std::mem::take(&mut context.secrets);
+        frame.reads = context.reader.reads;
+        frame.notes = context.reader.notes;
+        frame
+    }
+
+    fn add(&mut self, gateway: GatewayDraft, mut sets: Vec<SetDraft>, settings: &Settings) {
+        let id = |prefix: &str, key: &Key, listener: &Draft| format!("{prefix}/{key}/{}", listener.name);
+        let mut gateway = gateway;
+        let accepted = gateway.accepted();
+        for listener in &mut gateway.listeners {
+            let id = id("gateway", &gateway.key, listener);
+            self.listen(id, listener, &gateway.key, &gateway.addresses.binds, accepted, settings);
+        }
+        for set in &mut sets {
+            for listener in &mut set.listeners {
+                let id = id("listenerset", &set.key, listener);
+                let served = accepted && set.refused.is_none();
+                self.listen(id, listener, &gateway.key, &gateway.addresses.binds, served, settings);
+            }
+            let parent = Parent {
+                gateway: gateway.key.clone(),
+                client_certificate: gateway.client_certificate.clone(),
+                refused: set.refused.as_ref().map(ToString::to_string),
+                listeners: set.listeners.iter().map(Draft::door).collect(),
+            };
+            self.parents.insert((Kind::ListenerSet, set.key.clone()), Arc::new(parent));
+            self.listener_sets.insert(set.key.clone(), set.status(&gateway));
+        }
+        let accepted = sets.iter().filter(|set| set.accepted(&gateway).is_none()).count();
+        self.gateways.insert(gateway.key.clone(), gateway.status(accepted));
+        let parent = Parent {
+            gateway: gateway.key.clone(),
+            client_certificate: gateway.client_certificate.clone(),
+            refused: None,
+            listeners: gateway.listeners.iter().map(Draft::door).collect(),
+        };
+        self.parents.insert((Kind::Gateway, gateway.key.clone()), Arc::new(parent));
+    }
+
+    /// Puts a listener into the configuration, once for each address, if it is fit to serve.
+    fn listen(&mut self, id: String, draft: &mut Draft, gateway: &Key, binds: &[Option<std::net::IpAddr>], served: bool, settings: &Settings) {
+        let Some(port) = draft.port_number().filter(|_| served && draft.fit()) else { return };
+        for (i, address) in binds.iter().enumerate() {
+            let bind = Bind { address: *address, port };
+            if let Some(reason) = settings.bind_failures.get(&bind) {
+                draft.bind_failed(bind, reason);
+            }
+            let id: Id = match address {
+                Some(address) if i > 0 => format!("{id}@{address}").into(),
+                _ => id.as_str().into(),
+            };
+            draft.ids.push(id.clone());
+            let listener = draft.listener(id.clone(), gateway, bind);
+            self.listeners.insert(id, Arc::new(listener));
+        }
+    }
+}
+
+/// Gateways of our classes. Others are not ours to judge, but a class that nobody has is worth a word.
+fn ours<'a>(classes: &Classes, context: &mut Context<'a, '_>) -> Vec<(&'a Key, &'a Arc<Gateway>)> {
+    let mut ours = Vec::new();
+    for (key, gateway) in context.reader.world.all::<Gateway>().iter() {
+        let name = &gateway.spec.gateway_class_name;
+        if classes.get(name).is_some() {
+            ours.push((key, gateway));
+        } else if context.reader.world.entry(Kind::GatewayClass, "", name).is_none() {
+            let message = format!("there is no GatewayClass {name:?}, so nothing serves this Gateway; ours are: {}", classes.names());
+            context.reader.note(Kind::Gateway, key, "spec.gatewayClassName", message);
+        }
+    }
+    ours
+}
+
+/// ListenerSets whose Gateway does not exist.
+fn orphans(sets: BTreeMap<Key, Vec<(&Key, &Arc<ListenerSet>)>>, context: &mut Context<'_, '_>) {
+    for (gateway, sets) in sets {
+        if context.reader.world.all::<Gateway>().get(&gateway).is_some() {
+            continue;
+        }
+        for (key, _) in sets {
+            context.reader.note(Kind::ListenerSet, key, "spec.parentRef", format!("there is no Gateway {gateway}; nothing serves this ListenerSet"));
+        }
+    }
+}
+
+/// Creation time in seconds since 1970, objects of files last.
+pub(crate) fn age(metadata: &ObjectMeta) -> i64 {
+    metadata.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second())
+}

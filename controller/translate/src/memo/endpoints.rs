@@ -1,0 +1,110 @@
+//! Endpoints in use, and the slices that they come from.
+
+use super::uses::Users;
+use crate::endpoints::{self, Origin};
+use crate::policy::Target;
+use fairlead_crds::Kind;
+use fairlead_crds::core::{EndpointSlice, Service};
+use fairlead_crds::v1alpha1::Backend;
+use fairlead_ir::{Config, Endpoints, Id};
+use fairlead_store::{Key, World};
+use foldhash::{HashMap, HashSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Which slices a Service has.
+#[derive(Default)]
+pub(super) struct Slices {
+    of: HashMap<Key, BTreeSet<Key>>,
+    service: HashMap<Key, Key>,
+    /// Endpoints in use, by Service or `Backend`.
+    used: HashMap<Target, BTreeSet<Id>>,
+}
+
+impl Slices {
+    /// Makes the endpoints that changed, or that are used for the first time.
+    pub fn refresh(&mut self, world: &World, all: bool, changed: &[(Kind, Key)], users: &mut Users, config: &mut Config) {
+        let mut touched: HashSet<Target> = HashSet::default();
+        if all {
+            *self = Slices::default();
+            for (key, slice) in world.all::<EndpointSlice>().iter() {
+                self.index(key, endpoints::service_of(key, slice));
+            }
+        }
+        for (kind, key) in changed {
+            match kind {
+                Kind::EndpointSlice => {
+                    let service = world.all::<EndpointSlice>().get(key).and_then(|slice| endpoints::service_of(key, slice));
+                    touched.extend(service.clone().into_iter().chain(self.service.get(key).cloned()).map(|key| (Kind::Service, key)));
+                    self.index(key, service);
+                }
+                Kind::Service | Kind::Backend => {
+                    touched.insert((*kind, key.clone()));
+                }
+                _ => {}
+            }
+        }
+        let mut wanted = std::mem::take(&mut users.fresh);
+        if all {
+            wanted.extend(users.endpoints().map(|(id, _)| id.clone()));
+        }
+        for id in &wanted {
+            if let Some(origin) = users.origin(id) {
+                self.used.entry(owner(origin)).or_default().insert(id.clone());
+            }
+        }
+        for target in &touched {
+            let Some(used) = self.used.get_mut(target) else { continue };
+            used.retain(|id| users.origin(id).is_some());
+            wanted.extend(used.iter().cloned());
+            if used.is_empty() {
+                self.used.remove(target);
+            }
+        }
+        for id in wanted {
+            let Some(origin) = users.origin(&id) else { continue };
+            let new = self.make(&id, origin, world);
+            if config.endpoints.get(&id).is_none_or(|known| **known != new) {
+                config.endpoints.insert(id, Arc::new(new));
+            }
+        }
+    }
+
+    fn index(&mut self, slice: &Key, service: Option<Key>) {
+        if let Some(old) = self.service.remove(slice)
+            && let Some(slices) = self.of.get_mut(&old)
+        {
+            slices.remove(slice);
+            if slices.is_empty() {
+                self.of.remove(&old);
+            }
+        }
+        if let Some(service) = service {
+            self.of.entry(service.clone()).or_default().insert(slice.clone());
+            self.service.insert(slice.clone(), service);
+        }
+    }
+
+    fn make(&self, id: &Id, origin: &Origin, world: &World) -> Endpoints {
+        let empty = || Endpoints { id: id.clone(), endpoints: Vec::new() };
+        match origin {
+            Origin::Service { key, port } => {
+                let Some(service) = world.all::<Service>().get(key) else { return empty() };
+                let all = world.all::<EndpointSlice>();
+                let slices = self.of.get(key).into_iter().flatten().filter_map(|slice| all.get(slice)).map(|slice| &**slice);
+                endpoints::of_service(id.clone(), service, *port, slices)
+            }
+            Origin::Backend { key } => {
+                let backend = world.all::<Backend>().get(key);
+                backend.and_then(|backend| endpoints::of_backend(id.clone(), backend).ok()).unwrap_or_else(empty)
+            }
+        }
+    }
+}
+
+fn owner(origin: &Origin) -> Target {
+    match origin {
+        Origin::Service { key, .. } => (Kind::Service, key.clone()),
+        Origin::Backend { key } => (Kind::Backend, key.clone()),
+    }
+}

@@ -1,0 +1,312 @@
+//! The same Plan with less work: what did not change is not done again, and is the same `Arc` as before.
+//!
+//! ```text
+//! changed objects ─► policies ─► frame ─► routes that read any of it ─► what they use ─► endpoints ─► statuses
+//! ```
+//!
+//! Every route remembers what it looked up, found or not. A change looks at the routes that looked it up, a change of an
+//! EndpointSlice at none. [`plan`](crate::plan()) is the same code with an empty memo; a property test compares them.
+
+mod counts;
+mod endpoints;
+#[cfg(test)]
+mod tests;
+mod uses;
+
+use crate::frame::Frame;
+use crate::policy::Policies;
+use crate::reader::{Dependency, Reader};
+use crate::route::{self, RoutePlan, Surroundings};
+use crate::status::{Condition, ConditionType, Fault, ObjectStatus, Reason, observed};
+use crate::tls::Vault;
+use crate::{Note, Plan, Settings, StatusSet, cluster};
+use counts::Counts;
+use endpoints::Slices;
+use fairlead_crds::gateway::{GRPCRoute, HTTPRoute};
+use fairlead_crds::v1alpha1::{Backend, RouteFilter};
+use fairlead_crds::Kind;
+use fairlead_ir::Config;
+use fairlead_store::{Key, World};
+use foldhash::{HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uses::Users;
+
+/// Makes Plan after Plan of one changing World.
+pub struct Planner {
+    settings: Settings,
+    memo: Memo,
+    /// Whether everything is to be looked at.
+    cold: bool,
+}
+
+/// Kind and key of a route.
+type RouteId = (Kind, Key);
+
+/// Kinds of routes that are planned.
+const ROUTES: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute];
+
+#[derive(Default)]
+struct Memo {
+    frame: Frame,
+    policies: Policies,
+    vault: Vault,
+    routes: BTreeMap<RouteId, RoutePlan>,
+    /// Who looked something up.
+    dependents: HashMap<Dependency, HashSet<RouteId>>,
+    counts: Counts,
+    users: Users,
+    slices: Slices,
+    config: Config,
+    status: StatusSet,
+}
+
+impl Planner {
+    /// A planner that has seen nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Planner { settings, memo: Memo::default(), cold: true }
+    }
+
+    /// The settings that Plans are made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Other settings from now on. The next Plan looks at everything again, but what comes out equal stays the same `Arc`.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.cold |= self.settings != settings;
+        self.settings = settings;
+    }
+
+    /// The Plan of a World. `changed` names every object that is new, different or gone since the last call (more is
+    /// harmless, less is not); the first call looks at everything.
+    pub fn plan(&mut self, world: &World, changed: &[(Kind, Key)]) -> Plan {
+        let changed = if std::mem::take(&mut self.cold) { None } else { Some(changed) };
+        self.memo.update(world, &self.settings, changed)
+    }
+}
+
+impl Memo {
+    fn update(&mut self, world: &World, settings: &Settings, changed: Option<&[(Kind, Key)]>) -> Plan {
+        let all = changed.is_none();
+        let changed = changed.unwrap_or_default();
+        for (kind, key) in changed {
+            if matches!(kind, Kind::Secret | Kind::ConfigMap) && world.entry(*kind, &key.namespace, &key.name).is_none() {
+                self.vault.forget(*kind, key);
+            }
+        }
+        let mut dirty: HashSet<Dependency> = changed.iter().map(dependency).collect();
+        let policies_changed = self.refresh_policies(world, settings, all, &mut dirty);
+        let frame_changed = self.refresh_frame(world, settings, all, changed, &mut dirty);
+        let routes = self.dirty_routes(world, all, changed, &dirty);
+        for id in routes {
+            self.refresh_route(id, world, settings);
+        }
+        self.slices.refresh(world, all, changed, &mut self.users, &mut self.config);
+        self.attach(frame_changed);
+        if policies_changed || self.counts.take_reach_changed() {
+            self.judge_policies(settings);
+        }
+        self.judge_objects(world, all, changed);
+        Plan { config: self.config.clone(), status: self.status.clone(), notes: self.notes() }
+    }
+
+    /// Policies; the targets for which something else holds now are dirty.
+    fn refresh_policies(&mut self, world: &World, settings: &Settings, all: bool, dirty: &mut HashSet<Dependency>) -> bool {
+        if !all && !dirty.iter().any(|d| d.0 == Kind::BackendTLSPolicy || self.policies.reads.contains(d)) {
+            return false;
+        }
+        let old = std::mem::replace(&mut self.policies, Policies::build(world, settings, &mut self.vault));
+        let new = &self.policies.targets;
+        dirty.extend(old.targets.iter().filter(|(target, sections)| new.get(target) != Some(sections)).map(|(target, _)| target.clone()));
+        dirty.extend(new.keys().filter(|target| !old.targets.contains_key(target)).cloned());
+        true
+    }
+
+    /// The frame. Routes care for its parents only as far as they came out different.
+    fn refresh_frame(&mut self, world: &World, settings: &Settings, all: bool, changed: &[(Kind, Key)], dirty: &mut HashSet<Dependency>) -> bool {
+        let made_of = |kind: Kind| matches!(kind, Kind::GatewayClass | Kind::Gateway | Kind::ListenerSet);
+        if !all && !dirty.iter().any(|d| made_of(d.0) || self.frame.reads.contains(d)) {
+            return false;
+        }
+        let mut new = Frame::build(world, settings, &mut self.vault);
+        let old = std::mem::take(&mut self.frame);
+        for (id, parent) in &mut new.parents {
+            match old.parents.get(id) {
+                Some(known) if known == parent => {
+                    *parent = known.clone();
+                    dirty.remove(id);
+                }
+                _ => {
+                    dirty.insert(id.clone());
+                }
+            }
+        }
+        dirty.extend(old.parents.keys().filter(|id| !new.parents.contains_key(id)).cloned());
+        // What has no parent before and after may still exist now, or no longer.
+        dirty.extend(changed.iter().filter(|id| made_of(id.0) && !new.parents.contains_key(id)).cloned());
+        uses::replace(&mut self.config.listeners, &new.listeners);
+        self.users.secrets.swap(&mut self.config.secrets, &new.secrets, &old.secrets);
+        self.status.gateway_classes = std::mem::take(&mut new.classes);
+        self.frame = new;
+        true
+    }
+
+    fn dirty_routes(&self, world: &World, all: bool, changed: &[(Kind, Key)], dirty: &HashSet<Dependency>) -> HashSet<RouteId> {
+        let mut routes: HashSet<RouteId> = dirty.iter().filter_map(|d| self.dependents.get(d)).flatten().cloned().collect();
+        routes.extend(changed.iter().filter(|id| ROUTES.contains(&id.0)).cloned());
+        if all {
+            routes.extend(self.routes.keys().cloned());
+            routes.extend(ROUTES.iter().flat_map(|kind| world.entries(*kind).map(|(key, _)| (*kind, key.clone()))));
+        }
+        routes
+    }
+
+    /// Plans a route again, and moves all that follows from it from the old to the new.
+    fn refresh_route(&mut self, id: RouteId, world: &World, settings: &Settings) {
+        let around = Surroundings { world, frame: &self.frame, policies: &self.policies, settings };
+        let mut new = plan_route(&id, &around);
+        let old = self.routes.remove(&id).unwrap_or_default();
+        for route in new.iter_mut().flat_map(|plan| &mut plan.routes) {
+            match self.config.routes.get(&route.id) {
+                Some(known) if known == route => *route = known.clone(),
+                _ => {
+                    self.config.routes.insert(route.id.clone(), route.clone());
+                }
+            }
+        }
+        let kept = |id: &fairlead_ir::Id| new.as_ref().is_some_and(|plan| plan.routes.iter().any(|route| route.id == *id));
+        for route in old.routes.iter().filter(|route| !kept(&route.id)) {
+            self.config.routes.remove(&route.id);
+        }
+        let status = new.as_ref().and_then(|plan| plan.status.clone());
+        set(&mut self.status.routes, &id, status);
+        let (reads, empty) = (new.as_ref().map(|plan| &plan.reads), HashSet::default());
+        let reads = reads.unwrap_or(&empty);
+        for gone in old.reads.difference(reads) {
+            if let Some(routes) = self.dependents.get_mut(gone) {
+                routes.remove(&id);
+                if routes.is_empty() {
+                    self.dependents.remove(gone);
+                }
+            }
+        }
+        for read in reads.difference(&old.reads) {
+            self.dependents.entry(read.clone()).or_default().insert(id.clone());
+        }
+        let none = RoutePlan::default();
+        let plan = new.as_ref().unwrap_or(&none);
+        self.users.swap(&mut self.config, &plan.uses, &old.uses);
+        self.counts.swap(&id, plan, &old);
+        if let Some(new) = new {
+            self.routes.insert(id, new);
+        }
+    }
+
+    /// Statuses of Gateways and ListenerSets, with the number of routes that are attached.
+    fn attach(&mut self, all: bool) {
+        let changed = self.counts.take_changed();
+        if all {
+            let frame = &self.frame;
+            self.status.gateways = self.status.gateways.iter().filter(|(key, _)| frame.gateways.contains_key(*key)).map(pair).collect();
+            let kept = self.status.listener_sets.iter().filter(|(key, _)| frame.listener_sets.contains_key(*key));
+            self.status.listener_sets = kept.map(pair).collect();
+        }
+        for (key, base) in &self.frame.gateways {
+            if all || changed.contains(&(Kind::Gateway, key.clone())) {
+                let mut status = base.clone();
+                self.counts.fill(&(Kind::Gateway, key.clone()), &mut status.listeners);
+                set(&mut self.status.gateways, key, Some(Arc::new(status)));
+            }
+        }
+        for (key, base) in &self.frame.listener_sets {
+            if all || changed.contains(&(Kind::ListenerSet, key.clone())) {
+                let mut status = base.clone();
+                self.counts.fill(&(Kind::ListenerSet, key.clone()), &mut status.listeners);
+                set(&mut self.status.listener_sets, key, Some(Arc::new(status)));
+            }
+        }
+    }
+
+    fn judge_policies(&mut self, settings: &Settings) {
+        let new = self.policies.status(&settings.controller_name, |target| self.counts.gateways(target));
+        let gone = |id: &&(Kind, Key)| !new.contains_key(&id.1);
+        let gone: Vec<_> = self.status.policies.keys().filter(gone).cloned().collect();
+        for id in gone {
+            self.status.policies.remove(&id);
+        }
+        for (key, status) in new {
+            set(&mut self.status.policies, &(Kind::BackendTLSPolicy, key), Some(Arc::new(status)));
+        }
+    }
+
+    /// Our own kinds by themselves.
+    fn judge_objects(&mut self, world: &World, all: bool, changed: &[(Kind, Key)]) {
+        let touched = |kinds: &[Kind]| all || changed.iter().any(|(kind, _)| kinds.contains(kind));
+        let verdict = |generation: Option<i64>, fault: Option<Fault>| {
+            let accepted = Condition::of(ConditionType::Accepted, fault.as_ref(), Reason::Accepted, "The object is valid");
+            Some(Arc::new(ObjectStatus { conditions: observed(vec![accepted], generation) }))
+        };
+        let mut found: BTreeMap<(Kind, Key), Option<Arc<ObjectStatus>>> = BTreeMap::new();
+        let known = |kind: Kind| self.status.objects.keys().filter(move |id| id.0 == kind).map(|id| (id.clone(), None));
+        if touched(&[Kind::Backend]) {
+            found.extend(known(Kind::Backend));
+            for (key, backend) in world.all::<Backend>().iter() {
+                let fault = cluster::check_backend(key, backend).err();
+                found.insert((Kind::Backend, key.clone()), verdict(backend.metadata.generation, fault));
+            }
+        }
+        if touched(&[Kind::RouteFilter, Kind::ConfigMap]) {
+            found.extend(known(Kind::RouteFilter));
+            for (key, filter) in world.all::<RouteFilter>().iter() {
+                let fault = route::check_route_filter(key, filter, &mut Reader::new(world)).err();
+                found.insert((Kind::RouteFilter, key.clone()), verdict(filter.metadata.generation, fault));
+            }
+        }
+        for (id, status) in found {
+            set(&mut self.status.objects, &id, status);
+        }
+    }
+
+    fn notes(&self) -> Vec<Arc<Note>> {
+        let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|plan| &plan.notes);
+        let mut notes: Vec<Arc<Note>> = self.frame.notes.iter().chain(&self.policies.notes).chain(routes).cloned().collect();
+        notes.sort_by(|a, b| (a.kind, &a.key, &a.path, &a.message).cmp(&(b.kind, &b.key, &b.path, &b.message)));
+        notes
+    }
+}
+
+fn plan_route(id: &RouteId, around: &Surroundings<'_>) -> Option<RoutePlan> {
+    let (kind, key) = id;
+    Some(match kind {
+        Kind::HTTPRoute => route::plan(key, &**around.world.all::<HTTPRoute>().get(key)?, around),
+        Kind::GRPCRoute => route::plan(key, &**around.world.all::<GRPCRoute>().get(key)?, around),
+        _ => return None,
+    })
+}
+
+/// ReferenceGrants are read by namespace.
+fn dependency(changed: &(Kind, Key)) -> Dependency {
+    match changed {
+        (Kind::ReferenceGrant, key) => (Kind::ReferenceGrant, Key::new(key.namespace.clone(), "")),
+        other => other.clone(),
+    }
+}
+
+/// Keeps the known `Arc` when it is equal.
+fn set<K: Ord + Clone, V: PartialEq>(map: &mut imbl::OrdMap<K, Arc<V>>, key: &K, value: Option<Arc<V>>) {
+    match (map.get(key), value) {
+        (Some(known), Some(value)) if *known == value => {}
+        (_, Some(value)) => {
+            map.insert(key.clone(), value);
+        }
+        (Some(_), None) => {
+            map.remove(key);
+        }
+        (None, None) => {}
+    }
+}
+
+fn pair<V>((key, value): (&Key, &Arc<V>)) -> (Key, Arc<V>) {
+    (key.clone(), value.clone())
+}

@@ -1,0 +1,291 @@
+//! Routes of every kind: one way through attachment, references, rules and status.
+//!
+//! A kind of route is a [`RouteKind`]: where its parents, host names and rules stand, and how a rule is read. All else is
+//! here and in [`crate::attach`], once.
+//!
+//! Rules (`HTTPRoute.spec.rules`, `RouteConditionPartiallyInvalid`):
+//!
+//! * A rule whose matches can't be understood is dropped: requests go on to other rules.
+//! * A rule whose filters or settings can't be honoured keeps its matches and answers 500, so that nothing slips past a
+//!   filter into a wider rule.
+//! * Some rules invalid: `PartiallyInvalid`, and the route stays accepted. All invalid: not accepted, and not served.
+//! * A reference that does not resolve is `ResolvedRefs` false and answers 500 for its share only.
+
+mod backends;
+mod filter_spec;
+mod filters;
+mod grpc;
+mod headers;
+mod http;
+mod matches;
+mod route_filter;
+mod rules;
+
+pub(crate) use route_filter::check as check_route_filter;
+pub(crate) use rules::Rule;
+
+use crate::Settings;
+use crate::attach::{self, Attachment};
+use crate::endpoints::Origin;
+use crate::frame::{Frame, ParentId, age};
+use crate::host::Host;
+use crate::policy::{Policies, Target};
+use crate::reader::{Dependency, Reader};
+use crate::status::{Condition, ConditionType, Fault, ParentStatus, Reason, RouteStatus, observed};
+use crate::{Note, host};
+use fairlead_crds::gateway::{GatewayDefaultScope, ParentReference};
+use fairlead_crds::{Kind, Typed};
+use fairlead_ir::{Cluster, Id, Order, Route, Secret};
+use fairlead_store::{Key, World};
+use foldhash::HashSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A kind of route.
+pub(crate) trait RouteKind: Typed + 'static {
+    /// Its name in the IR.
+    const IR: fairlead_ir::RouteKind;
+    /// First part of the ids of its rules.
+    const PREFIX: &'static str;
+    fn metadata(&self) -> &ObjectMeta;
+    fn parents(&self) -> &[ParentReference];
+    fn hostnames(&self) -> &[String];
+    fn default_scope(&self) -> Option<&GatewayDefaultScope>;
+    /// Reads the rules; references that don't resolve go into `scope.refs`.
+    fn rules(&self, scope: &mut Scope<'_, '_>) -> Vec<Rule>;
+}
+
+/// What all routes are judged against.
+pub(crate) struct Surroundings<'a> {
+    pub world: &'a World,
+    pub frame: &'a Frame,
+    pub policies: &'a Policies,
+    pub settings: &'a Settings,
+}
+
+/// What reading the rules of a route needs and leaves behind.
+pub(crate) struct Scope<'s, 'a> {
+    pub reader: &'s mut Reader<'a>,
+    pub policies: &'s Policies,
+    pub kind: Kind,
+    pub key: &'s Key,
+    pub route: fairlead_ir::RouteKind,
+    /// What the Gateway presents to backends.
+    pub client_certificate: Option<Arc<Secret>>,
+    /// Whether some backend is spoken to in TLS, so that `client_certificate` matters.
+    pub speaks_tls: bool,
+    pub refs: Vec<Fault>,
+    pub uses: Uses,
+}
+
+impl Scope<'_, '_> {
+    pub fn note(&mut self, path: impl Into<Box<str>>, message: &str) {
+        self.reader.note(self.kind, self.key, path, message);
+    }
+}
+
+/// What a route makes the configuration hold besides itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Uses {
+    pub clusters: BTreeMap<Id, Arc<Cluster>>,
+    pub endpoints: BTreeMap<Id, Origin>,
+    pub secrets: BTreeMap<Id, Arc<Secret>>,
+    /// What policies could be for.
+    pub targets: BTreeSet<Target>,
+}
+
+/// All that follows from one route.
+#[derive(Default)]
+pub(crate) struct RoutePlan {
+    /// `None`: no parent of it is ours.
+    pub status: Option<Arc<RouteStatus>>,
+    pub routes: Vec<Arc<Route>>,
+    /// Listeners that it is attached to.
+    pub attached: BTreeSet<(ParentId, usize)>,
+    /// Gateways that it is attached to.
+    pub gateways: BTreeSet<Key>,
+    pub uses: Uses,
+    pub reads: HashSet<Dependency>,
+    pub notes: Vec<Arc<Note>>,
+}
+
+/// Judges one route.
+pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>) -> RoutePlan {
+    let mut reader = Reader::new(around.world);
+    let hosts: Result<Vec<Host>, Fault> = route.hostnames().iter().enumerate().map(|(i, name)| {
+        Host::parse(name).map_err(|error| Fault::new(Reason::UnsupportedValue, format!("spec.hostnames[{i}]"), error))
+    }).collect();
+    let attachments = attach::all(key, route, hosts.as_deref().unwrap_or_default(), around.frame, &mut reader);
+    if route.default_scope().is_some_and(|scope| *scope != GatewayDefaultScope::None) {
+        reader.note(R::KIND, key, "spec.useDefaultGateways", "default Gateways are experimental and not served: name a Gateway in parentRefs");
+    }
+    if attachments.is_empty() {
+        return RoutePlan { reads: reader.reads, notes: reader.notes, ..RoutePlan::default() };
+    }
+    let mut plan = RoutePlan::default();
+    let groups = groups(&attachments);
+    let mut verdict = Verdict { hosts: hosts.as_ref().err().cloned(), ..Verdict::default() };
+    for (i, (certificate, listeners)) in groups.iter().enumerate() {
+        let mut scope = Scope {
+            reader: &mut reader,
+            policies: around.policies,
+            kind: R::KIND,
+            key,
+            route: R::IR,
+            client_certificate: certificate.clone(),
+            speaks_tls: false,
+            refs: Vec::new(),
+            uses: Uses::default(),
+        };
+        let rules = route.rules(&mut scope);
+        let (alone, uses) = (!scope.speaks_tls, std::mem::take(&mut scope.uses));
+        if i == 0 {
+            verdict.refs = std::mem::take(&mut scope.refs);
+            verdict.rules(&rules);
+        }
+        // Without TLS towards backends, the Gateways' certificates make no difference.
+        let listeners: Vec<Id> = if alone { groups.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect() } else { listeners.clone() };
+        let suffix = certificate.as_ref().filter(|_| !alone).map(|certificate| format!("~{}", certificate.id)).unwrap_or_default();
+        plan.uses.targets.extend(uses.targets);
+        if verdict.served() && !listeners.is_empty() {
+            let names = served_hosts(hosts.as_deref().unwrap_or_default(), &attachments);
+            plan.routes.extend(lower::<R>(key, route, rules, &names, &listeners, &suffix));
+            plan.uses.clusters.extend(uses.clusters);
+            plan.uses.endpoints.extend(uses.endpoints);
+            plan.uses.secrets.extend(uses.secrets);
+        }
+        if alone {
+            break;
+        }
+    }
+    for attachment in attachments.iter().filter(|attachment| attachment.fault.is_none() && verdict.served()) {
+        plan.gateways.insert(attachment.parent.gateway.clone());
+        plan.attached.extend(attachment.doors.iter().map(|door| (attachment.id.clone(), *door)));
+    }
+    let parents = attachments.iter().map(|a| verdict.towards(a, around.settings, route.metadata().generation)).collect();
+    plan.status = Some(Arc::new(RouteStatus { parents }));
+    plan.reads = reader.reads;
+    // Several certificates read the rules several times.
+    let mut seen = HashSet::default();
+    plan.notes = reader.notes;
+    plan.notes.retain(|note| seen.insert((note.path.clone(), note.message.clone())));
+    plan
+}
+
+type Group = (Option<Arc<Secret>>, Vec<Id>);
+
+/// Ids of the listeners that serve the route, by the certificate that their Gateway presents to backends. There is always
+/// one group, so that rules are judged even when nothing serves them.
+fn groups(attachments: &[Attachment<'_>]) -> Vec<Group> {
+    let mut groups: BTreeMap<Option<Id>, Group> = BTreeMap::new();
+    for attachment in attachments.iter().filter(|attachment| attachment.fault.is_none()) {
+        let certificate = attachment.parent.client_certificate.clone();
+        let group = groups.entry(certificate.as_ref().map(|secret| secret.id.clone())).or_insert_with(|| (certificate, Vec::new()));
+        for id in attachment.doors.iter().flat_map(|door| &attachment.parent.listeners[*door].ids) {
+            if !group.1.contains(id) {
+                group.1.push(id.clone());
+            }
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    if groups.is_empty() {
+        groups.push((None, Vec::new()));
+    }
+    groups
+}
+
+/// Host names of the route that some listener takes, as the route has them.
+fn served_hosts(hosts: &[Host], attachments: &[Attachment<'_>]) -> Vec<Box<str>> {
+    let accepted = || attachments.iter().filter(|attachment| attachment.fault.is_none());
+    let taken = |host: &&Host| {
+        let mut doors = accepted().flat_map(|a| a.doors.iter().map(|door| &a.parent.listeners[*door]));
+        doors.any(|door| door.hostname.as_ref().is_none_or(|own| own.intersects(host)))
+    };
+    let mut names: Vec<Box<str>> = Vec::new();
+    for host in hosts.iter().filter(taken) {
+        if !names.iter().any(|name| **name == *host.as_str()) {
+            names.push(host.as_str().into());
+        }
+    }
+    names
+}
+
+fn lower<R: RouteKind>(key: &Key, route: &R, rules: Vec<Rule>, hosts: &[Box<str>], listeners: &[Id], suffix: &str) -> Vec<Arc<Route>> {
+    let (name, created): (Id, i64) = (key.to_string().into(), age(route.metadata()));
+    let each = rules.into_iter().enumerate().filter(|(_, rule)| !rule.dropped).map(|(i, rule)| {
+        Arc::new(Route {
+            id: format!("{}/{key}/{i}{suffix}", R::PREFIX).into(),
+            name: match &rule.name {
+                Some(rule) => format!("{key}/{rule}").into(),
+                None => name.clone(),
+            },
+            rule: rule.name,
+            kind: R::IR,
+            listeners: listeners.to_vec(),
+            hostnames: hosts.to_vec(),
+            matches: rule.matches,
+            order: Order { created, object: name.clone(), rule: u32::try_from(i).unwrap_or(u32::MAX) },
+            filters: rule.filters,
+            backends: rule.backends,
+            broken: rule.broken,
+            timeouts: rule.timeouts,
+            retry: rule.retry,
+        })
+    });
+    each.collect()
+}
+
+/// Said of each rule that asks for it.
+const NO_SESSIONS: &str = "session persistence is experimental and has no effect yet";
+
+/// What is wrong with a route, apart from its parents.
+#[derive(Default)]
+struct Verdict {
+    hosts: Option<Fault>,
+    /// All rules are invalid.
+    invalid: Option<Fault>,
+    partial: Option<Fault>,
+    refs: Vec<Fault>,
+}
+
+impl Verdict {
+    fn rules(&mut self, rules: &[Rule]) {
+        let wrong: Vec<(usize, Fault)> =
+            rules.iter().enumerate().filter_map(|(i, rule)| Some((i, Fault::join(&rule.invalid)?))).collect();
+        let faults: Vec<Fault> = wrong.iter().map(|(_, fault)| fault.clone()).collect();
+        let Some(all) = Fault::join(&faults) else { return };
+        if wrong.len() == rules.len() {
+            self.invalid = Some(all);
+            return;
+        }
+        let numbers = wrong.iter().map(|(i, _)| i.to_string()).collect::<Vec<_>>().join(", ");
+        let answer = if rules.iter().any(|rule| !rule.invalid.is_empty() && !rule.dropped) { ", requests that match get 500 where the matches are valid" } else { "" };
+        self.partial = Some(Fault::new(all.reason, "", format!("Dropped Rule {numbers}{answer}: {all}")));
+    }
+
+    fn served(&self) -> bool {
+        self.hosts.is_none() && self.invalid.is_none()
+    }
+
+    fn towards(&self, attachment: &Attachment<'_>, settings: &Settings, generation: Option<i64>) -> ParentStatus {
+        let rejected = attachment.fault.as_ref().or(self.hosts.as_ref()).or(self.invalid.as_ref());
+        let mut conditions = vec![
+            Condition::of(ConditionType::Accepted, rejected, Reason::Accepted, "The route is attached"),
+            Condition::of(ConditionType::ResolvedRefs, Fault::join(&self.refs).as_ref(), Reason::ResolvedRefs, "All references resolve"),
+        ];
+        if let (None, Some(partial)) = (rejected, &self.partial) {
+            conditions.push(Condition::new(ConditionType::PartiallyInvalid, true, partial.reason, partial.message.as_str()));
+        }
+        ParentStatus {
+            parent_ref: attachment.reference.clone(),
+            controller_name: settings.controller_name.clone(),
+            conditions: observed(conditions, generation),
+        }
+    }
+}
+
+/// Host names, for messages.
+pub(crate) fn list(hosts: &[Host]) -> String {
+    if hosts.is_empty() { host::display(None).to_owned() } else { hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(", ") }
+}

@@ -1,0 +1,55 @@
+//! What a Plan depends on besides the objects.
+
+use crate::features;
+use fairlead_ir::{Bind, ListenerProtocol};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What a Plan depends on besides the objects. All of it is data: a clock, an interface or a failed `bind` never shows up
+/// in here by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// GatewayClasses with this `controllerName` are ours, and status entries carry it.
+    pub controller_name: Arc<str>,
+    /// Whether a GatewayClass `fairlead` is implied when there is no object of that name (files).
+    pub implicit_class: bool,
+    /// Listener protocols that the data plane serves; listeners of others are `UnsupportedProtocol`.
+    pub protocols: Vec<ListenerProtocol>,
+    /// Whether all Gateways share the machine's addresses (files). Then their listeners can conflict with each other, and
+    /// the older Gateway wins.
+    pub shared_addresses: bool,
+    /// What is published as the address of a Gateway that asks for none.
+    pub addresses: Vec<IpAddr>,
+    /// Addresses that can be listened on, besides loopback and unspecified ones; `None`: no check.
+    pub local_addresses: Option<BTreeSet<IpAddr>>,
+    /// Addresses of type `Hostname` that can be listened on, and what they stand for; `localhost` is always known.
+    pub local_names: BTreeMap<Box<str>, Vec<IpAddr>>,
+    /// Sockets that the data plane could not open, with the reason; their listeners are not Programmed.
+    pub bind_failures: BTreeMap<Bind, Arc<str>>,
+    /// Seconds since 1970, for warnings about expired certificates; `None`: no such warnings.
+    pub now: Option<i64>,
+    /// `gateway.networking.k8s.io/bundle-version` of the installed CRDs; `None`: there are none (files).
+    pub bundle_version: Option<Arc<str>>,
+    /// What GatewayClasses claim, sorted.
+    pub features: Arc<[Arc<str>]>,
+}
+
+impl Default for Settings {
+    /// File mode: one process, one machine.
+    fn default() -> Self {
+        Settings {
+            controller_name: "fairlead.dev/gateway-controller".into(),
+            implicit_class: true,
+            protocols: vec![ListenerProtocol::Http, ListenerProtocol::Https],
+            shared_addresses: true,
+            addresses: Vec::new(),
+            local_addresses: None,
+            local_names: BTreeMap::new(),
+            bind_failures: BTreeMap::new(),
+            now: None,
+            bundle_version: None,
+            features: features::SUPPORTED.iter().map(|name| Arc::from(*name)).collect(),
+        }
+    }
+}
