@@ -3,7 +3,7 @@
 use crate::balance::{Balancer, Hosts};
 use crate::config::{ClusterConfig, Want};
 use crate::endpoint::{Eligibility, Endpoint, EndpointId};
-use crate::lease::Conn;
+use crate::lease::{Checkout, Upstream};
 use crate::list::{Address, EndpointList};
 use crate::waiters::Waiters;
 use crate::{ConnectError, h1, h2};
@@ -111,7 +111,7 @@ impl Cluster {
     }
 
     /// A connection that is there already: neither waits nor connects. `None` is no error; [`Cluster::checkout`] goes on from there.
-    pub fn try_checkout(&self, pick: &Pick, want: Want) -> Option<Conn> {
+    pub fn try_checkout(&self, pick: &Pick, want: Want) -> Option<Upstream> {
         self.core.admit().ok()?;
         match want {
             Want::Http1 => h1::try_lease(&pick.endpoint),
@@ -119,28 +119,24 @@ impl Cluster {
         }
     }
 
-    /// A connection to the endpoint, pooled or new, within the connect timeout. Dropping the future gives up; an HTTP/2 connection
-    /// under way is then opened for others all the same.
+    /// A connection to the endpoint, pooled or new, within the connect timeout. Ask [`Cluster::try_checkout`] first: it is cheap.
+    /// Dropping the future gives up; an HTTP/2 connection under way is then opened for others all the same.
     ///
     /// # Errors
     /// See [`ConnectErrorKind`](crate::ConnectErrorKind).
-    pub async fn checkout(&self, pick: &Pick, want: Want) -> Result<Conn, ConnectError> {
-        match self.try_checkout(pick, want) {
-            Some(conn) => Ok(conn),
-            None => self.open(pick, want, false).await,
-        }
+    pub fn checkout(&self, pick: &Pick, want: Want) -> Checkout {
+        Cluster::open(pick.endpoint.clone(), want, false)
     }
 
     /// As [`Cluster::checkout`], but an HTTP/1.1 connection is a new one: for the second try after a reused one failed.
-    pub async fn connect(&self, pick: &Pick, want: Want) -> Result<Conn, ConnectError> {
-        self.open(pick, want, true).await
+    pub fn connect(&self, pick: &Pick, want: Want) -> Checkout {
+        Cluster::open(pick.endpoint.clone(), want, true)
     }
 
-    /// In a box, so that the rare case does not make every exchange's future larger.
-    async fn open(&self, pick: &Pick, want: Want, fresh: bool) -> Result<Conn, ConnectError> {
+    fn open(endpoint: Rc<Endpoint>, want: Want, fresh: bool) -> Checkout {
         match want {
-            Want::Http1 => Box::pin(h1::lease(&pick.endpoint, fresh)).await,
-            Want::Http2 => Box::pin(h2::lease(&pick.endpoint)).await,
+            Want::Http1 => Checkout::new(async move { h1::lease(&endpoint, fresh).await }),
+            Want::Http2 => Checkout::new(async move { h2::lease(&endpoint).await }),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use crate::connect::{open, within};
 use crate::endpoint::{Endpoint, Slot};
-use crate::lease::{Conn, Lease};
+use crate::lease::{Lease, Upstream};
 use crate::{ConnectError, Want};
-use fairlead_http::h1::Conn as H1;
+use fairlead_http::Leg;
+use fairlead_http::h1::Conn;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
@@ -16,14 +17,14 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    conn: H1,
+    conn: Conn,
     /// By the cluster's coarse clock: up to one sweep earlier than it was.
     since: Instant,
 }
 
 impl Pool {
     /// Takes the connection used last that the peer has not closed.
-    pub(crate) fn take(&self, endpoint: &Rc<Endpoint>) -> Option<(H1, Slot)> {
+    pub(crate) fn take(&self, endpoint: &Rc<Endpoint>) -> Option<(Conn, Slot)> {
         loop {
             // The borrow must end before a stale one is closed.
             let Idle { mut conn, .. } = self.idle.borrow_mut().pop()?;
@@ -35,7 +36,7 @@ impl Pool {
     }
 
     /// Keeps a connection, unless there are enough or the endpoint is gone.
-    pub(crate) fn put(&self, endpoint: &Endpoint, conn: H1, slot: Slot) {
+    pub(crate) fn put(&self, endpoint: &Endpoint, conn: Conn, slot: Slot) {
         let core = &endpoint.core;
         let mut idle = self.idle.borrow_mut();
         if endpoint.is_retired() || idle.len() >= core.config.thresholds.idle_per_endpoint as usize {
@@ -94,20 +95,20 @@ impl Pool {
 }
 
 /// A pooled connection, if there is one. No waiting, no allocation.
-pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Conn> {
+pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Upstream> {
     let (conn, slot) = endpoint.h1.take(endpoint)?;
-    Some(Conn::H1(conn, Lease::h1(endpoint, slot, true)))
+    Some(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, true)))
 }
 
 /// A pooled connection (unless `fresh`) or a new one. Waits for one to come free when the cluster may open no more.
-pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Conn, ConnectError> {
+pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Upstream, ConnectError> {
     let core = &endpoint.core;
     let pending = core.pend()?;
     let mut waited = false;
     let mut slot = loop {
         core.admit()?;
-        if !fresh && let Some(conn) = try_lease(endpoint) {
-            return Ok(conn);
+        if !fresh && let Some(upstream) = try_lease(endpoint) {
+            return Ok(upstream);
         }
         if let Some(slot) = Slot::open(endpoint, endpoint.connections.get() == 0) {
             break slot;
@@ -124,10 +125,10 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Conn, 
         .inspect_err(|error| endpoint.connect_failed(error))?;
     slot.establish();
     drop(pending);
-    let conn = H1::new(stream);
+    let conn = Conn::new(stream);
     if let Err(overflow) = core.admit() {
         endpoint.h1.put(endpoint, conn, slot);
         return Err(overflow);
     }
-    Ok(Conn::H1(conn, Lease::h1(endpoint, slot, false)))
+    Ok(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, false)))
 }

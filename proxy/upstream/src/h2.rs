@@ -7,17 +7,16 @@
 
 use crate::connect::{open, within};
 use crate::endpoint::{Endpoint, Slot};
-use crate::lease::{Conn, Lease};
+use crate::lease::{Lease, Upstream};
 use crate::waiters::Waiters;
 use crate::{ConnectError, ConnectErrorKind, Want};
-use ::h2::client::{Builder, Connection as Driver, SendRequest};
-use bytes::Bytes;
-use fairlead_net::Stream;
+use fairlead_http::ErrorKind;
+use fairlead_http::h2::{ClientSettings, Driver, Sender, connect};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::task::spawn_local;
 
@@ -37,8 +36,8 @@ pub(crate) struct Pool {
 
 /// An open connection.
 pub(crate) struct Connection {
-    /// `None` once it takes no new streams. The connection ends when this and all clones (one per request) are gone.
-    send: RefCell<Option<SendRequest<Bytes>>>,
+    /// `None` once it takes no new streams. The connection ends when this is gone and all streams are over.
+    sender: RefCell<Option<Sender>>,
     /// Leases.
     streams: Cell<usize>,
     /// Streams that the peer allows.
@@ -57,17 +56,17 @@ impl Connection {
     /// Looks at what the peer said meanwhile; `false` when the connection takes no new streams any more (GOAWAY, an error, no
     /// stream ids left).
     fn refresh(&self) -> bool {
-        let mut send = self.send.borrow_mut();
-        let Some(handle) = send.as_mut() else { return false };
-        self.max.set(handle.current_max_send_streams());
-        let mut cx = Context::from_waker(Waker::noop());
-        !matches!(handle.poll_ready(&mut cx), Poll::Ready(Err(_)))
+        let sender = self.sender.borrow();
+        let Some(sender) = sender.as_ref() else { return false };
+        self.max.set(sender.max_streams());
+        !sender.is_closed()
     }
 
     /// No new streams; closes (with GOAWAY) when the last one ends.
     fn drain(&self) {
-        let handle = self.send.borrow_mut().take();
-        drop(handle);
+        // The borrow must end before the sender is dropped.
+        let sender = self.sender.borrow_mut().take();
+        drop(sender);
     }
 }
 
@@ -157,20 +156,20 @@ impl Pool {
 }
 
 /// Room on an open connection, if there is any. No waiting.
-pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Conn> {
+pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Upstream> {
     let (connection, more) = endpoint.h2.choose();
     let connection = connection?;
     if more {
         endpoint.h2.connect_spare(endpoint);
     }
-    let send = connection.send.borrow().clone()?;
+    let leg = connection.sender.borrow().as_ref()?.leg();
     connection.streams.set(connection.streams.get() + 1);
     let reused = connection.used.replace(true);
-    Some(Conn::H2(send, Lease::h2(endpoint, connection, reused)))
+    Some(Upstream::new(leg, Lease::h2(endpoint, connection, reused)))
 }
 
 /// Room on an open connection or on one that is opened; those who wait share it.
-pub(crate) async fn lease(endpoint: &Rc<Endpoint>) -> Result<Conn, ConnectError> {
+pub(crate) async fn lease(endpoint: &Rc<Endpoint>) -> Result<Upstream, ConnectError> {
     let core = &endpoint.core;
     let pool = &endpoint.h2;
     let _pending = core.pend()?;
@@ -180,8 +179,8 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>) -> Result<Conn, ConnectError>
     let mut closed = 0;
     loop {
         core.admit()?;
-        if let Some(conn) = try_lease(endpoint) {
-            return Ok(conn);
+        if let Some(upstream) = try_lease(endpoint) {
+            return Ok(upstream);
         }
         if waited && pool.open.borrow().is_empty() && pool.connecting.get() == 0 {
             closed += 1;
@@ -205,7 +204,7 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
     let pool = &endpoint.h2;
     let established = within(endpoint.core.config.connect_timeout, establish(&endpoint)).await;
     drop(connecting);
-    let (send, mut driver) = match established {
+    let (sender, mut driver) = match established {
         Ok(parts) => parts,
         Err(error) => {
             endpoint.connect_failed(&error);
@@ -217,8 +216,8 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
     };
     slot.establish();
     let connection = Rc::new(Connection {
-        max: Cell::new(send.current_max_send_streams()),
-        send: RefCell::new(Some(send)),
+        max: Cell::new(sender.max_streams()),
+        sender: RefCell::new(Some(sender)),
         streams: Cell::new(0),
         used: Cell::new(false),
         idle_since: Cell::new(endpoint.core.now()),
@@ -254,42 +253,42 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
 }
 
 /// Connects, and waits for the peer's SETTINGS.
-async fn establish(endpoint: &Endpoint) -> Result<(SendRequest<Bytes>, Driver<Stream, Bytes>), ConnectError> {
+async fn establish(endpoint: &Endpoint) -> Result<(Sender, Driver), ConnectError> {
     let stream = open(&endpoint.core.config, endpoint.address(), Want::Http2).await?;
-    let (send, mut driver) = builder().handshake::<_, Bytes>(stream).await.map_err(protocol_error)?;
+    let (sender, mut driver) = connect(stream, &SETTINGS).await?;
     poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(ConnectError::new(ConnectErrorKind::Closed))),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(protocol_error(error))),
-        // 0 until SETTINGS are there, see `builder`.
-        Poll::Pending if send.current_max_send_streams() == 0 => Poll::Pending,
+        Poll::Ready(Err(error)) => Poll::Ready(Err(ConnectError::from(error))),
+        // 0 until SETTINGS are there, see `SETTINGS`.
+        Poll::Pending if sender.max_streams() == 0 => Poll::Pending,
         Poll::Pending => Poll::Ready(Ok(())),
     })
     .await?;
-    Ok((send, driver))
+    Ok((sender, driver))
 }
 
-fn protocol_error(error: ::h2::Error) -> ConnectError {
-    let message = error.to_string();
-    if error.is_io()
-        && let Some(io) = error.into_io()
-    {
-        return io.into();
+impl From<fairlead_http::Error> for ConnectError {
+    fn from(error: fairlead_http::Error) -> ConnectError {
+        match error.kind {
+            ErrorKind::Closed | ErrorKind::Refused => ConnectError::new(ConnectErrorKind::Closed),
+            ErrorKind::Io(kind) => std::io::Error::from(kind).into(),
+            _ => ConnectError::with(ConnectErrorKind::Protocol, &error),
+        }
     }
-    ConnectError::with(ConnectErrorKind::Protocol, &message)
 }
 
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .enable_push(false)
-        // No stream before the peer said how many.
-        .initial_max_send_streams(0)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MAX_HEADER_LIST)
-        .max_send_buffer_size(SEND_BUFFER);
-    builder
-}
+/// Of our side of each connection.
+const SETTINGS: ClientSettings = ClientSettings {
+    // A slow client holds back this much of a response.
+    stream_window: 512 * 1024,
+    // So much that 63 streams whose clients read nothing don't stop the others.
+    connection_window: 32 * 1024 * 1024,
+    // Envoy's.
+    max_header_list_size: 60 * 1024,
+    max_send_buffer_size: 256 * 1024,
+    // No stream before the peer said how many.
+    initial_max_streams: 0,
+};
 
 /// Four fifths of the streams that the peer allows, of 100 at most.
 fn soft_limit(max: usize) -> usize {
@@ -330,18 +329,6 @@ impl Drop for Leave<'_> {
 
 /// Streams on one connection that are not worth another connection yet.
 const MAX_STREAMS: usize = 100;
-
-/// What may be received on a stream before it is read: a slow client holds back this much of a response.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// Of all streams together: enough that 96 streams whose clients read nothing don't stop the others. Envoy's value.
-const CONNECTION_WINDOW: u32 = 24 * 1024 * 1024;
-
-/// Of a response's head, as HTTP/2 counts it (RFC 9113 §6.5.2). Envoy's 60 KiB.
-const MAX_HEADER_LIST: u32 = 60 * 1024;
-
-/// What is kept of a stream's request that the peer doesn't take yet.
-const SEND_BUFFER: usize = 256 * 1024;
 
 /// After a spare connection could not be opened.
 const SPARE_PAUSE: Duration = Duration::from_secs(1);

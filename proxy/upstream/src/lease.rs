@@ -1,42 +1,89 @@
 //! Connections that are handed out.
 
 use crate::endpoint::{Endpoint, Slot};
-use crate::h2;
-use ::h2::client::SendRequest;
-use bytes::Bytes;
-use fairlead_http::h1::Conn as H1;
+use crate::{ConnectError, h2};
+use fairlead_http::{Leg, h1};
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
-/// A connection for one request, with the [`Lease`] that counts it. The lease lives as long as the exchange (or the tunnel).
-pub enum Conn {
-    /// An HTTP/1.1 connection of one's own. [`Lease::give_back`] when it can be used again; dropping both closes it.
-    H1(H1, Lease),
-    /// Room for one stream on an HTTP/2 connection.
-    H2(SendRequest<Bytes>, Lease),
+/// A connection (or stream) for one request. Dropping it closes the connection (or resets the stream).
+pub struct Upstream {
+    // Dropped first: a connection is closed before it is counted off.
+    leg: Leg,
+    lease: Lease,
 }
 
-impl Conn {
-    /// The lease.
-    pub fn lease(&self) -> &Lease {
-        match self {
-            Conn::H1(_, lease) | Conn::H2(_, lease) => lease,
+impl Upstream {
+    pub(crate) fn new(leg: Leg, lease: Lease) -> Upstream {
+        Upstream { leg, lease }
+    }
+
+    /// What to send the request on.
+    pub fn leg(&mut self) -> &mut Leg {
+        &mut self.leg
+    }
+
+    /// The endpoint it leads to.
+    pub fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.lease.endpoint
+    }
+
+    /// Whether the connection carried a request before. When such a one fails before the first byte of a response, the peer
+    /// probably closed it for idleness at the same moment: the request may be sent once more on a new connection
+    /// ([`Cluster::connect`](crate::Cluster::connect); RFC 9112 §9.3.1).
+    pub fn is_reused(&self) -> bool {
+        self.lease.reused
+    }
+
+    /// The exchange is over: an HTTP/1.1 connection that can be used again goes back to its pool, any other is closed.
+    pub fn finish(self) {
+        let Upstream { leg, lease } = self;
+        if leg.reusable()
+            && let Leg::H1(conn) = leg
+        {
+            lease.give_back(conn);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn h1(&self) -> &h1::Conn {
+        match &self.leg {
+            Leg::H1(conn) => conn,
+            _ => panic!("not HTTP/1"),
         }
     }
 }
 
-impl fmt::Debug for Conn {
+impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Conn::H1(_, lease) => f.debug_tuple("H1").field(lease).finish(),
-            Conn::H2(_, lease) => f.debug_tuple("H2").field(lease).finish(),
-        }
+        f.debug_struct("Upstream").field("endpoint", &self.lease.endpoint.name()).field("reused", &self.lease.reused).finish()
+    }
+}
+
+/// A connection on its way; see [`Cluster::checkout`](crate::Cluster::checkout). Allocated, since it is needed once per connection and not
+/// per request: it leaves the futures of exchanges small.
+#[must_use = "nothing happens unless it is polled"]
+pub struct Checkout(Pin<Box<dyn Future<Output = Result<Upstream, ConnectError>>>>);
+
+impl Checkout {
+    pub(crate) fn new(work: impl Future<Output = Result<Upstream, ConnectError>> + 'static) -> Checkout {
+        Checkout(Box::pin(work))
+    }
+}
+
+impl Future for Checkout {
+    type Output = Result<Upstream, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
     }
 }
 
 /// Counts a request that has a connection.
-#[must_use = "a dropped lease counts the connection as closed"]
-pub struct Lease {
+pub(crate) struct Lease {
     endpoint: Rc<Endpoint>,
     held: Held,
     reused: bool,
@@ -64,23 +111,9 @@ impl Lease {
         Lease { endpoint: endpoint.clone(), held, reused }
     }
 
-    /// Whether the connection carried a request before. When such a one fails before the first byte of a response, the peer
-    /// probably closed it for idleness at the same moment: the request may be sent once more on a new connection
-    /// ([`Cluster::connect`](crate::Cluster::connect); RFC 9112 §9.3.1).
-    pub fn reused(&self) -> bool {
-        self.reused
-    }
-
-    /// The endpoint that the connection leads to.
-    pub fn endpoint(&self) -> &Rc<Endpoint> {
-        &self.endpoint
-    }
-
-    /// Returns an HTTP/1.1 connection after a complete exchange, for the next one. For HTTP/2 there is nothing to return.
-    pub fn give_back(mut self, conn: H1) {
-        match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Connection(slot) => self.endpoint.h1.put(&self.endpoint, conn, slot),
-            held => self.held = held,
+    fn give_back(mut self, conn: h1::Conn) {
+        if let Held::Connection(slot) = std::mem::replace(&mut self.held, Held::Nothing) {
+            self.endpoint.h1.put(&self.endpoint, conn, slot);
         }
     }
 }
@@ -92,11 +125,5 @@ impl Drop for Lease {
         if let Held::Stream(connection) = &self.held {
             self.endpoint.h2.release(&self.endpoint, connection);
         }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("endpoint", &self.endpoint.name()).field("reused", &self.reused).finish()
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! control   ir::Cluster ──► ClusterConfig ─┐          ir::Endpoints + dns::Resolver ──► EndpointList
 //! worker    Cluster ◄──────────────────────┴──────────────────────────────────────────────┘
-//!           Cluster::pick ──► Pick ──► try_checkout, checkout ──► Conn { H1 | H2 } + Lease ──► give_back
+//!           Cluster::pick ──► Pick ──► try_checkout, checkout ──► Upstream { Leg } ──► finish
 //! ```
 //!
 //! What the control side compiles is `Send + Sync` and shared by all workers; a [`Cluster`] belongs to one worker, and everything
@@ -31,5 +31,5 @@ pub use cluster::{Cluster, Pick, RetryPermit};
 pub use config::{ClusterConfig, Problem, Thresholds, Want};
 pub use endpoint::{Eligibility, Endpoint};
 pub use error::{ConnectError, ConnectErrorKind};
-pub use lease::{Conn, Lease};
+pub use lease::{Checkout, Upstream};
 pub use list::{Address, EndpointList, Target};

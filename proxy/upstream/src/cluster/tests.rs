@@ -135,16 +135,13 @@ fn a_request_through_a_pooled_connection_allocates_nothing() {
             );
             let other = [endpoint(&cluster, 9)];
             let pick = cluster.pick(&other).unwrap();
-            match cluster.checkout(&pick, Want::Http1).await.unwrap() {
-                Conn::H1(conn, lease) => lease.give_back(conn),
-                Conn::H2(..) => unreachable!(),
-            }
+            cluster.checkout(&pick, Want::Http1).await.unwrap().finish();
             drop(pick);
             let mut reused = 0;
             let request = || {
                 let pick = cluster.pick(&other).unwrap();
-                if let Some(Conn::H1(conn, lease)) = cluster.try_checkout(&pick, Want::Http1) {
-                    lease.give_back(conn);
+                if let Some(upstream) = cluster.try_checkout(&pick, Want::Http1) {
+                    upstream.finish();
                     reused += 1;
                 }
             };

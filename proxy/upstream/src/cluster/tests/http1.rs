@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::testing::{Ca, Plain, settle};
-use crate::{ConnectErrorKind, Lease};
-use fairlead_http::h1::Conn as H1;
+use crate::ConnectErrorKind;
 use fairlead_net::Stream;
 use fairlead_net::tls::{ALPN_HTTP11, read_hello};
 use std::time::Duration;
@@ -11,16 +10,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::spawn_local;
 
-fn h1(conn: Conn) -> (H1, Lease) {
-    match conn {
-        Conn::H1(conn, lease) => (conn, lease),
-        Conn::H2(..) => panic!("HTTP/2"),
-    }
-}
-
-async fn checkout(cluster: &Cluster) -> (H1, Lease) {
+async fn checkout(cluster: &Cluster) -> Upstream {
     let pick = cluster.pick(&[]).unwrap();
-    h1(cluster.checkout(&pick, Want::Http1).await.unwrap())
+    match cluster.try_checkout(&pick, Want::Http1) {
+        Some(upstream) => upstream,
+        None => cluster.checkout(&pick, Want::Http1).await.unwrap(),
+    }
 }
 
 async fn fail(cluster: &Cluster, want: Want) -> ConnectError {
@@ -28,8 +23,9 @@ async fn fail(cluster: &Cluster, want: Want) -> ConnectError {
     cluster.checkout(&pick, want).await.unwrap_err()
 }
 
-fn local(conn: &H1) -> SocketAddr {
-    match conn.stream() {
+/// Tells connections apart.
+fn local(upstream: &Upstream) -> SocketAddr {
+    match upstream.h1().stream() {
         Stream::Tcp(stream) => stream.local_addr().unwrap(),
         other => panic!("{other:?}"),
     }
@@ -44,24 +40,22 @@ fn the_connection_used_last_is_used_first() {
     run(async {
         let peer = Plain::start().await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let (a, lease_a) = checkout(&cluster).await;
-        let (b, lease_b) = checkout(&cluster).await;
-        assert!(!lease_a.reused() && !lease_b.reused());
+        let (a, b) = (checkout(&cluster).await, checkout(&cluster).await);
+        assert!(!a.is_reused() && !b.is_reused());
         let (address_a, address_b) = (local(&a), local(&b));
         assert_ne!(address_a, address_b);
         assert_eq!((only(&cluster).connections(), cluster.core.requests.get()), (2, 2));
-        lease_a.give_back(a);
-        lease_b.give_back(b);
+        a.finish();
+        b.finish();
         assert_eq!((only(&cluster).connections(), cluster.core.requests.get()), (2, 0));
-        let (first, lease_first) = checkout(&cluster).await;
-        let (second, lease_second) = checkout(&cluster).await;
-        assert!(lease_first.reused() && lease_second.reused());
+        let (first, second) = (checkout(&cluster).await, checkout(&cluster).await);
+        assert!(first.is_reused() && second.is_reused());
         assert_eq!((local(&first), local(&second)), (address_b, address_a));
         settle().await;
         assert_eq!(peer.accepted(), 2);
         assert_eq!(cluster.cells().connections.value(), 2);
         assert_eq!(cluster.cells().connections_active.value(), 2);
-        drop((first, lease_first, second, lease_second));
+        drop((first, second));
         assert_eq!(cluster.cells().connections_active.value(), 0);
         assert_eq!(cluster.core.connections.get(), 0);
         settle().await;
@@ -75,20 +69,18 @@ fn what_the_peer_closed_or_wrote_to_is_not_used_again() {
         let peer = Plain::start().await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
         let conns = [checkout(&cluster).await, checkout(&cluster).await, checkout(&cluster).await];
-        let good = local(&conns[0].0);
-        for (conn, lease) in conns {
-            lease.give_back(conn);
-        }
+        let good = local(&conns[0]);
+        conns.into_iter().for_each(Upstream::finish);
         settle().await;
         let mut accepted = peer.accepted.take();
         accepted[1].write_all(b"HTTP/1.1 408 ").await.unwrap();
         drop(accepted.pop());
         settle().await;
-        let (conn, lease) = checkout(&cluster).await;
+        let conn = checkout(&cluster).await;
         assert_eq!(local(&conn), good, "the two on top are stale");
-        assert!(lease.reused());
+        assert!(conn.is_reused());
         assert_eq!(only(&cluster).connections(), 1);
-        lease.give_back(conn);
+        conn.finish();
         // The sweep closes what went stale in the pool.
         drop(accepted);
         settle().await;
@@ -102,12 +94,12 @@ fn a_new_connection_can_be_asked_for() {
     run(async {
         let peer = Plain::start().await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let (conn, lease) = checkout(&cluster).await;
+        let conn = checkout(&cluster).await;
         let used = local(&conn);
-        lease.give_back(conn);
+        conn.finish();
         let pick = cluster.pick(&[]).unwrap();
-        let (conn, lease) = h1(cluster.connect(&pick, Want::Http1).await.unwrap());
-        assert!(!lease.reused());
+        let conn = cluster.connect(&pick, Want::Http1).await.unwrap();
+        assert!(!conn.is_reused());
         assert_ne!(local(&conn), used);
     });
 }
@@ -120,12 +112,11 @@ fn idle_connections_are_swept_away() {
         let cluster = cluster(config, list(&[(peer.address, 1)]));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (a, lease_a) = checkout(&cluster).await;
-        let (b, lease_b) = checkout(&cluster).await;
+        let (a, b) = (checkout(&cluster).await, checkout(&cluster).await);
         cluster.sweep(at(1));
-        lease_a.give_back(a);
+        a.finish();
         cluster.sweep(at(5));
-        lease_b.give_back(b);
+        b.finish();
         cluster.sweep(at(10));
         assert_eq!(only(&cluster).h1.len(), 2);
         cluster.sweep(at(11));
@@ -147,9 +138,7 @@ fn so_many_and_no_more_stay_idle() {
         config.thresholds.idle_per_endpoint = 2;
         let cluster = cluster(config, list(&[(peer.address, 1)]));
         let conns = [checkout(&cluster).await, checkout(&cluster).await, checkout(&cluster).await];
-        for (conn, lease) in conns {
-            lease.give_back(conn);
-        }
+        conns.into_iter().for_each(Upstream::finish);
         assert_eq!((only(&cluster).h1.len(), only(&cluster).connections()), (2, 2));
     });
 }
@@ -163,24 +152,24 @@ fn connections_of_an_endpoint_that_leaves_close_when_idle() {
         let mut held = Vec::new();
         for _ in 0..4 {
             let pick = cluster.pick(&[]).unwrap();
-            let (conn, lease) = h1(cluster.checkout(&pick, Want::Http1).await.unwrap());
-            held.push((pick, conn, lease));
+            let conn = cluster.checkout(&pick, Want::Http1).await.unwrap();
+            held.push((pick, conn));
         }
-        let (_, conn, lease) = held.remove(0);
-        let idle_of_leaving = *lease.endpoint().address() == Address::Ip(leaving.address);
-        lease.give_back(conn);
+        let (_, conn) = held.remove(0);
+        let idle_of_leaving = *conn.endpoint().address() == Address::Ip(leaving.address);
+        conn.finish();
         cluster.update_endpoints(list(&[(staying.address, 1)]));
         settle().await;
         assert_eq!(leaving.closed(), usize::from(idle_of_leaving));
         assert_eq!(staying.closed(), 0);
-        for (_, conn, lease) in held.drain(..) {
-            lease.give_back(conn);
+        for (_, conn) in held.drain(..) {
+            conn.finish();
         }
         settle().await;
         assert_eq!((leaving.closed(), staying.closed()), (2, 0));
         assert_eq!(cluster.core.connections.get(), 2);
-        let (_, lease) = checkout(&cluster).await;
-        assert!(lease.reused(), "the pool of what stays is kept");
+        let conn = checkout(&cluster).await;
+        assert!(conn.is_reused(), "the pool of what stays is kept");
     });
 }
 
@@ -189,13 +178,12 @@ fn a_dropped_cluster_closes_its_connections() {
     run(async {
         let peer = Plain::start().await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let (a, lease_a) = checkout(&cluster).await;
-        let (b, lease_b) = checkout(&cluster).await;
-        lease_a.give_back(a);
+        let (a, b) = (checkout(&cluster).await, checkout(&cluster).await);
+        a.finish();
         drop(cluster);
         settle().await;
         assert_eq!(peer.closed(), 1);
-        lease_b.give_back(b);
+        b.finish();
         settle().await;
         assert_eq!(peer.closed(), 2);
     });
@@ -253,13 +241,13 @@ fn tls_is_verified_and_its_connections_are_reused() {
         let ca = Ca::new("ca");
         let address = tls_peer(ca.server("app.example", &[ALPN_HTTP11])).await;
         let good = cluster(ca.config("app.example"), list(&[(address, 1)]));
-        let (conn, lease) = checkout(&good).await;
-        assert!(conn.is_tls());
+        let conn = checkout(&good).await;
+        assert!(conn.h1().is_tls());
         // Session tickets that arrive meanwhile don't make it stale.
         settle().await;
-        lease.give_back(conn);
-        let (_, lease) = checkout(&good).await;
-        assert!(lease.reused());
+        conn.finish();
+        let conn = checkout(&good).await;
+        assert!(conn.is_reused());
 
         let wrong_ca = cluster(Ca::new("other").config("app.example"), list(&[(address, 1)]));
         let error = fail(&wrong_ca, Want::Http1).await;
@@ -282,8 +270,8 @@ fn http2_over_tls_needs_alpn() {
         let error = fail(&cluster, Want::Http2).await;
         assert_eq!(error.kind, ConnectErrorKind::Protocol);
         assert!(error.to_string().contains("ALPN"), "{error}");
-        let (conn, _lease) = checkout(&cluster).await;
-        assert!(conn.is_tls(), "a server without ALPN speaks HTTP/1.1");
+        let conn = checkout(&cluster).await;
+        assert!(conn.h1().is_tls(), "a server without ALPN speaks HTTP/1.1");
     });
 }
 
@@ -294,13 +282,13 @@ fn unix_sockets() {
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
         let cluster = cluster(config(), addresses([(Address::Unix(path.as_path().into()), 1)]));
-        let (conn, lease) = checkout(&cluster).await;
-        assert!(matches!(conn.stream(), Stream::Unix(_)));
+        let conn = checkout(&cluster).await;
+        assert!(matches!(conn.h1().stream(), Stream::Unix(_)));
         let accepted = listener.accept().await.unwrap();
-        lease.give_back(conn);
-        let (conn, lease) = checkout(&cluster).await;
-        assert!(lease.reused());
-        lease.give_back(conn);
+        conn.finish();
+        let conn = checkout(&cluster).await;
+        assert!(conn.is_reused());
+        conn.finish();
         drop((accepted, listener));
         settle().await;
         std::fs::remove_file(&path).unwrap();
@@ -316,14 +304,14 @@ fn at_the_connection_limit_requests_wait_their_turn() {
         config.thresholds.connections = 1;
         config.thresholds.pending = 2;
         let cluster = cluster(config, list(&[(peer.address, 1)]));
-        let (conn, lease) = checkout(&cluster).await;
+        let conn = checkout(&cluster).await;
         let waiting: Vec<_> = (0..2)
             .map(|_| {
                 let cluster = cluster.clone();
                 spawn_local(async move {
-                    let (conn, lease) = checkout(&cluster).await;
+                    let conn = checkout(&cluster).await;
                     settle().await;
-                    (local(&conn), lease.reused(), conn, lease)
+                    (local(&conn), conn.is_reused(), conn)
                 })
             })
             .collect();
@@ -332,12 +320,12 @@ fn at_the_connection_limit_requests_wait_their_turn() {
         assert_eq!((error.kind, error.retryable(), error.reason()), (ConnectErrorKind::Overflow, false, "overflow"));
         assert!(waiting.iter().all(|w| !w.is_finished()));
         let first = local(&conn);
-        lease.give_back(conn);
+        conn.finish();
         let mut waiting = waiting.into_iter();
-        let (address, reused, conn, lease) = waiting.next().unwrap().await.unwrap();
+        let (address, reused, conn) = waiting.next().unwrap().await.unwrap();
         assert!(reused && address == first, "it gets the one that was given back");
-        drop((conn, lease));
-        let (address, reused, _conn, _lease) = waiting.next().unwrap().await.unwrap();
+        drop(conn);
+        let (address, reused, _conn) = waiting.next().unwrap().await.unwrap();
         assert!(!reused && address != first, "that one was closed, a new one is allowed");
         assert_eq!(cluster.core.connections.get(), 1);
     });
@@ -366,13 +354,13 @@ fn who_gives_up_waiting_takes_nothing_along() {
         let mut config = config();
         config.thresholds.connections = 1;
         let cluster = cluster(config, list(&[(peer.address, 1)]));
-        let (conn, lease) = checkout(&cluster).await;
+        let conn = checkout(&cluster).await;
         let (impatient, patient) = (cluster.clone(), cluster.clone());
         let impatient = spawn_local(async move { drop(checkout(&impatient).await) });
-        let patient = spawn_local(async move { checkout(&patient).await.1.reused() });
+        let patient = spawn_local(async move { checkout(&patient).await.is_reused() });
         settle().await;
         // Woken, but gone before it runs.
-        lease.give_back(conn);
+        conn.finish();
         impatient.abort();
         assert!(patient.await.unwrap());
     });
@@ -385,13 +373,13 @@ fn requests_are_bounded() {
         let mut config = config();
         config.thresholds.requests = 1;
         let cluster = cluster(config, list(&[(peer.address, 1)]));
-        let (conn, lease) = checkout(&cluster).await;
+        let conn = checkout(&cluster).await;
         assert_eq!(fail(&cluster, Want::Http1).await.kind, ConnectErrorKind::Overflow);
-        lease.give_back(conn);
-        let (_conn, lease) = checkout(&cluster).await;
-        assert!(lease.reused());
+        conn.finish();
+        let conn = checkout(&cluster).await;
+        assert!(conn.is_reused());
         let pick = cluster.pick(&[]).unwrap();
         assert!(cluster.try_checkout(&pick, Want::Http1).is_none());
-        drop(lease);
+        drop(conn);
     });
 }

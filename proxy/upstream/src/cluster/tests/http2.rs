@@ -2,33 +2,40 @@
 
 use super::*;
 use crate::testing::{Ca, Http2, Order, Plain, settle};
-use crate::{ConnectErrorKind, Lease};
-use ::h2::client::{ResponseFuture, SendRequest};
-use bytes::Bytes;
+use crate::ConnectErrorKind;
+use fairlead_http::{Framing, Incoming, Limits, RequestHead, ResponseHead};
 use fairlead_net::tls::{ALPN_H2, ALPN_HTTP11};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_local;
 
-/// A request that is under way.
-struct Request {
-    response: ResponseFuture,
-    lease: Lease,
+fn send(mut upstream: Upstream) -> Upstream {
+    let mut head = RequestHead::new();
+    head.set_method(b"GET");
+    head.set_authority(b"app.example");
+    head.set_path_and_query(b"/");
+    upstream.leg().send_request(&head, Framing::Empty).unwrap();
+    upstream
 }
 
-fn send(conn: Conn) -> Request {
-    let Conn::H2(mut send, lease) = conn else { panic!("HTTP/1.1") };
-    let request = http::Request::get("http://app.example/").body(()).unwrap();
-    let (response, _) = send.send_request(request, true).unwrap();
-    Request { response, lease }
+/// The status of the response.
+async fn answer(upstream: &mut Upstream) -> Result<u16, fairlead_http::Error> {
+    let mut head = ResponseHead::default();
+    let limits = Limits::default();
+    let incoming = std::future::poll_fn(|cx| upstream.leg().poll_response(cx, &mut head, &limits)).await?;
+    assert!(matches!(incoming, Incoming::Final(_)), "{incoming:?}");
+    Ok(head.status)
 }
 
-async fn request(cluster: &Cluster) -> Request {
+async fn request(cluster: &Cluster) -> Upstream {
     let pick = cluster.pick(&[]).unwrap();
-    send(cluster.checkout(&pick, Want::Http2).await.unwrap())
+    send(match cluster.try_checkout(&pick, Want::Http2) {
+        Some(upstream) => upstream,
+        None => cluster.checkout(&pick, Want::Http2).await.unwrap(),
+    })
 }
 
-async fn requests(cluster: &Cluster, n: usize) -> Vec<Request> {
+async fn requests(cluster: &Cluster, n: usize) -> Vec<Upstream> {
     let mut all = Vec::new();
     for _ in 0..n {
         all.push(request(cluster).await);
@@ -49,11 +56,11 @@ fn requests_share_a_connection() {
         settle().await;
         assert_eq!(peer.streams(), [20]);
         assert_eq!(pool(&cluster), [20]);
-        assert!(!held[0].lease.reused());
-        assert!(held[1..].iter().all(|r| r.lease.reused()));
+        assert!(!held[0].is_reused());
+        assert!(held[1..].iter().all(|r| r.is_reused()));
         peer.order.send_replace(Order::Answer);
-        for request in held {
-            assert_eq!(request.response.await.unwrap().status(), 200);
+        for mut request in held {
+            assert_eq!(answer(&mut request).await, Ok(200));
         }
         assert_eq!(pool(&cluster), [0]);
         assert_eq!(cluster.core.requests.get(), 0);
@@ -136,7 +143,7 @@ fn the_peers_limit_is_kept() {
         assert_eq!(pool(&cluster), [1, 1]);
         let waiting = spawn_local({
             let cluster = cluster.clone();
-            async move { request(&cluster).await.lease.reused() }
+            async move { request(&cluster).await.is_reused() }
         });
         settle().await;
         assert!(!waiting.is_finished(), "no stream, no connection left");
@@ -152,18 +159,18 @@ fn a_connection_that_is_told_to_go_takes_no_more_requests() {
     run(async {
         let peer = Http2::start(100).await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let old = request(&cluster).await;
+        let mut old = request(&cluster).await;
         settle().await;
         peer.order.send_replace(Order::GoAway);
         settle().await;
         assert_eq!(pool(&cluster), Vec::<usize>::new());
-        let new = request(&cluster).await;
+        let mut new = request(&cluster).await;
         settle().await;
         assert_eq!(peer.streams(), [1, 1]);
         peer.order.send_replace(Order::Answer);
-        assert_eq!(old.response.await.unwrap().status(), 200, "what was under way goes on");
-        assert_eq!(new.response.await.unwrap().status(), 200);
-        drop((old.lease, new.lease));
+        assert_eq!(answer(&mut old).await, Ok(200), "what was under way goes on");
+        assert_eq!(answer(&mut new).await, Ok(200));
+        drop((old, new));
         settle().await;
         assert_eq!(peer.open.get(), 1);
         assert_eq!(cluster.core.connections.get(), 1);
@@ -175,16 +182,16 @@ fn a_cut_connection_leaves_the_pool() {
     run(async {
         let peer = Http2::start(100).await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let old = request(&cluster).await;
+        let mut old = request(&cluster).await;
         settle().await;
         peer.order.send_replace(Order::Cut);
-        assert!(old.response.await.is_err());
+        assert!(answer(&mut old).await.is_err());
         settle().await;
         assert_eq!((pool(&cluster).len(), cluster.core.connections.get()), (0, 0));
         assert_eq!(cluster.cells().connections_active.value(), 0);
-        drop(old.lease);
+        drop(old);
         peer.order.send_replace(Order::Answer);
-        assert_eq!(request(&cluster).await.response.await.unwrap().status(), 200);
+        assert_eq!(answer(&mut request(&cluster).await).await, Ok(200));
     });
 }
 
@@ -214,14 +221,14 @@ fn connections_of_an_endpoint_that_leaves_end_with_their_requests() {
         let peer = Http2::start(100).await;
         let other = Plain::start().await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let held = request(&cluster).await;
+        let mut held = request(&cluster).await;
         settle().await;
         cluster.update_endpoints(list(&[(other.address, 1)]));
         settle().await;
         assert_eq!(peer.open.get(), 1, "a request is under way");
         peer.order.send_replace(Order::Answer);
-        assert_eq!(held.response.await.unwrap().status(), 200);
-        drop(held.lease);
+        assert_eq!(answer(&mut held).await, Ok(200));
+        drop(held);
         settle().await;
         assert_eq!((peer.open.get(), cluster.core.connections.get()), (0, 0));
     });
@@ -235,9 +242,9 @@ fn a_pick_made_before_its_endpoint_left_still_works() {
         let pick = cluster.pick(&[]).unwrap();
         cluster.update_endpoints(list(&[]));
         peer.order.send_replace(Order::Answer);
-        let Request { response, lease } = send(cluster.checkout(&pick, Want::Http2).await.unwrap());
-        assert_eq!(response.await.unwrap().status(), 200);
-        drop(lease);
+        let mut held = send(cluster.checkout(&pick, Want::Http2).await.unwrap());
+        assert_eq!(answer(&mut held).await, Ok(200));
+        drop(held);
         settle().await;
         assert_eq!((peer.open.get(), cluster.core.connections.get()), (0, 0));
         // Given up before it stood: it does not stay open for nobody.
@@ -279,8 +286,8 @@ fn http2_over_tls() {
         let peer = Http2::start_with(100, Duration::ZERO, Some(tls)).await;
         peer.order.send_replace(Order::Answer);
         let cluster = cluster(ca.config("app.example"), list(&[(peer.address, 1)]));
-        assert_eq!(request(&cluster).await.response.await.unwrap().status(), 200);
-        assert!(request(&cluster).await.lease.reused());
+        assert_eq!(answer(&mut request(&cluster).await).await, Ok(200));
+        assert!(request(&cluster).await.is_reused());
     });
 }
 
@@ -289,13 +296,13 @@ fn a_dropped_cluster_ends_its_connections_when_they_are_idle() {
     run(async {
         let peer = Http2::start(100).await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let held = request(&cluster).await;
+        let mut held = request(&cluster).await;
         drop(cluster);
         settle().await;
         assert_eq!(peer.open.get(), 1);
         peer.order.send_replace(Order::Answer);
-        assert_eq!(held.response.await.unwrap().status(), 200);
-        drop(held.lease);
+        assert_eq!(answer(&mut held).await, Ok(200));
+        drop(held);
         settle().await;
         assert_eq!(peer.open.get(), 0);
     });
@@ -306,13 +313,7 @@ fn a_stream_on_an_open_connection_costs_no_allocation() {
     run(async {
         let peer = Http2::start(100).await;
         let cluster = cluster(config(), list(&[(peer.address, 1)]));
-        let _held: SendRequest<Bytes> = {
-            let pick = cluster.pick(&[]).unwrap();
-            match cluster.checkout(&pick, Want::Http2).await.unwrap() {
-                Conn::H2(send, _lease) => send,
-                Conn::H1(..) => unreachable!(),
-            }
-        };
+        drop(request(&cluster).await);
         let info = allocation_counter::measure(|| {
             for _ in 0..100 {
                 let pick = cluster.pick(&[]).unwrap();
