@@ -12,7 +12,6 @@ mod date;
 mod exchange;
 mod serve;
 mod timer;
-mod upstream;
 mod worker;
 mod workers;
 

@@ -5,11 +5,11 @@ use crate::exchange::clock::Expired;
 use crate::exchange::pump::{self, Failure};
 use crate::exchange::{Exchange, exhausted};
 use crate::worker::Worker;
-use crate::upstream::Upstream;
 use fairlead_http::{Error, Framing, Incoming, Leg, Limits};
 use fairlead_snapshot::Route;
-use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, Want};
+use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, Upstream, Want};
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -105,7 +105,7 @@ async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut L
     let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
     let want = want(cluster, ex);
     let mut up = match cluster.try_checkout(&pick, want) {
-        Some(conn) => Upstream::from(conn),
+        Some(up) => up,
         None => connect(cluster, &pick, want, ex).await?,
     };
     ex.notes.pick = Some(pick);
@@ -191,16 +191,16 @@ fn want(cluster: &Cluster, ex: &Exchange) -> Want {
 
 /// A new connection, within the exchange's deadlines.
 async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchange) -> Result<Upstream, Missed> {
-    let mut connecting = Box::pin(cluster.checkout(pick, want));
+    let mut connecting = cluster.checkout(pick, want);
     let result = poll_fn(|cx| {
-        if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+        if let Poll::Ready(result) = Pin::new(&mut connecting).poll(cx) {
             return Poll::Ready(Ok(result));
         }
         ex.clock.poll_expired(cx).map(Err)
     })
     .await;
     match result {
-        Ok(Ok(conn)) => Ok(Upstream::from(conn)),
+        Ok(Ok(up)) => Ok(up),
         Ok(Err(error)) => Err({
             ex.notes.failure = error.detail;
             match error.kind {

@@ -4,8 +4,7 @@ use crate::exchange::Exchange;
 use crate::worker::{Current, Worker};
 use fairlead_http::{Framing, Incoming, Leg, Limits, RequestHead, ResponseHead};
 use fairlead_snapshot::{Backend, Route};
-use crate::upstream::Upstream;
-use fairlead_upstream::Cluster;
+use fairlead_upstream::{Cluster, Upstream};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -111,8 +110,8 @@ async fn send(cluster: &Rc<Cluster>, head: &RequestHead, framing: Framing, copy:
     let pick = cluster.pick(&[])?;
     let want = cluster.config().protocol;
     let mut up = match cluster.try_checkout(&pick, want) {
-        Some(conn) => Upstream::from(conn),
-        None => Upstream::from(cluster.checkout(&pick, want).await.ok()?),
+        Some(up) => up,
+        None => cluster.checkout(&pick, want).await.ok()?,
     };
     up.leg().send_request(head, framing).ok()?;
     poll_fn(|cx| poll_body(cx, copy, up.leg())).await?;
