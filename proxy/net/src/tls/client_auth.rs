@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::roots::Trust;
@@ -17,6 +17,8 @@ pub enum ClientAuth {
     /// No certificate is asked for.
     #[default]
     None,
+    /// A certificate is asked for. A client without one is let in, one whose certificate does not lead to the roots is not.
+    Optional(Roots),
     /// Every client must present a certificate that leads to one of the roots (`AllowValidOnly`).
     Required(Roots),
     /// A certificate is asked for, and a connection without one, or with one that does not lead to the roots, goes on all
@@ -29,6 +31,7 @@ impl ClientAuth {
     pub(super) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, SetupError> {
         Ok(match self {
             ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
+            ClientAuth::Optional(roots) => build(roots, ClientCertVerifierBuilder::allow_unauthenticated)?,
             ClientAuth::Required(roots) => strict(roots)?,
             ClientAuth::Fallback(roots) => Arc::new(Fallback { strict: strict(roots)? }),
         })
@@ -38,7 +41,7 @@ impl ClientAuth {
     pub(super) fn second_look(&self) -> Result<Option<Arc<dyn ClientCertVerifier>>, SetupError> {
         match self {
             ClientAuth::Fallback(roots) => strict(roots).map(Some),
-            ClientAuth::None | ClientAuth::Required(_) => Ok(None),
+            ClientAuth::None | ClientAuth::Optional(_) | ClientAuth::Required(_) => Ok(None),
         }
     }
 
@@ -48,6 +51,7 @@ impl ClientAuth {
             ClientAuth::None => (0u8, None),
             ClientAuth::Required(roots) => (1, Some(roots)),
             ClientAuth::Fallback(roots) => (2, Some(roots)),
+            ClientAuth::Optional(roots) => (3, Some(roots)),
         };
         let mut anchors: Vec<[u8; 32]> = Vec::new();
         if let Some(Roots(Trust::Anchors(store))) = roots {
@@ -64,10 +68,17 @@ impl ClientAuth {
 }
 
 fn strict(roots: &Roots) -> Result<Arc<dyn ClientCertVerifier>, SetupError> {
+    build(roots, |builder| builder)
+}
+
+fn build(
+    roots: &Roots,
+    adjust: impl FnOnce(ClientCertVerifierBuilder) -> ClientCertVerifierBuilder,
+) -> Result<Arc<dyn ClientCertVerifier>, SetupError> {
     let Roots(Trust::Anchors(store)) = roots else {
         return Err(SetupError::NoClientCa);
     };
-    let builder = WebPkiClientVerifier::builder_with_provider(store.clone(), provider().clone());
+    let builder = adjust(WebPkiClientVerifier::builder_with_provider(store.clone(), provider().clone()));
     builder.build().map_err(|e| SetupError::Other(e.to_string().into()))
 }
 

@@ -38,7 +38,7 @@ impl TlsInfo {
     pub(super) fn of_client(session: &ServerConnection, second_look: Option<&dyn ClientCertVerifier>) -> TlsInfo {
         let client_cert = session.peer_certificates().and_then(<[_]>::split_first).map(|(leaf, rest)| {
             let verified = second_look.is_none_or(|v| v.verify_client_cert(leaf, rest, UnixTime::now()).is_ok());
-            Rc::new(PeerCert { der: leaf.clone(), verified, facts: OnceCell::new() })
+            Rc::new(PeerCert { leaf: leaf.clone(), rest: rest.into(), verified, facts: OnceCell::new() })
         });
         TlsInfo {
             sni: session.server_name().map(Rc::from),
@@ -65,7 +65,8 @@ fn cipher(session: &CommonState) -> &'static str {
 /// A client's certificate.
 #[derive(Debug)]
 pub struct PeerCert {
-    der: CertificateDer<'static>,
+    leaf: CertificateDer<'static>,
+    rest: Box<[CertificateDer<'static>]>,
     verified: bool,
     facts: OnceCell<Option<CertFacts>>,
 }
@@ -73,7 +74,12 @@ pub struct PeerCert {
 impl PeerCert {
     /// The certificate itself.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.leaf
+    }
+
+    /// All certificates that the client sent, its own first.
+    pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.leaf).chain(&self.rest).map(|der| &**der)
     }
 
     /// Whether it led to a trusted CA. Only false where clients without a valid certificate are let in
@@ -84,12 +90,12 @@ impl PeerCert {
 
     /// SHA-256 of the certificate.
     pub fn fingerprint(&self) -> [u8; 32] {
-        sha256(&self.der)
+        sha256(&self.leaf)
     }
 
     /// What the certificate says; parsed at the first call. `None` when it cannot be parsed.
     pub fn facts(&self) -> Option<&CertFacts> {
-        self.facts.get_or_init(|| CertFacts::parse(&self.der)).as_ref()
+        self.facts.get_or_init(|| CertFacts::parse(&self.leaf)).as_ref()
     }
 }
 

@@ -221,6 +221,7 @@ async fn client_certificates_required() {
     assert_eq!(facts.serial, "0abc");
     assert_eq!((&facts.dns[..], &facts.uris[..]), (&["bob.corp".to_owned()][..], &["spiffe://corp/bob".to_owned()][..]));
     assert_eq!(cert.fingerprint(), crate::tls::sha256(cert.der()));
+    assert_eq!(cert.chain().collect::<Vec<_>>(), [cert.der()]);
     let refused = ServerTls::builder(&Tickets::new().unwrap())
         .identity(ca.identity(&["a.example"]))
         .client_auth(ClientAuth::Required(Roots::insecure()))
@@ -245,6 +246,22 @@ async fn client_certificates_asked_for_but_not_insisted_on() {
         assert_eq!(verified(bare.clone().identity(other.identity(&["x"]))).await, Some(false), "{version}: it was asked for");
         assert_eq!(verified(bare.clone().identity(corp.identity(&["x"]))).await, Some(true), "{version}");
     }
+}
+
+#[tokio::test]
+async fn client_certificates_that_are_optional_must_still_be_right() {
+    let (ca, corp, other) = (Ca::new("ca"), Ca::new("corp"), Ca::new("other"));
+    let server =
+        server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Optional(corp.roots())).build().unwrap();
+    let bare = client(&ca, "a.example");
+    let seen = |builder: ClientTlsBuilder| async {
+        let (_, _, info) = tls_pair(&builder.build().unwrap(), &server).await;
+        info.client_cert.map(|c| c.verified())
+    };
+    assert_eq!(seen(bare.clone()).await, None);
+    assert_eq!(seen(bare.clone().identity(corp.identity(&["x"]))).await, Some(true));
+    let wrong = bare.identity(other.identity(&["x"])).build().unwrap();
+    assert!(matches!(talk(&wrong, &server).await.unwrap_err(), TlsError::Certificate(_)));
 }
 
 #[tokio::test]
