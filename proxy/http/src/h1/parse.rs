@@ -277,14 +277,10 @@ fn bad_request(e: Grammar, bytes: &[u8]) -> Reject {
     }
 }
 
-/// Whether a request line ends in a well-formed version that is not ours, such as `HTTP/2.0`.
+/// Whether a request line, complete or not, names a version that is not ours, such as `HTTP/2.0`.
 fn names_other_version(bytes: &[u8]) -> bool {
-    let line = bytes.split(|c| *c == b'\r' || *c == b'\n').next().unwrap_or_default();
-    let mut words = line.split(|c| *c == b' ');
-    let (_method, _target, version, rest) = (words.next(), words.next(), words.next(), words.next());
-    rest.is_none()
-        && matches!(version, Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-            if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut words = bytes.split(|c| matches!(c, b' ' | b'\r' | b'\n')).skip(2);
+    matches!(words.next(), Some([b'H', b'T', b'T', b'P', b'/', major, ..]) if major.is_ascii_digit())
 }
 
 fn bad_response(e: Grammar) -> Error {

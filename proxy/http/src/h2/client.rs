@@ -109,3 +109,9 @@ impl std::fmt::Debug for Driver {
         f.debug_struct("Driver").finish_non_exhaustive()
     }
 }
+
+impl From<::h2::client::SendRequest<Bytes>> for Sender {
+    fn from(inner: ::h2::client::SendRequest<Bytes>) -> Sender {
+        Sender { inner }
+    }
+}
