@@ -126,16 +126,24 @@ impl Pool {
         (fewest.cloned(), true)
     }
 
-    /// Opens as many connections as all who wait need, as far as the cluster may.
-    fn connect_for_waiters(&self, endpoint: &Rc<Endpoint>) {
+    /// Opens as many connections as so many requests need that find no room, as far as the cluster may.
+    fn connect_for(&self, endpoint: &Rc<Endpoint>, requests: usize) {
         let per_connection = soft_limit(self.learned.get().unwrap_or(MAX_STREAMS));
-        let wanted = (self.waiters.len() + 1).div_ceil(per_connection);
+        let wanted = requests.div_ceil(per_connection);
         while (self.connecting.get() as usize) < wanted {
             // Without any connection nothing would ever wake those who wait.
             let force = self.connecting.get() == 0 && self.open.borrow().is_empty();
             let Some(slot) = Slot::open(endpoint, force) else { return };
             spawn(endpoint, slot);
         }
+    }
+
+    /// Lets those who wait have the room of a connection, and opens others for the rest.
+    fn serve(&self, endpoint: &Rc<Endpoint>, room: usize) {
+        for _ in 0..room.min(self.waiters.len()) {
+            self.waiters.wake_one();
+        }
+        self.connect_for(endpoint, self.waiters.len());
     }
 
     /// Opens one more connection, for later, unless one is under way or failed just now.
@@ -188,7 +196,7 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>) -> Result<Upstream, ConnectEr
                 return Err(ConnectError::with(ConnectErrorKind::Closed, &"the endpoint closes connections at once"));
             }
         }
-        pool.connect_for_waiters(endpoint);
+        pool.connect_for(endpoint, pool.waiters.len() + 1);
         pool.waiters.wait(endpoint.id, waited).await?;
         waited = true;
     }
@@ -227,9 +235,7 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
     if endpoint.is_retired() && pool.waiters.is_empty() {
         pool.remove(&connection);
     }
-    for _ in 0..connection.soft_limit().min(pool.waiters.len()) {
-        pool.waiters.wake_one();
-    }
+    pool.serve(&endpoint, connection.soft_limit());
     let end = poll_fn(|cx| {
         let allowed = connection.max.get();
         let end = Pin::new(&mut driver).poll(cx);
@@ -238,7 +244,7 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
                 pool.remove(&connection);
             } else if connection.max.get() > allowed {
                 pool.learned.set(Some(connection.max.get()));
-                pool.waiters.wake_one();
+                pool.serve(&endpoint, connection.max.get() - allowed);
             }
         }
         end

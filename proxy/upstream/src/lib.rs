@@ -11,6 +11,7 @@
 //! neither routes nor filters; what an exchange does with its connection is the worker's business. Semantics follow Envoy's
 //! (circuit breakers, least request, strict DNS), except where a comment says otherwise.
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod balance;
 mod cluster;

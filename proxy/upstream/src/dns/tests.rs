@@ -157,7 +157,7 @@ async fn follows_changes_at_the_ttl_and_reports_nothing_else() {
     assert_eq!(change(&mut changes).await, ("a.example".into(), vec![v4(1), v4(2)]));
     server.set_v4("a.example.", &[1, 2], 1);
     nothing(&mut changes, Duration::from_millis(2500)).await;
-    assert!((3..=4).contains(&server.queries("a.example.")), "{}", server.queries("a.example."));
+    assert!((2..=4).contains(&server.queries("a.example.")), "{}", server.queries("a.example."));
     server.set_v4("a.example.", &[3, 3], 60);
     assert_eq!(change(&mut changes).await.1, [v4(3)]);
 }
@@ -170,7 +170,7 @@ async fn a_ttl_of_zero_does_not_hammer_the_server() {
     resolver.watch(hosts(&["z.example"]));
     change(&mut changes).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(server.queries("z.example."), 2);
+    assert!((1..=3).contains(&server.queries("z.example.")), "{}", server.queries("z.example."));
 }
 
 #[tokio::test]

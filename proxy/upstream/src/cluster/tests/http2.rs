@@ -111,6 +111,68 @@ fn a_crowd_opens_as_many_connections_as_it_needs() {
 }
 
 #[test]
+fn a_crowd_gets_through_when_the_peer_allows_less_than_was_thought() {
+    run(async {
+        let peer = Http2::start_with(10, Duration::from_millis(20), None).await;
+        let cluster = cluster(config(), list(&[(peer.address, 1)]));
+        let tasks: Vec<_> = (0..60)
+            .map(|_| {
+                let cluster = cluster.clone();
+                spawn_local(async move { request(&cluster).await })
+            })
+            .collect();
+        let mut held = Vec::new();
+        for task in tasks {
+            held.push(task.await.unwrap());
+        }
+        settle().await;
+        let streams = peer.streams();
+        assert_eq!(streams.iter().sum::<usize>(), 60, "although no request ends");
+        assert!(streams.len() <= 9 && streams.iter().all(|&n| n <= 10), "{streams:?}");
+    });
+}
+
+#[test]
+fn at_the_connection_limit_the_first_http2_connection_is_opened_all_the_same() {
+    run(async {
+        let peer = Http2::start(100).await;
+        let mut config = config();
+        config.thresholds.connections = 1;
+        let cluster = cluster(config, list(&[(peer.address, 1)]));
+        let pick = cluster.pick(&[]).unwrap();
+        let _http1 = cluster.checkout(&pick, Want::Http1).await.unwrap();
+        let _http2 = request(&cluster).await;
+        assert_eq!(cluster.core.connections.get(), 2);
+    });
+}
+
+#[test]
+fn an_endpoint_that_hangs_up_at_once_is_not_asked_for_ever() {
+    run(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cluster = cluster(config(), list(&[(listener.local_addr().unwrap(), 1)]));
+        let accepted = Rc::new(Cell::new(0));
+        spawn_local({
+            let accepted = accepted.clone();
+            async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    accepted.set(accepted.get() + 1);
+                    // SETTINGS, then GOAWAY with an error.
+                    let frames = [&[0, 0, 0, 4, 0, 0, 0, 0, 0][..], &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]].concat();
+                    let _ = stream.write_all(&frames).await;
+                }
+            }
+        });
+        let pick = cluster.pick(&[]).unwrap();
+        let error = cluster.checkout(&pick, Want::Http2).await.unwrap_err();
+        assert!(matches!(error.kind, ConnectErrorKind::Closed | ConnectErrorKind::Protocol), "{error}");
+        assert!(accepted.get() <= 4, "{}", accepted.get());
+        settle().await;
+        assert_eq!(cluster.core.connections.get(), 0);
+    });
+}
+
+#[test]
 fn a_fuller_connection_brings_another_before_anyone_waits() {
     run(async {
         let peer = Http2::start(10).await;
