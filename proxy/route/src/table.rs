@@ -80,7 +80,7 @@ impl<T> Table<T> {
     }
 
     /// The route that takes a request; `None` is a 404. Allocates nothing, except to join several fields of one name that a
-    /// header predicate names.
+    /// header predicate names, and to decode a query value of more than 256 bytes for a regular expression.
     pub fn find<R: Request>(&self, request: &R) -> Option<Hit<'_, T>> {
         let facts = Facts::new(request);
         let candidate = self.hosts.first(request.host(), |bucket| bucket.find(&facts))?;

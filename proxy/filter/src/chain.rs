@@ -1,0 +1,177 @@
+//! The filters of a rule or a backend, and what they see and say.
+
+use crate::cors::Cors;
+use crate::direct::Direct;
+use crate::headers::{HeaderMods, Side};
+use crate::redirect::Redirect;
+use crate::rewrite::Rewrite;
+use crate::{Mirror, Problem};
+use bytes::Bytes;
+use fairlead_http::{Fields, RequestHead, ResponseHead};
+use fairlead_ir as ir;
+
+/// A filter, compiled. One variant per folder.
+#[derive(Debug)]
+enum Filter {
+    RequestHeaders(HeaderMods),
+    ResponseHeaders(HeaderMods),
+    Redirect(Box<Redirect>),
+    Rewrite(Box<Rewrite>),
+    Cors(Box<Cors>),
+    Direct(Box<Direct>),
+}
+
+/// The filters of a rule or a backend, in order.
+#[derive(Debug, Default)]
+pub struct Chain {
+    filters: Box<[Filter]>,
+    mirrors: Box<[Mirror]>,
+}
+
+/// What filters see of a request.
+#[derive(Debug)]
+pub struct RequestCtx<'a> {
+    /// The request as the filters before made it.
+    pub head: &'a mut RequestHead,
+    /// Bytes of the path that the route's prefix match took (`fairlead_route::Hit::prefix_len`).
+    pub prefix_len: Option<usize>,
+    /// The port that clients use for this listener.
+    pub listener_port: u16,
+    /// Whether the client speaks TLS to this listener.
+    pub https: bool,
+}
+
+/// What filters see of a response.
+#[derive(Debug)]
+pub struct ResponseCtx<'a> {
+    /// The response as the filters before made it.
+    pub head: &'a mut ResponseHead,
+    /// The request that it answers, as its filters left it.
+    pub request: &'a RequestHead,
+}
+
+/// What a filter says about a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Go on.
+    Next,
+    /// Answer with this; nothing goes to a backend.
+    Reply(Box<Reply>),
+}
+
+/// An answer of the proxy's own. The chain that gave it has already run its response filters over it.
+#[derive(Debug)]
+pub struct Reply {
+    /// Status code.
+    pub status: u16,
+    /// Header fields, without those of framing and connection.
+    pub fields: Fields,
+    /// Whole body; may be empty.
+    pub body: Bytes,
+    /// Envoy's `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
+}
+
+impl Filter {
+    /// `None` for mirrors, which no head passes.
+    fn compile(source: &ir::Filter) -> Result<Option<Self>, Problem> {
+        Ok(Some(match source {
+            ir::Filter::RequestHeaders(mods) => Filter::RequestHeaders(HeaderMods::compile(mods, Side::Request)?),
+            ir::Filter::ResponseHeaders(mods) => Filter::ResponseHeaders(HeaderMods::compile(mods, Side::Response)?),
+            ir::Filter::Redirect(redirect) => Filter::Redirect(Box::new(Redirect::compile(redirect)?)),
+            ir::Filter::Rewrite(rewrite) => Filter::Rewrite(Box::new(Rewrite::compile(rewrite)?)),
+            ir::Filter::Cors(cors) => Filter::Cors(Box::new(Cors::compile(cors)?)),
+            ir::Filter::DirectResponse(direct) => Filter::Direct(Box::new(Direct::compile(direct)?)),
+            ir::Filter::Mirror(_) => return Ok(None),
+        }))
+    }
+
+    fn on_request(&self, ctx: &mut RequestCtx<'_>) -> Verdict {
+        match self {
+            Filter::RequestHeaders(mods) => mods.on_request(ctx.head),
+            Filter::Rewrite(rewrite) => rewrite.on_request(ctx),
+            Filter::Redirect(redirect) => return Verdict::Reply(Box::new(redirect.reply(ctx))),
+            Filter::Direct(direct) => return Verdict::Reply(Box::new(direct.reply())),
+            Filter::Cors(cors) => return cors.on_request(ctx.head),
+            Filter::ResponseHeaders(_) => {}
+        }
+        Verdict::Next
+    }
+
+    fn on_response(&self, ctx: &mut ResponseCtx<'_>) {
+        match self {
+            Filter::ResponseHeaders(mods) => mods.on_response(&mut ctx.head.fields),
+            Filter::Cors(cors) => cors.on_response(ctx),
+            Filter::RequestHeaders(_) | Filter::Rewrite(_) | Filter::Redirect(_) | Filter::Direct(_) => {}
+        }
+    }
+}
+
+impl Chain {
+    /// Compiles the filters of a rule or a backend.
+    ///
+    /// # Errors
+    /// The first filter that does not compile: a value that no message may carry, a field that belongs to framing, a bad regular
+    /// expression. The field is counted from the list: `filters[1].set[0].name`.
+    pub fn compile(source: &[ir::Filter]) -> Result<Self, Problem> {
+        let mut filters = Vec::with_capacity(source.len());
+        let mut mirrors = Vec::new();
+        for (index, filter) in source.iter().enumerate() {
+            let within = |problem: Problem| problem.within(&format!("filters[{index}]"));
+            if let ir::Filter::Mirror(mirror) = filter {
+                mirrors.push(Mirror::compile(mirror).map_err(within)?);
+            }
+            filters.extend(Filter::compile(filter).map_err(within)?);
+        }
+        Ok(Chain { filters: filters.into(), mirrors: mirrors.into() })
+    }
+
+    /// Runs the request through the filters until one answers. An answer of a filter passes the chain's response filters, too, so that
+    /// a redirect has the headers that the rule sets, and a browser may read it.
+    pub fn on_request(&self, ctx: &mut RequestCtx<'_>) -> Verdict {
+        for filter in &self.filters {
+            if let Verdict::Reply(mut reply) = filter.on_request(ctx) {
+                let mut head = ResponseHead { fields: std::mem::take(&mut reply.fields), ..ResponseHead::new(reply.status) };
+                self.on_response(&mut ResponseCtx { head: &mut head, request: ctx.head });
+                reply.fields = head.fields;
+                return Verdict::Reply(reply);
+            }
+        }
+        Verdict::Next
+    }
+
+    /// Runs a response through the filters: a backend's, or one of the proxy's own that did not come from this chain.
+    pub fn on_response(&self, ctx: &mut ResponseCtx<'_>) {
+        for filter in &self.filters {
+            filter.on_response(ctx);
+        }
+    }
+
+    /// Whether no filter acts on heads.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// Where copies go.
+    pub fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
+    }
+
+    /// Whether a filter may change the path, so that the log wants the original.
+    pub fn rewrites_path(&self) -> bool {
+        self.rewrites().any(Rewrite::changes_path)
+    }
+
+    /// Whether the request's host is to become the host name of the chosen endpoint, which no filter knows:
+    /// [`ir::HostRewrite::Backend`].
+    pub fn takes_backend_host(&self) -> bool {
+        self.rewrites().any(Rewrite::takes_backend_host)
+    }
+
+    fn rewrites(&self) -> impl Iterator<Item = &Rewrite> {
+        self.filters.iter().filter_map(|filter| match filter {
+            Filter::Rewrite(rewrite) => Some(&**rewrite),
+            _ => None,
+        })
+    }
+}
