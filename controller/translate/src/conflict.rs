@@ -10,7 +10,8 @@
 //! * Gateways that share the machine's addresses: the older one, then the first by namespace and name, with its
 //!   ListenerSets.
 //!
-//! Listeners of a protocol that is not served are no rivals, but they do lose against those that are.
+//! Listeners of a protocol that is not served are no rivals, but they do lose against those that are. A Gateway that is not
+//! accepted takes nothing from others.
 
 use crate::host::{self, Host};
 use crate::listener::{Draft, name};
@@ -49,7 +50,7 @@ pub(crate) struct Sockets(HashMap<Socket, (ListenerProtocol, HashMap<Option<Host
 /// Finds the conflicts of the listeners of one Gateway or ListenerSet with each other and with those before; what is left
 /// takes its place.
 pub(crate) fn settle(listeners: &mut [Draft], binds: &[Option<IpAddr>], sockets: &mut Sockets) {
-    for draft in listeners.iter_mut() {
+    for draft in listeners.iter_mut().filter(|draft| draft.takes_part() || !draft.supported) {
         let Some(protocol) = draft.protocol else { continue };
         draft.conflict = binds.iter().find_map(|address| sockets.conflict(*address, draft, protocol));
     }

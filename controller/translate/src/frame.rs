@@ -103,16 +103,15 @@ impl Frame {
         let mut sockets = Sockets::default();
         let mut families = Vec::new();
         for (key, gateway) in gateways {
-            if !settings.shared_addresses {
-                sockets = Sockets::default();
-            }
             let mut draft = gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name).flatten(), &mut context);
-            conflict::settle(&mut draft.listeners, &draft.addresses.binds, &mut sockets);
+            let mut own = Sockets::default();
+            let sockets = if settings.shared_addresses && !draft.rejected_as_a_whole() { &mut sockets } else { &mut own };
+            conflict::settle(&mut draft.listeners, &draft.addresses.binds, sockets);
             draft.judge();
             let mut attached: Vec<SetDraft> = Vec::new();
             for (set_key, set) in sets.remove(key).unwrap_or_default() {
                 let mut set = listenerset::draft(set_key, set, &draft, &mut context);
-                conflict::settle(&mut set.listeners, &draft.addresses.binds, &mut sockets);
+                conflict::settle(&mut set.listeners, &draft.addresses.binds, sockets);
                 attached.push(set);
             }
             families.push((draft, attached));

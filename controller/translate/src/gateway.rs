@@ -119,6 +119,11 @@ impl GatewayDraft {
         }
     }
 
+    /// Whether it is not accepted, whatever its listeners say.
+    pub fn rejected_as_a_whole(&self) -> bool {
+        !self.rejected.is_empty() || !self.addresses.rejected.is_empty()
+    }
+
     pub fn accepted(&self) -> bool {
         self.rejected.is_empty()
     }
@@ -162,7 +167,7 @@ impl GatewayDraft {
             conditions.push(Condition::new(ConditionType::InsecureFrontendValidationMode, true, Reason::ConfigurationChanged, message));
         }
         GatewayStatus {
-            addresses: self.addresses.published.clone(),
+            addresses: if self.accepted() { self.addresses.published.clone() } else { Vec::new() },
             conditions: observed(conditions, self.generation),
             listeners: self.listeners.iter().map(|l| l.status(self.generation, self.unserved().as_ref())).collect(),
             attached_listener_sets: u32::try_from(attached_listener_sets).unwrap_or(u32::MAX),
@@ -171,8 +176,8 @@ impl GatewayDraft {
 
     /// Why no listener of it is served, sound ones included.
     pub fn unserved(&self) -> Option<Fault> {
-        if let Some(fault) = Fault::join(&self.rejected) {
-            return Some(Fault::new(Reason::Invalid, "", format!("the Gateway is not accepted: {fault}")));
+        if !self.accepted() {
+            return Some(Fault::new(Reason::Invalid, "", "the Gateway is not accepted; its conditions say why"));
         }
         let none = self.addresses.binds.is_empty();
         none.then(|| Fault::new(Reason::Invalid, "", "the Gateway has no usable address"))

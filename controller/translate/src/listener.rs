@@ -65,6 +65,8 @@ pub(crate) struct Draft {
     /// Whether the data plane serves the protocol.
     pub supported: bool,
     pub hostname: Option<Host>,
+    /// Its host name can't be read.
+    nameless: bool,
     kinds: Vec<Kind>,
     namespaces: Namespaces,
     certificates: Vec<Id>,
@@ -90,6 +92,7 @@ pub(crate) fn draft<'a>(spec: &Spec<'a>, index: usize, owner: &Owner<'_>, contex
         protocol,
         supported,
         hostname: None,
+        nameless: false,
         kinds: Vec::new(),
         namespaces: Namespaces::None,
         certificates: Vec::new(),
@@ -113,7 +116,10 @@ pub(crate) fn draft<'a>(spec: &Spec<'a>, index: usize, owner: &Owner<'_>, contex
     if let Some(name) = spec.hostname.filter(|_| !matches!(protocol, Some(ListenerProtocol::Tcp | ListenerProtocol::Udp))) {
         match Host::parse(name) {
             Ok(host) => draft.hostname = Some(host),
-            Err(error) => draft.reject(&path, ".hostname", &error),
+            Err(error) => {
+                draft.nameless = true;
+                draft.reject(&path, ".hostname", &error);
+            }
         }
     }
     if spec.filters.is_some_and(|filters| !filters.requests.is_empty()) {
@@ -211,9 +217,9 @@ impl Draft {
         self.accepted.is_empty() && self.conflict.is_none() && !(terminates && self.certificates.is_empty())
     }
 
-    /// Whether nothing in it keeps it from being one of several on its port.
+    /// Whether it claims requests that another listener could claim too.
     pub fn takes_part(&self) -> bool {
-        self.supported && self.port_number().is_some()
+        self.supported && !self.nameless && self.port_number().is_some()
     }
 
     /// What is wrong with it, if anything, for its Gateway's message.
