@@ -79,7 +79,7 @@ impl DataPlane {
         let wanted: Vec<Bind> = snapshot.binds().collect();
         self.shared.snapshots.store(Arc::new(snapshot));
         drop(compiler);
-        let outcome = if rejected.is_empty() { PushOutcome::Accepted } else { PushOutcome::Partial };
+        let outcome = if rejected.is_empty() { PushOutcome::Applied } else { PushOutcome::Partial };
         self.shared.registry.config_pushed(push.version, outcome, rejected.len() as u64);
         Applied { rejected, binds: self.listen(&wanted) }
     }

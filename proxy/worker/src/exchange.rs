@@ -19,7 +19,7 @@ use crate::worker::Worker;
 use clock::Deadlines;
 use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, normalize};
 use fairlead_telemetry::{Flag, Flags, RejectReason};
-use fairlead_upstream::{Endpoint, Pick};
+use fairlead_upstream::{Endpoint, Pick, Upstream};
 use mirror::Tee;
 use pump::{RequestBody, ResponseBody};
 use std::rc::Rc;
@@ -38,6 +38,8 @@ pub struct Exchange {
     pub(crate) body: RequestBody,
     /// The response's body.
     pub(crate) reply: ResponseBody,
+    /// The attempt under way. Here and not in a future, so that futures stay small.
+    pub(crate) up: Option<Upstream>,
     /// Where mirrors get their copy of the body.
     pub(crate) tee: Option<Tee>,
     pub(crate) clock: Deadlines,
@@ -61,8 +63,8 @@ pub(crate) struct Notes {
     pub upstream_time: Option<Duration>,
     /// Why the last attempt got no connection.
     pub failure: Option<Rc<str>>,
-    /// The client's side can't be used for another request.
-    pub close: bool,
+    /// The response was cut off: the client must not take what it got for all of it.
+    pub cut: bool,
 }
 
 impl Default for Notes {
@@ -77,6 +79,7 @@ impl Exchange {
         let small = self.request.fields.list_size().max(self.response.fields.list_size()) <= KEPT_BYTES;
         self.request.clear();
         self.response.clear();
+        self.up = None;
         self.tee = None;
         self.clock.clear();
         self.notes.pick = None;
@@ -119,7 +122,7 @@ impl Notes {
             cluster: None,
             upstream_time: None,
             failure: None,
-            close: false,
+            cut: false,
         }
     }
 }

@@ -57,3 +57,21 @@ pub(crate) fn spawn(worker: &Rc<Worker>, bind: Bind, connections: &Rc<Connection
         tokio::task::spawn_local(h1::serve(connection, stream));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fairlead_net::Stream;
+
+    fn size_of_future<F: Future>(_: fn(Connection, Stream) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A waiting plain connection is its task and little else: the budget of 2 KiB has about 600 bytes of runtime and registration in it.
+    #[test]
+    fn connections_are_small() {
+        let (plain, tls) = (size_of_future(h1::serve), size_of_future(tls::serve));
+        assert!(plain <= 1344, "a plain connection's future has {plain} bytes");
+        assert!(tls <= 1280, "a TLS handshake's future has {tls} bytes");
+    }
+}

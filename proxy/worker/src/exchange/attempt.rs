@@ -7,7 +7,7 @@ use crate::exchange::{Exchange, exhausted};
 use crate::worker::Worker;
 use fairlead_http::{Error, Framing, Incoming, Leg, Limits};
 use fairlead_snapshot::Route;
-use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, Upstream, Want};
+use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, Want};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,14 +15,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An upstream leg that has answered; the head is in the exchange.
-pub struct Answered {
-    /// The connection or stream.
-    pub up: Upstream,
-    /// Of the response's body.
-    pub framing: Framing,
-    /// The response was a 101 to an upgrade.
-    pub upgraded: bool,
+/// How the endpoint answered; the head and the upstream leg are in the exchange.
+#[derive(Clone, Copy)]
+pub enum Answered {
+    /// A response with this framing.
+    Response(Framing),
+    /// 101 to an upgrade.
+    Upgraded,
 }
 
 /// Why an attempt did not give a response that is passed on.
@@ -51,6 +50,7 @@ pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster
         let missed = match one(worker, route, cluster, down, ex).await {
             Ok(answered) => return Ok(answered),
             Err(Missed::Stale) if stale_left > 0 && ex.body.rewind() => {
+                ex.up = None;
                 stale_left -= 1;
                 continue;
             }
@@ -63,7 +63,7 @@ pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster
         if !worth(&missed, retry) {
             return settle(missed, ex, false);
         }
-        drop(missed);
+        ex.up = None;
         let attempt = retry.attempts - left;
         left -= 1;
         ex.body.rewind();
@@ -104,23 +104,24 @@ async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut L
     ex.clock.set_attempt(route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit));
     let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
     let want = want(cluster, ex);
-    let mut up = match cluster.try_checkout(&pick, want) {
-        Some(up) => up,
+    match cluster.try_checkout(&pick, want) {
+        Some(up) => ex.up = Some(up),
         None => connect(cluster, &pick, want, ex).await?,
-    };
+    }
     ex.notes.pick = Some(pick);
     let framing = ex.body.framing();
+    let Some(up) = &mut ex.up else { return Err(Missed::Final(Cause::ConnectFailed)) };
     up.leg().send_request(&ex.request, framing).map_err(|error| Missed::Sent(pump::cause_of(&error)))?;
+    let reused = up.is_reused();
     let sent = Instant::now();
-    let result = poll_fn(|cx| poll_head(cx, &worker.response_limits, ex, down, up.leg())).await;
+    let result = poll_fn(|cx| poll_head(cx, &worker.response_limits, ex, down)).await;
     ex.notes.upstream_time = Some(sent.elapsed());
     match result {
-        Ok((framing, upgraded)) => {
-            let answered = Answered { up, framing, upgraded };
+        Ok(answered) => {
             let again = route.config.retry.as_ref().is_some_and(|retry| retry.codes.contains(&ex.response.status));
             if again { Err(Missed::Status(answered)) } else { Ok(answered) }
         }
-        Err(Unanswered::Upstream(error)) if up.is_reused() && error == Error::CLOSED => Err(Missed::Stale),
+        Err(Unanswered::Upstream(error)) if reused && error == Error::CLOSED => Err(Missed::Stale),
         Err(Unanswered::Upstream(error)) => Err(Missed::Sent(pump::cause_of(&error))),
         Err(Unanswered::Downstream) => Err(Missed::Final(Cause::ClientGone)),
         Err(Unanswered::Expired(expired)) => Err(expired_in_attempt(expired, ex)),
@@ -147,22 +148,23 @@ fn poll_head(
     limits: &Limits,
     ex: &mut Exchange,
     down: &mut Leg,
-    up: &mut Leg,
-) -> Poll<Result<(Framing, bool), Unanswered>> {
+) -> Poll<Result<Answered, Unanswered>> {
+    let Exchange { body, response, tee, clock, up: Some(up), .. } = ex else { return Poll::Ready(Err(Unanswered::Upstream(Error::CLOSED))) };
+    let up = up.leg();
     let mut moved = false;
     let mut failed = None;
-    match ex.body.poll(cx, down, up, ex.tee.as_mut(), &mut moved) {
+    match body.poll(cx, down, up, tee.as_mut(), &mut moved) {
         Poll::Ready(Err(Failure::Downstream)) => return Poll::Ready(Err(Unanswered::Downstream)),
         Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
         Poll::Ready(Ok(())) if down.poll_gone(cx).is_ready() => return Poll::Ready(Err(Unanswered::Downstream)),
         _ => {}
     }
     loop {
-        match up.poll_response(cx, &mut ex.response, limits) {
-            Poll::Ready(Ok(Incoming::Final(framing))) => return Poll::Ready(Ok((framing, false))),
-            Poll::Ready(Ok(Incoming::Upgraded)) => return Poll::Ready(Ok((Framing::Empty, true))),
+        match up.poll_response(cx, response, limits) {
+            Poll::Ready(Ok(Incoming::Final(framing))) => return Poll::Ready(Ok(Answered::Response(framing))),
+            Poll::Ready(Ok(Incoming::Upgraded)) => return Poll::Ready(Ok(Answered::Upgraded)),
             Poll::Ready(Ok(Incoming::Interim)) => {
-                if down.send_interim(&ex.response).is_err() {
+                if down.send_interim(response).is_err() {
                     return Poll::Ready(Err(Unanswered::Downstream));
                 }
                 let _ = down.poll_flush(cx);
@@ -174,8 +176,8 @@ fn poll_head(
     if let Some(error) = failed {
         return Poll::Ready(Err(Unanswered::Upstream(error)));
     }
-    ex.clock.progress(moved);
-    ex.clock.poll_expired(cx).map(|expired| Err(Unanswered::Expired(expired)))
+    clock.progress(moved);
+    clock.poll_expired(cx).map(|expired| Err(Unanswered::Expired(expired)))
 }
 
 /// WebSocket needs HTTP/1.1, gRPC HTTP/2, whatever else the cluster speaks.
@@ -190,7 +192,7 @@ fn want(cluster: &Cluster, ex: &Exchange) -> Want {
 }
 
 /// A new connection, within the exchange's deadlines.
-async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchange) -> Result<Upstream, Missed> {
+async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchange) -> Result<(), Missed> {
     let mut connecting = cluster.checkout(pick, want);
     let result = poll_fn(|cx| {
         if let Poll::Ready(result) = Pin::new(&mut connecting).poll(cx) {
@@ -200,7 +202,10 @@ async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchan
     })
     .await;
     match result {
-        Ok(Ok(up)) => Ok(up),
+        Ok(Ok(up)) => {
+            ex.up = Some(up);
+            Ok(())
+        }
         Ok(Err(error)) => Err({
             ex.notes.failure = error.detail;
             match error.kind {

@@ -8,7 +8,7 @@ use crate::exchange::pump::{self, Cut, Failure};
 use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, tunnel};
 use crate::worker::{Current, Worker};
 use fairlead_filter::{RequestCtx, ResponseCtx, Verdict};
-use fairlead_http::{Framing, Known, Leg, Version, hop};
+use fairlead_http::{Known, Leg, hop};
 use fairlead_route::Hit;
 use fairlead_snapshot::{Backend, Route, Target};
 use std::rc::Rc;
@@ -53,28 +53,20 @@ pub async fn deliver(
     ex.clock.set_request(deadline(route).map(|limit| ex.notes.start + limit));
     mirror::start(worker, current, route, backend, ex);
 
-    let Answered { mut up, framing, upgraded } = attempt::until_answered(worker, route, cluster, down, ex).await?;
+    let answered = attempt::until_answered(worker, route, cluster, down, ex).await?;
     if route.config.timeouts.request.is_none() {
         ex.clock.set_request(None);
     }
-    if upgraded {
-        return tunnel::run(ex, down, up.leg()).await;
-    }
+    let Answered::Response(framing) = answered else { return tunnel::run(ex, down).await };
     hop::strip_response(&mut ex.response);
     let mut ctx = ResponseCtx { head: &mut ex.response, request: &ex.request };
     backend.chain.on_response(&mut ctx);
     route.chain.on_response(&mut ctx);
     ex.notes.status = ex.response.status;
-    let framing = for_client(framing, ex.request.version);
-    if framing == Framing::UntilClose {
-        down.set_close(true);
-        ex.notes.close = true;
-    }
     down.send_response(&ex.response, framing).map_err(|_| Cause::ClientGone)?;
-    let result = pump::bodies(ex, down, up.leg()).await;
-    up.finish();
-    if !ex.body.is_done() {
-        ex.notes.close = true;
+    let result = pump::bodies(ex, down).await;
+    if let Some(up) = ex.up.take() {
+        up.finish();
     }
     result.map_err(|cut| cause_of_cut(&cut, ex))
 }
@@ -105,15 +97,6 @@ fn deadline(route: &Route) -> Option<Duration> {
     match route.config.timeouts.request {
         Some(limit) => limit.limit(),
         None => Some(DEFAULT_TIMEOUT),
-    }
-}
-
-/// HTTP/1.0 clients know no chunks: the end of the connection ends their body.
-fn for_client(framing: Framing, version: Version) -> Framing {
-    match framing {
-        Framing::Streamed | Framing::UntilClose if version == Version::Http10 => Framing::UntilClose,
-        Framing::UntilClose => Framing::Streamed,
-        other => other,
     }
 }
 

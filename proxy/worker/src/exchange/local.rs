@@ -15,13 +15,13 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
     ex.flag(flags);
     if ex.notes.status != 0 {
         ex.notes.details = cause.details_after_start();
-        ex.notes.close = true;
+        ex.notes.cut = true;
         down.reset();
         return;
     }
     ex.notes.details = details;
     if status == 0 {
-        ex.notes.close = true;
+        ex.notes.cut = true;
         down.reset();
         return;
     }
@@ -55,7 +55,6 @@ async fn send(down: &mut Leg, ex: &mut Exchange, body: &[u8], close: bool) {
     let unread = !down.recv_done();
     if close || unread {
         down.set_close(true);
-        ex.notes.close = true;
     }
     let payload = if ex.request.method() == Method::Head { &[][..] } else { body };
     let framing = Framing::Length(body.len() as u64);

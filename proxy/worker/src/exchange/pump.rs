@@ -235,20 +235,22 @@ impl ResponseBody {
 }
 
 /// Pumps both directions until the response is through. The rest of a request whose response is complete is not waited for.
-pub async fn bodies(ex: &mut Exchange, down: &mut Leg, up: &mut Leg) -> Result<(), Cut> {
+pub async fn bodies(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cut> {
+    let Exchange { body, reply, tee, clock, up: Some(up), .. } = ex else { return Ok(()) };
+    let up = up.leg();
     std::future::poll_fn(|cx| {
         let mut moved = false;
-        if !ex.body.is_done() {
-            match ex.body.poll(cx, down, up, ex.tee.as_mut(), &mut moved) {
+        if !body.is_done() {
+            match body.poll(cx, down, up, tee.as_mut(), &mut moved) {
                 Poll::Ready(Err(failure)) if !up.recv_done() => return Poll::Ready(Err(Cut::from(failure))),
                 _ => {}
             }
         }
-        if let Poll::Ready(result) = ex.reply.poll(cx, up, down, &mut moved) {
+        if let Poll::Ready(result) = reply.poll(cx, up, down, &mut moved) {
             return Poll::Ready(result.map_err(Cut::from));
         }
-        ex.clock.progress(moved);
-        if let Poll::Ready(expired) = ex.clock.poll_expired(cx) {
+        clock.progress(moved);
+        if let Poll::Ready(expired) = clock.poll_expired(cx) {
             return Poll::Ready(Err(Cut::TimedOut(expired)));
         }
         Poll::Pending

@@ -7,20 +7,21 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 /// Passes the 101 on, then everything.
-pub async fn run(ex: &mut Exchange, down: &mut Leg, up: &mut Leg) -> Result<(), Cause> {
+pub async fn run(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cause> {
     hop::strip_response(&mut ex.response);
     ex.notes.status = ex.response.status;
-    ex.notes.close = true;
     ex.clock.set_request(None);
     ex.clock.set_attempt(None);
     down.send_response(&ex.response, Framing::Empty).map_err(|_| Cause::ClientGone)?;
+    let Exchange { clock, up: Some(up), .. } = ex else { return Err(Cause::UpstreamClosed) };
+    let up = up.leg();
     let (mut there, mut back) = (Way::default(), Way::default());
     poll_fn(|cx| {
         let mut moved = false;
         let a = there.poll(cx, down, up, &mut moved);
         let b = back.poll(cx, up, down, &mut moved);
-        ex.clock.progress(moved);
-        if (a.is_ready() && b.is_ready()) || there.failed || back.failed || ex.clock.poll_expired(cx).is_ready() {
+        clock.progress(moved);
+        if (a.is_ready() && b.is_ready()) || there.failed || back.failed || clock.poll_expired(cx).is_ready() {
             return Poll::Ready(());
         }
         Poll::Pending

@@ -30,6 +30,7 @@ pub async fn serve(connection: Connection, stream: Stream) {
             After::Next => {}
             After::Linger => return linger(&mut leg, &mut timer).await,
             After::Close => return,
+            After::Abort => return leg.abort(),
             After::Http2 => {
                 if let Some(conn) = leg.into_h1() {
                     tokio::task::spawn_local(h2::serve(connection, conn.into_stream()));
@@ -52,6 +53,8 @@ enum After {
     Linger,
     /// Close.
     Close,
+    /// Close so that the client can't take what it got for a complete response.
+    Abort,
     /// The client speaks HTTP/2.
     Http2,
 }
@@ -114,7 +117,13 @@ async fn answer(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, frami
         leg.set_close(true);
     }
     exchange::run(&connection.worker, &connection.info, leg, ex, framing).await;
-    if leg.reusable() { After::Next } else { After::Linger }
+    if leg.reusable() {
+        After::Next
+    } else if ex.notes.cut {
+        After::Abort
+    } else {
+        After::Linger
+    }
 }
 
 /// Sends what is queued, then waits for the client to close too.
