@@ -1,2 +1,79 @@
-//! The binary `fairlead`.
-fn main() {}
+//! The binary `fairlead`: one file per subcommand, wiring only.
+
+mod check;
+mod completions;
+mod dataplane;
+mod echo;
+mod explain;
+mod findings;
+mod input;
+mod output;
+mod serve;
+mod version;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A Kubernetes Gateway API controller that bundles its own proxy.
+#[derive(Debug, Parser)]
+#[command(name = "fairlead", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fairlead serve -f manifests/ --port-map 80=8080      serve what the manifests say, follow their changes
+  fairlead check -f manifests/                         find mistakes before anything serves them
+  fairlead explain -f manifests/ GET http://shop.example.com/cart
+                                                       say who takes a request, and why
+
+Documentation: docs/ in the source tree. `fairlead help COMMAND` has examples of each command.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve Gateway API manifests from files, and follow their changes.
+    Serve(serve::Args),
+    /// Check manifests: schema, rules, references, grants and conflicts.
+    Check(check::Args),
+    /// Say which listener, route, rule and match take a request, and why.
+    Explain(explain::Args),
+    Echo(echo::Args),
+    /// Print what this binary is.
+    Version(version::Args),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Echo(args) => run_echo(args),
+        Command::Version(args) => version::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        // Who reads our output has read enough: `fairlead check … | head`.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_echo(args: echo::Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(echo::run(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,12 @@ impl Problem {
         place(self).cmp(&place(other)).then(self.severity.cmp(&other.severity)).then_with(|| self.message.cmp(&other.message))
     }
 
+    /// Whether it is the same problem, possibly on another line by now.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let file = |problem: &Self| problem.place.as_ref().map(|place| place.file.clone());
+        self.code == other.code && self.message == other.message && file(self) == file(other)
+    }
+
     /// The problem over several lines, ending with a line break:
     ///
     /// ```text

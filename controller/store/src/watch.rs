@@ -31,6 +31,7 @@ pub struct Watch {
     sender: Sender<Message>,
     dirty: Dirty,
     first: bool,
+    stopped: bool,
     /// Why the system can't tell of all changes.
     deaf: Option<Problem>,
     last_look: Instant,
@@ -81,7 +82,7 @@ impl Watch {
         let files = Files::open_scanned(settings, scan, progress);
         let Watched { watcher, deaf, directories } = watched;
         let (dirty, last_look) = (Dirty::default(), Instant::now());
-        Watch { files, paths, watcher, watched: directories, messages, sender, dirty, first: true, deaf, last_look }
+        Watch { files, paths, watcher, watched: directories, messages, sender, dirty, first: true, stopped: false, deaf, last_look }
     }
 
     /// A handle that ends it.
@@ -94,12 +95,20 @@ impl Watch {
         &self.files
     }
 
+    /// Whether it was told to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// The next change; `None` when there was none in time, or when it was stopped.
     pub fn next_within(&mut self, timeout: Duration) -> Option<Change> {
         self.advance(Some(Instant::now() + timeout))
     }
 
     fn advance(&mut self, until: Option<Instant>) -> Option<Change> {
+        if self.stopped {
+            return None;
+        }
         if std::mem::take(&mut self.first) {
             return Some(self.with_deafness(self.files.change()));
         }
@@ -204,7 +213,10 @@ impl Watch {
                 self.dirty.all(Instant::now());
                 false
             }
-            Message::Stop => true,
+            Message::Stop => {
+                self.stopped = true;
+                true
+            }
         }
     }
 

@@ -1,0 +1,136 @@
+//! A request on the command line: `GET https://shop.example.com/cart?x=1`, and `-H` as in curl.
+
+use anyhow::{Context as _, bail, ensure};
+use fairlead_http::normalize::{self, PathPolicy};
+use fairlead_http::{RequestHead, authority};
+use fairlead_ir::ListenerProtocol;
+use fairlead_route::Probe;
+use serde::Serialize;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// As sent.
+    pub method: String,
+    /// As it was written.
+    pub url: String,
+    /// Lower-case: what routes are matched with.
+    pub host: String,
+    /// What the listener is chosen by: the host, or the server name of TLS.
+    pub server_name: String,
+    /// The listener's port.
+    pub port: u16,
+    /// Normalised as the proxy does it.
+    pub path: String,
+    /// Without the question mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Lower-case names, in order.
+    pub headers: Vec<(String, String)>,
+    /// Whether it comes over TLS.
+    pub tls: bool,
+}
+
+impl Asked {
+    /// Parses `[METHOD] URL` (without scheme: `http://`) and headers `name: value`. `port` replaces that of the URL.
+    pub fn parse(request: &str, headers: &[String], port: Option<u16>) -> anyhow::Result<Asked> {
+        let words: Vec<&str> = request.split_whitespace().collect();
+        let (method, url) = match words[..] {
+            [url] => ("GET", url),
+            [method, url] => (method, url),
+            _ => bail!("`{request}` is not `[METHOD] URL`"),
+        };
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        ensure!(!method.contains("://") && method.chars().all(token), "`{method}` is not a method");
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let tls = match &*scheme.to_ascii_lowercase() {
+            "http" | "ws" | "grpc" => false,
+            "https" | "wss" | "grpcs" => true,
+            _ => bail!("`{scheme}` is not a scheme of HTTP"),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (name, target) = rest.split_at(at);
+        ensure!(!name.is_empty() && authority::is_valid(name.as_bytes()), "`{name}` in `{url}` is not a host");
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        let headers = headers.iter().map(|header| field(header)).collect::<anyhow::Result<Vec<_>>>()?;
+        let written = headers.iter().find(|(name, _)| name == "host").map_or(name, |(_, host)| host);
+        let mut head = RequestHead::new();
+        head.set_path_and_query(target.as_bytes());
+        head.set_authority(written.as_bytes());
+        normalize::path(&mut head, &PathPolicy::default())
+            .map_err(|reject| anyhow::anyhow!("the proxy answers {} ({})", reject.status, reject.details))
+            .with_context(|| format!("the path of `{url}`"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let server = authority::split(name.as_bytes());
+        Ok(Asked {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            host: text(head.host()),
+            server_name: text(server.host).to_ascii_lowercase(),
+            port: port.or(server.port).unwrap_or(if tls { 443 } else { 80 }),
+            path: text(head.path()),
+            query: head.query().map(text),
+            headers: headers.iter().filter(|(name, _)| name != "host").cloned().collect(),
+            tls,
+        })
+    }
+
+    /// As routing reads it.
+    pub fn probe(&self) -> Probe {
+        Probe {
+            host: self.host.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            method: self.method.clone(),
+            headers: self.headers.clone(),
+            port: self.port,
+        }
+    }
+
+    /// Whether a listener of a protocol speaks with such a client.
+    pub fn speaks(&self, protocol: ListenerProtocol) -> bool {
+        protocol == if self.tls { ListenerProtocol::Https } else { ListenerProtocol::Http }
+    }
+}
+
+fn field(header: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = header.split_once(':').with_context(|| format!("`{header}` is not a header: write 'name: value'"))?;
+    let name = name.trim().to_ascii_lowercase();
+    ensure!(!name.is_empty() && !name.contains(char::is_whitespace), "`{name}` is not a header's name");
+    Ok((name, value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(request: &str) -> Asked {
+        Asked::parse(request, &["X-Env:  canary ".to_owned()], None).unwrap()
+    }
+
+    #[test]
+    fn parses_what_people_write() {
+        let asked = of("POST https://Shop.Example.com:8443/a/../cart%41//b?x=1&y#frag");
+        assert_eq!((&*asked.method, &*asked.host, asked.port, asked.tls), ("POST", "shop.example.com", 8443, true));
+        assert_eq!((&*asked.path, asked.query.as_deref()), ("/cartA/b", Some("x=1&y")));
+        assert_eq!(asked.headers, [("x-env".to_owned(), "canary".to_owned())]);
+        let asked = of("shop.example.com");
+        assert_eq!((&*asked.method, &*asked.path, asked.port, asked.tls), ("GET", "/", 80, false));
+        assert_eq!(of("http://[::1]:81?q").query.as_deref(), Some("q"));
+        let asked = Asked::parse("https://a.example/", &["Host: b.example:444".to_owned()], Some(8)).unwrap();
+        assert_eq!((&*asked.host, &*asked.server_name, asked.port), ("b.example", "a.example", 8));
+        assert!(asked.headers.is_empty());
+    }
+
+    #[test]
+    fn refuses_what_is_no_request() {
+        for bad in ["", "GET", "GET a b", "ftp://x/", "GET http:///x", "http://a b/", "http://x/%00", "G(T http://x/"] {
+            let result = Asked::parse(bad, &[], None);
+            // A single word is a host.
+            assert_eq!(result.is_err(), bad != "GET", "{bad}: {result:?}");
+        }
+        assert!(Asked::parse("http://x/", &["novalue".to_owned()], None).is_err());
+    }
+}

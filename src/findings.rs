@@ -1,0 +1,223 @@
+//! What a Plan says against objects, as problems with a place in a file.
+
+use fairlead_crds::{Kind, validate};
+use fairlead_store::{Code, Entry, Key, Locator, Problem, Severity, Source, World};
+use fairlead_translate::status::{Condition, ConditionType, ListenerStatus, ParentStatus, StatusSet};
+use fairlead_translate::{Note, Plan};
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the CRDs' schemas and rules say against the objects: what an API server would refuse.
+pub fn of_schema(world: &World) -> Vec<Problem> {
+    let mut locator = Locator::default();
+    let mut problems = Vec::new();
+    for (kind, key, _, source) in in_order(world) {
+        let Some(value) = locator.value(source) else { continue };
+        for violation in validate::validate(kind, &value) {
+            let severity = match violation.severity {
+                validate::Severity::Error => Severity::Error,
+                validate::Severity::Warning => Severity::Warning,
+            };
+            let place = locator.place(source, &violation.path);
+            problems.push(Problem::new(severity, Code::Invalid, format!("{kind} {key}: {violation}")).at(place).of(kind, key.clone()));
+        }
+    }
+    problems
+}
+
+/// What translation says against the objects: conditions that tell of something that is not in force, warnings, and routes
+/// and Gateways that nobody serves.
+pub fn of_plan(world: &World, plan: &Plan) -> Vec<Problem> {
+    let mut findings = Findings::new(world);
+    findings.status(&StatusSet::default(), &plan.status);
+    plan.notes.iter().for_each(|note| findings.note(note));
+    findings.unserved(&plan.status);
+    findings.found
+}
+
+/// What translation says now and did not say before.
+pub fn new_of_status(world: &World, before: &StatusSet, now: &StatusSet, noted: &[Arc<Note>], notes: &[Arc<Note>]) -> Vec<Problem> {
+    let mut findings = Findings::new(world);
+    findings.status(before, now);
+    let noted: BTreeSet<(Kind, &Key, &str, &str)> = noted.iter().map(|note| identity(note)).collect();
+    let new = notes.iter().filter(|note| !noted.contains(&identity(note)));
+    new.for_each(|note| findings.note(note));
+    if before.routes.is_empty() && before.gateways.is_empty() {
+        findings.unserved(now);
+    }
+    findings.found
+}
+
+fn identity(note: &Note) -> (Kind, &Key, &str, &str) {
+    (note.kind, &note.key, &note.path, &note.message)
+}
+
+/// The entries of a map that are new or different.
+fn changed<'a, K: Ord + Clone, V: PartialEq>(before: &'a OrdMap<K, Arc<V>>, now: &'a OrdMap<K, Arc<V>>) -> Vec<(&'a K, &'a V)> {
+    let differences = before.diff(now).filter_map(|item| match item {
+        DiffItem::Add(key, value) | DiffItem::Update { new: (key, value), .. } => Some((key, &**value)),
+        DiffItem::Remove(..) => None,
+    });
+    differences.collect()
+}
+
+struct Findings<'a> {
+    world: &'a World,
+    locator: Locator,
+    found: Vec<Problem>,
+    /// The same condition may be there for several parents.
+    seen: BTreeSet<(Kind, Key, String)>,
+}
+
+impl<'a> Findings<'a> {
+    fn new(world: &'a World) -> Self {
+        Findings { world, locator: Locator::default(), found: Vec::new(), seen: BTreeSet::new() }
+    }
+
+    fn status(&mut self, before: &StatusSet, now: &StatusSet) {
+        for (key, class) in changed(&before.gateway_classes, &now.gateway_classes) {
+            self.conditions(Kind::GatewayClass, key, "", &class.conditions);
+        }
+        for (key, gateway) in changed(&before.gateways, &now.gateways) {
+            self.conditions(Kind::Gateway, key, "", &gateway.conditions);
+            self.listeners(Kind::Gateway, key, &gateway.listeners);
+        }
+        for (key, set) in changed(&before.listener_sets, &now.listener_sets) {
+            self.conditions(Kind::ListenerSet, key, "", &set.conditions);
+            self.listeners(Kind::ListenerSet, key, &set.listeners);
+        }
+        for ((kind, key), route) in changed(&before.routes, &now.routes) {
+            route.parents.iter().for_each(|parent| self.parent(*kind, key, parent));
+        }
+        for ((kind, key), policy) in changed(&before.policies, &now.policies) {
+            policy.ancestors.iter().for_each(|ancestor| self.conditions(*kind, key, "spec.targetRefs", &ancestor.conditions));
+        }
+        for ((kind, key), object) in changed(&before.objects, &now.objects) {
+            self.conditions(*kind, key, "", &object.conditions);
+        }
+    }
+
+    fn note(&mut self, note: &Note) {
+        let what = if note.path.is_empty() { note.message.to_string() } else { format!("{}: {}", note.path, note.message) };
+        self.add(Severity::Warning, note.kind, &note.key, &note.path, &what);
+    }
+
+    fn listeners(&mut self, kind: Kind, key: &Key, listeners: &[ListenerStatus]) {
+        for (index, listener) in listeners.iter().enumerate() {
+            self.conditions(kind, key, &format!("spec.listeners[{index}]"), &listener.conditions);
+        }
+    }
+
+    fn parent(&mut self, kind: Kind, key: &Key, parent: &ParentStatus) {
+        let name = &parent.parent_ref.name;
+        let position = self.parent_refs(kind, key).iter().position(|known| *known == *name).unwrap_or_default();
+        self.conditions(kind, key, &format!("spec.parentRefs[{position}]"), &parent.conditions);
+    }
+
+    fn conditions(&mut self, kind: Kind, key: &Key, default: &str, conditions: &[Condition]) {
+        // What is not accepted or has broken references is not programmed either: once is enough.
+        let cause = conditions.iter().any(|c| c.kind != ConditionType::Programmed && severity(c) == Some(Severity::Error));
+        for condition in conditions {
+            let Some(severity) = severity(condition) else { continue };
+            if condition.kind == ConditionType::Programmed && cause || is_summary(condition) {
+                continue;
+            }
+            for part in parts(&condition.message) {
+                let path = path_of(part).unwrap_or(default);
+                let what = if path_of(part).is_some() || default.is_empty() { part.to_owned() } else { format!("{default}: {part}") };
+                self.add(severity, kind, key, path, &format!("{what} ({}: {})", name(condition.kind), condition.reason));
+            }
+        }
+    }
+
+    /// Routes whose parents are none of ours, and Gateways whose class is not: they get no status at all.
+    fn unserved(&mut self, status: &StatusSet) {
+        for kind in [Kind::HTTPRoute, Kind::GRPCRoute, Kind::TLSRoute, Kind::TCPRoute, Kind::UDPRoute] {
+            let keys: Vec<Key> = self.world.entries(kind).map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                if !status.routes.contains_key(&(kind, key.clone())) {
+                    let refs = self.parent_refs(kind, &key);
+                    let (path, what) = match &refs[..] {
+                        _ if !SERVED.contains(&kind) => ("kind", format!("{kind}s are not served yet")),
+                        [] => ("spec", "names no parent, so that it takes no requests".to_owned()),
+                        names => ("spec.parentRefs", format!("no parent of it is a Gateway served here: {}", names.join(", "))),
+                    };
+                    self.add(Severity::Warning, kind, &key, path, &what);
+                }
+            }
+        }
+        let gateways: Vec<Key> = self.world.entries(Kind::Gateway).map(|(key, _)| key.clone()).collect();
+        for key in gateways.into_iter().filter(|key| !status.gateways.contains_key(key)) {
+            let what = "spec.gatewayClassName: a class that is not served here";
+            self.add(Severity::Warning, Kind::Gateway, &key, "spec.gatewayClassName", what);
+        }
+    }
+
+    fn parent_refs(&self, kind: Kind, key: &Key) -> Vec<String> {
+        let Some(entry) = self.world.entry(kind, &key.namespace, &key.name) else { return Vec::new() };
+        let value = entry.object.to_value().unwrap_or_default();
+        let refs = value["spec"]["parentRefs"].as_array().cloned().unwrap_or_default();
+        refs.iter().map(|parent| parent["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn add(&mut self, severity: Severity, kind: Kind, key: &Key, path: &str, what: &str) {
+        if !self.seen.insert((kind, key.clone(), what.to_owned())) {
+            return;
+        }
+        let source = self.world.source(kind, key);
+        let place = source.map(|source| self.locator.place(source, path));
+        self.found.push(Problem::new(severity, Code::Condition, format!("{kind} {key}: {what}")).at(place).of(kind, key.clone()));
+    }
+}
+
+/// Kinds of routes that translation knows.
+const SERVED: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute];
+
+/// How bad a condition is; `None` when it is as it should be.
+pub fn severity(condition: &Condition) -> Option<Severity> {
+    use ConditionType::*;
+    match (condition.kind, condition.is_true()) {
+        (Accepted | Programmed | ResolvedRefs, false) | (Conflicted | PartiallyInvalid, true) => Some(Severity::Error),
+        (OverlappingTlsConfig | InsecureFrontendValidationMode, true) | (SupportedVersion, false) => Some(Severity::Warning),
+        _ => None,
+    }
+}
+
+/// A condition that only says that something below has a condition.
+fn is_summary(condition: &Condition) -> bool {
+    matches!(condition.reason.as_str(), "ListenersNotValid" | "ListenersNotResolved" | "ParentNotAccepted" | "ParentNotProgrammed")
+}
+
+/// The condition's type as status has it.
+pub fn name(kind: ConditionType) -> String {
+    serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// A message that tells of several faults, one by one: `spec.a: …; spec.b: …`.
+fn parts(message: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = message;
+    while let Some(at) = rest.match_indices("; ").map(|(at, _)| at).find(|at| path_of(&rest[at + 2..]).is_some()) {
+        parts.push(&rest[..at]);
+        rest = &rest[at + 2..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// The field path that a fault's message begins with.
+fn path_of(message: &str) -> Option<&str> {
+    let (path, _) = message.split_once(": ")?;
+    let known = ["spec.", "metadata.", "data."].iter().any(|start| path.starts_with(start));
+    (known && !path.contains(' ')).then_some(path)
+}
+
+/// All objects that were read from files, in the order of files and lines.
+fn in_order(world: &World) -> Vec<(Kind, &Key, &Entry, &Source)> {
+    let all = Kind::ALL.iter().flat_map(|kind| world.entries(*kind).map(|(key, entry)| (*kind, key, entry)));
+    let mut all: Vec<_> = all.filter_map(|(kind, key, entry)| Some((kind, key, entry, entry.source.as_ref()?))).collect();
+    all.sort_by(|a, b| (a.3.file(), a.3.line()).cmp(&(b.3.file(), b.3.line())));
+    all
+}

@@ -1,0 +1,102 @@
+//! What `fairlead serve` is told.
+
+use super::ports::{self, Mapping};
+use super::session::Plan;
+use crate::input::Input;
+use crate::output::Format;
+use anyhow::Context as _;
+use fairlead_telemetry::{AccessLog, LogTarget, LogWriter, Registry};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Signals: SIGTERM and SIGINT drain and end (a second one ends at once); SIGUSR1 opens the access log file again.
+
+Examples:
+  fairlead serve -f manifests/ --port-map 80=8080 --port-map 443=8443
+  fairlead serve -f manifests/ --access-log text --access-log-file /var/log/fairlead/access.log
+  fairlead serve -f manifests/ --access-log '%START_TIME% %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%'
+  curl -s localhost:9901/ready; curl -s localhost:9901/metrics")]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) input: Input,
+
+    /// Take another port for a listener's: 80=8080. May be given several times. Status, redirects and matches keep the
+    /// listener's port.
+    #[arg(long, value_name = "PORT=PORT", value_parser = ports::parse)]
+    port_map: Vec<Mapping>,
+
+    /// Worker threads; one per core when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// Where the admin interface listens (/ready, /metrics, /config, /routes, /clusters, /drain): an address, or `off`.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901", value_parser = admin_address)]
+    admin_address: AdminAddress,
+
+    /// How long requests may go on after SIGTERM.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = ports::duration)]
+    pub(super) drain_timeout: Duration,
+
+    /// `json`, `text`, `off`, or a line with Envoy's operators (%REQ(NAME)%, %RESPONSE_CODE%, …).
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    access_log: String,
+
+    /// Append the access log to a file instead of stdout. SIGUSR1 opens it again.
+    #[arg(long, value_name = "PATH")]
+    access_log_file: Option<PathBuf>,
+
+    /// What the program tells about itself on stderr: error, warn, info, debug, trace, or a filter as `info,fairlead_worker=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(super) log_level: String,
+
+    /// How the table at the start and the changes are printed on stdout; json: one object per line.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(super) output: Format,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum AdminAddress {
+    Off,
+    At(SocketAddr),
+}
+
+fn admin_address(text: &str) -> Result<AdminAddress, String> {
+    match text {
+        "off" => Ok(AdminAddress::Off),
+        text => text.parse().map(AdminAddress::At).map_err(|_| "write an address and a port as 127.0.0.1:9901, or `off`".to_owned()),
+    }
+}
+
+impl Args {
+    /// What is the same for the whole run.
+    pub(super) fn plan(&self) -> anyhow::Result<Plan> {
+        let workers = match self.workers {
+            Some(workers) => usize::from(workers),
+            None => ports::cores()?,
+        };
+        Ok(Plan { workers, port_map: ports::map(&self.port_map)? })
+    }
+
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        match self.admin_address {
+            AdminAddress::Off => None,
+            AdminAddress::At(address) => Some(address),
+        }
+    }
+
+    /// The access log with its writer; `None` when there is none.
+    pub(super) fn access_log(&self, registry: &Arc<Registry>) -> anyhow::Result<Option<(AccessLog, Arc<LogWriter>)>> {
+        if self.access_log == "off" {
+            return Ok(None);
+        }
+        let format = AccessLog::parse(&self.access_log).with_context(|| format!("--access-log {}", self.access_log))?;
+        let target = self.access_log_file.clone().map_or(LogTarget::Stdout, LogTarget::File);
+        let writer = LogWriter::start(&target, registry.clone()).context("cannot open the access log")?;
+        Ok(Some((format, Arc::new(writer))))
+    }
+}

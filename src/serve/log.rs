@@ -1,0 +1,39 @@
+//! What the program tells about itself, on stderr.
+
+use anyhow::Context as _;
+use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+/// The filter, which can be changed while it runs.
+#[derive(Clone)]
+pub struct Logs {
+    handle: reload::Handle<EnvFilter, Registry>,
+    level: Arc<Mutex<String>>,
+}
+
+/// Starts to log.
+pub fn start(level: &str) -> anyhow::Result<Logs> {
+    let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level {level}"))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let text = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
+    tracing_subscriber::registry().with(filter).with(text).try_init().context("cannot start the log")?;
+    Ok(Logs { handle, level: Arc::new(Mutex::new(level.to_owned())) })
+}
+
+impl Logs {
+    /// The filter as it was given.
+    pub fn level(&self) -> String {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the filter; the error says what is wrong with it.
+    pub fn set(&self, level: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+        self.handle.reload(filter).map_err(|error| error.to_string())?;
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level.to_owned();
+        Ok(())
+    }
+}

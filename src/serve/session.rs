@@ -1,0 +1,211 @@
+//! One change after the other: plan, push, apply, report.
+
+use super::ports;
+use super::report::{Event, Reporter};
+use super::view::{Binds, View};
+use crate::dataplane::DataPlane;
+use crate::output::Format;
+use fairlead_admin::Readiness;
+use fairlead_ir::{Bind, ResourceId};
+use fairlead_publish::Publisher;
+use fairlead_store::{Change, Watch, World};
+use fairlead_translate::status::StatusSet;
+use fairlead_translate::{Note, Planner, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// What is the same for the whole run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Worker threads.
+    pub workers: usize,
+    /// Listener port → port that is really taken.
+    pub port_map: BTreeMap<u16, u16>,
+}
+
+/// From changes of the files to what is served.
+pub struct Session {
+    data_plane: Arc<DataPlane>,
+    planner: Planner,
+    publisher: Publisher,
+    port_map: BTreeMap<u16, u16>,
+    ready: watch::Sender<Readiness>,
+    reporter: Reporter,
+    binds: Binds,
+    state: State,
+}
+
+/// What followed from the last change.
+#[derive(Default)]
+struct State {
+    world: World,
+    status: StatusSet,
+    notes: Vec<Arc<Note>>,
+}
+
+/// What a change did.
+struct Done {
+    upserts: usize,
+    removals: usize,
+    rejected: Vec<(ResourceId, String)>,
+    before: State,
+    took: Duration,
+}
+
+/// Ports that could not be taken are tried again after this time.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// Before the first change.
+    pub fn new(data_plane: Arc<DataPlane>, plan: Plan, format: Format, ready: watch::Sender<Readiness>) -> Session {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
+        let settings = Settings { now, addresses: vec![own_address()], ..Settings::default() };
+        Session {
+            data_plane,
+            planner: Planner::new(settings),
+            publisher: Publisher::new(),
+            port_map: plan.port_map,
+            ready,
+            reporter: Reporter::new(format),
+            binds: Binds::new(),
+            state: State::default(),
+        }
+    }
+
+    /// Takes the first change and prints the tables.
+    pub fn begin(&mut self, first: &Change, started: Instant, admin: Option<SocketAddr>) -> anyhow::Result<()> {
+        let done = self.take(&first.world, &[]);
+        let config = self.publisher.config();
+        let view = View::of(&self.state.world, config, &self.state.status, &self.binds);
+        let findings = self.findings(&State::default());
+        self.reporter.begin(&Event {
+            event: "serving",
+            version: self.publisher.version(),
+            changed: &[],
+            upserts: done.upserts,
+            removals: done.removals,
+            rejected: &done.rejected,
+            problems: &first.problems,
+            findings: &findings,
+            took: started.elapsed(),
+            view: Some(&view),
+            admin,
+        })
+    }
+
+    /// Follows changes until the watch is stopped.
+    pub fn follow(mut self, mut watch: Watch) -> anyhow::Result<()> {
+        loop {
+            // Only a failed port needs a look at the clock.
+            let failing = self.binds.values().any(Result::is_err);
+            let change = if failing { watch.next_within(RETRY) } else { watch.next() };
+            match change {
+                Some(change) => self.change(&change)?,
+                None if failing && !watch.is_stopped() => self.retry()?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn change(&mut self, change: &Change) -> anyhow::Result<()> {
+        let done = self.take(&change.world, &change.changed);
+        let findings = self.findings(&done.before);
+        self.reporter.change(&Event {
+            event: "changed",
+            version: self.publisher.version(),
+            changed: &change.changed,
+            upserts: done.upserts,
+            removals: done.removals,
+            rejected: &done.rejected,
+            problems: &change.problems,
+            findings: &findings,
+            took: done.took,
+            view: None,
+            admin: None,
+        })
+    }
+
+    /// Plans, pushes, applies. What is printed comes after.
+    fn take(&mut self, world: &World, changed: &[(fairlead_crds::Kind, fairlead_store::Key)]) -> Done {
+        let start = Instant::now();
+        let plan = self.planner.plan(world, changed);
+        let push = self.publisher.push(plan.config);
+        let mut state = State { world: world.clone(), status: plan.status, notes: plan.notes };
+        let (upserts, removals) = (push.upserts.len(), push.removals.len());
+        let mut rejected = Vec::new();
+        // The very first push is applied even when it is empty: from then on it is ready.
+        if !push.is_empty() || *self.ready.borrow() == Readiness::Starting {
+            let applied = self.data_plane.apply(&push);
+            rejected = applied.rejected;
+            self.bound(applied.binds, &mut state);
+        }
+        let before = std::mem::replace(&mut self.state, state);
+        Done { upserts, removals, rejected, before, took: start.elapsed() }
+    }
+
+    fn retry(&mut self) -> anyhow::Result<()> {
+        let binds = self.data_plane.retry_binds();
+        let state = State { world: self.state.world.clone(), ..State::default() };
+        let mut state = State { status: self.state.status.clone(), notes: self.state.notes.clone(), ..state };
+        let before: BTreeSet<Bind> = failed(&self.binds);
+        self.bound(binds, &mut state);
+        self.state = state;
+        let recovered: Vec<Bind> = before.difference(&failed(&self.binds)).copied().collect();
+        self.reporter.recovered(&recovered)
+    }
+
+    /// Lets status say what could be bound, and readiness whether all could.
+    fn bound(&mut self, binds: Binds, state: &mut State) {
+        let failures: BTreeMap<Bind, Arc<str>> = binds
+            .iter()
+            .filter_map(|(bind, result)| {
+                let error = result.as_ref().err()?;
+                let mapped = self.port_map.contains_key(&bind.port);
+                let way_out = if mapped { String::new() } else { format!("; {}", ports::way_out(bind.port)) };
+                Some((*bind, format!("{error}{way_out}").into()))
+            })
+            .collect();
+        self.binds = binds;
+        let readiness = match failures.iter().next() {
+            None => Readiness::Live,
+            Some((bind, error)) => Readiness::ListenerDown(format!("port {}: {error}", bind.port)),
+        };
+        self.ready.send_if_modified(|now| {
+            // Draining stays.
+            let change = *now != Readiness::Draining && *now != readiness;
+            if change {
+                *now = readiness;
+            }
+            change
+        });
+        let settings = self.planner.settings();
+        if settings.bind_failures != failures {
+            let settings = Settings { bind_failures: failures, ..settings.clone() };
+            self.planner.set_settings(settings);
+            let plan = self.planner.plan(&state.world, &[]);
+            (state.status, state.notes) = (plan.status, plan.notes);
+        }
+    }
+
+    /// What is wrong now and was not before.
+    fn findings(&self, before: &State) -> Vec<fairlead_store::Problem> {
+        crate::findings::new_of_status(&self.state.world, &before.status, &self.state.status, &before.notes, &self.state.notes)
+    }
+}
+
+fn failed(binds: &Binds) -> BTreeSet<Bind> {
+    binds.iter().filter(|(_, result)| result.is_err()).map(|(bind, _)| *bind).collect()
+}
+
+/// The address of this machine that others would use; loopback when there is none. Sends nothing.
+fn own_address() -> IpAddr {
+    let route = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    route().filter(|address| !address.is_unspecified()).unwrap_or(Ipv4Addr::LOCALHOST.into())
+}

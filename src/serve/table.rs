@@ -1,0 +1,77 @@
+//! The tables that are printed at the start: with lines and colours on a terminal, plain columns elsewhere.
+
+use super::view::{State, View};
+use crate::output::count;
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use fairlead_store::Style;
+use std::fmt::Write as _;
+
+/// So many rows of each table are printed.
+const MAX_ROWS: usize = 100;
+
+/// Both tables, ending with a line break.
+pub fn render(view: &View, style: Style) -> String {
+    let mut out = String::new();
+    let listeners = view.listeners.iter().map(|row| {
+        let routes = row.attached_routes.to_string();
+        let host = row.hostname.clone().unwrap_or_else(|| "*".to_owned());
+        let port = if row.port > 0 { row.port.to_string() } else { String::new() };
+        let cells = [row.gateway.clone(), row.listener.clone(), row.protocol.clone(), port, row.addresses.join("\n"), host, routes];
+        (cells.map(Cell::new).into_iter().collect(), &row.conditions[..])
+    });
+    let head = ["GATEWAY", "LISTENER", "PROTOCOL", "PORT", "ADDRESS", "HOST", "ROUTES", "CONDITIONS"];
+    table(&mut out, &head, listeners.collect(), style, "listener");
+    if !view.routes.is_empty() {
+        out.push('\n');
+        let routes = view.routes.iter().map(|row| {
+            let hosts = if row.hostnames.is_empty() { "*".to_owned() } else { row.hostnames.join("\n") };
+            let cells = [format!("{} {}", row.kind, row.name), hosts, row.parents.join("\n"), row.rules.to_string()];
+            (cells.map(Cell::new).into_iter().collect(), &row.conditions[..])
+        });
+        table(&mut out, &["ROUTE", "HOSTS", "PARENTS", "RULES", "CONDITIONS"], routes.collect(), style, "route");
+    }
+    out
+}
+
+fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, style: Style, what: &str) {
+    let mut table = Table::new();
+    let coloured = style == Style::Coloured;
+    if coloured {
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+    } else {
+        table.load_style(presets::NOTHING).force_no_tty();
+    }
+    table.set_header(head);
+    let total = rows.len();
+    for (mut cells, conditions) in rows.into_iter().take(MAX_ROWS) {
+        let good = conditions.iter().all(|state| state.good);
+        cells.push(Cell::new(words(conditions)).fg(if good { Color::Green } else { Color::Red }));
+        table.add_row(cells);
+    }
+    if !coloured {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+    }
+    for line in table.lines() {
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    if total > MAX_ROWS {
+        let _ = writeln!(out, "… and {}", count(total - MAX_ROWS, &format!("more {what}")));
+    }
+}
+
+/// `Accepted Programmed`, and what is wrong with its reason: `not ResolvedRefs (BackendNotFound)`.
+pub fn words(conditions: &[State]) -> String {
+    let good = conditions.iter().filter(|state| state.good).map(|state| state.kind.clone());
+    let bad = conditions.iter().filter(|state| !state.good).map(|state| {
+        let not = if state.status { "" } else { "not " };
+        format!("{not}{} ({})", state.kind, state.reason)
+    });
+    let mut words: Vec<String> = good.collect();
+    if words.is_empty() || bad.clone().next().is_some() {
+        // What is wrong counts; what is well beside it would only hide it.
+        words = bad.collect();
+    }
+    words.join(" ")
+}
