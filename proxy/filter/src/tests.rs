@@ -50,3 +50,9 @@ pub(crate) fn fields(fields: &Fields) -> String {
     let lines: Vec<String> = fields.iter().map(|f| format!("{}: {}", text(f.name), text(f.value))).collect();
     lines.join("; ")
 }
+
+#[test]
+fn chains_are_shared_by_workers() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Chain>();
+}

@@ -90,3 +90,11 @@ fn the_last_of_two_entries_with_an_id_counts() {
     assert!(table.find(&get("a/")).is_none());
     assert!(table.find(&get("b/")).is_some());
 }
+
+#[test]
+fn tables_are_shared_by_workers() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Table<String>>();
+    shared::<crate::ListenerIndex<String>>();
+    shared::<crate::Split>();
+}
