@@ -64,6 +64,8 @@ struct Facts {
     close: bool,
     /// An error happened; nothing can be trusted any more.
     broken: bool,
+    /// Writing failed; what the peer sent before may still be read.
+    send_broken: bool,
     /// Bytes go through without framing.
     tunnel: bool,
     /// The request asks to switch protocols.
@@ -118,7 +120,7 @@ impl Conn {
     pub fn reusable(&self) -> bool {
         let f = &self.facts;
         let over = self.decoder.is_done() && self.encoder == Encoder::Done && self.output.is_empty();
-        over && f.keep_alive && !f.close && !f.broken && !f.tunnel && !f.awaits_head && self.ready == 0
+        over && f.keep_alive && !f.close && !f.broken && !f.send_broken && !f.tunnel && !f.awaits_head && self.ready == 0
     }
 
     /// Whether the stream carries TLS.
@@ -134,7 +136,7 @@ impl Conn {
     /// Writes all that is queued and ends our direction, then waits until the peer ends its own, dropping what it sends:
     /// closing at once would make the kernel reset the connection and the peer lose our last bytes. Bound this with a timer.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.facts.broken {
+        if self.facts.broken || self.facts.send_broken {
             return Poll::Ready(());
         }
         if !self.facts.shut {

@@ -19,4 +19,7 @@ pub use server::{Accepted, Server, ServerSettings, serve};
 pub use stream::{ClientStream, ServerStream};
 
 #[cfg(test)]
+pub(crate) use websocket::accept as accept_for_tests;
+
+#[cfg(test)]
 mod tests;

@@ -297,3 +297,8 @@ impl Leg {
 }
 
 const WRONG_SIDE: Error = Error::local("http.wrong_side");
+
+#[cfg(test)]
+pub(crate) mod harness;
+#[cfg(test)]
+mod tests;

@@ -114,21 +114,21 @@ impl Conn {
             return Poll::Ready(Ok(0));
         }
         let allowed = match self.encoder {
-            _ if self.facts.broken => return Poll::Ready(Err(Error::local("http1.connection_broken"))),
+            _ if self.facts.broken || self.facts.send_broken => return Poll::Ready(Err(Error::local("http1.connection_broken"))),
             Encoder::Discard => return Poll::Ready(Ok(data.len())),
             Encoder::Done | Encoder::Empty => 0,
             Encoder::Length(left) => left,
             Encoder::Chunked(_) | Encoder::UntilClose => u64::MAX,
         };
         if data.len() as u64 > allowed {
-            return Poll::Ready(Err(self.fail(Error::local("http.body_longer_than_declared"))));
+            return Poll::Ready(Err(self.fail_sending(Error::local("http.body_longer_than_declared"))));
         }
         if self.queue(data) {
             return Poll::Ready(Ok(data.len()));
         }
         match ready!(self.poll_write_through(cx, data)) {
             Ok(n) => Poll::Ready(Ok(n)),
-            Err(e) => Poll::Ready(Err(self.fail(e))),
+            Err(e) => Poll::Ready(Err(self.fail_sending(e))),
         }
     }
 
@@ -204,7 +204,7 @@ impl Conn {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match ready!(self.poll_drain(cx)) {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(e) => Poll::Ready(Err(self.fail(e))),
+            Err(e) => Poll::Ready(Err(self.fail_sending(e))),
         }
     }
 
@@ -215,17 +215,17 @@ impl Conn {
         trailers: Option<&Fields>,
     ) -> Poll<Result<(), Error>> {
         match self.encoder {
-            _ if self.facts.broken => return Poll::Ready(Err(Error::local("http1.connection_broken"))),
+            _ if self.facts.broken || self.facts.send_broken => return Poll::Ready(Err(Error::local("http1.connection_broken"))),
             Encoder::Done => {}
             Encoder::Length(1..) | Encoder::Chunked(1..) => {
-                return Poll::Ready(Err(self.fail(Error::local("http.body_shorter_than_declared"))));
+                return Poll::Ready(Err(self.fail_sending(Error::local("http.body_shorter_than_declared"))));
             }
             Encoder::Chunked(0) => {
                 if encode::chunks_end(trailers, &mut self.output).is_err() {
                     // Not enough room behind what is queued; with an empty buffer it fits, or never will.
                     ready!(self.poll_flush(cx))?;
                     if let Err(e) = encode::chunks_end(trailers, &mut self.output) {
-                        return Poll::Ready(Err(self.fail(e)));
+                        return Poll::Ready(Err(self.fail_sending(e)));
                     }
                 }
                 self.encoder = Encoder::Done;

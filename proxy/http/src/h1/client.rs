@@ -18,7 +18,7 @@ const MAX_INTERIMS: u8 = 32;
 impl Conn {
     /// Queues a request's head; it leaves with the first content or flush.
     pub(crate) fn send_request(&mut self, head: &RequestHead, framing: Framing) -> Result<(), Error> {
-        if !self.is_idle() || self.facts.broken {
+        if !self.is_idle() || self.facts.broken || self.facts.send_broken {
             return Err(Error::local("http1.connection_in_use"));
         }
         self.decoder = Decoder::DONE;
@@ -99,6 +99,12 @@ impl Conn {
         self.facts.awaits_head = false;
         self.start_tunnel();
         Ok(Incoming::Upgraded)
+    }
+
+    /// Notes that writing makes no sense any more. An early answer that the peer sent before it went away may still be read.
+    pub(crate) fn fail_sending(&mut self, e: Error) -> Error {
+        self.facts.send_broken = true;
+        e
     }
 
     /// Notes that nothing of this connection can be trusted any more.

@@ -2,7 +2,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes};
 use ::h2::{Reason, RecvStream, SendStream, client, server};
@@ -158,12 +158,6 @@ impl Duplex {
             && (self.recv_ended || (!self.trailers_told && self.recv.as_ref().is_some_and(RecvStream::is_end_stream)))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Error>> {
-        let n = ready!(self.poll_room(cx, data.len()))?;
-        self.send(Bytes::copy_from_slice(&data[..n]), n == data.len())?;
-        Poll::Ready(Ok(n))
-    }
-
     /// Waits until some of `want` bytes can be sent, or dropped.
     fn poll_room(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<Result<usize, Error>> {
         self.send_held()?;
@@ -216,19 +210,31 @@ impl Duplex {
 
     fn send_now(&mut self, data: Bytes, end: bool) -> Result<(), Error> {
         let Some(send) = &mut self.send else { return Err(Error::local("http2.stream_misused")) };
-        send.send_data(data, end).map_err(|e| match e.reason() {
-            None => Error::CLOSED,
+        let sent = send.send_data(data, end);
+        sent.map_err(|e| match e.reason() {
+            None => self.why_closed(&mut Context::from_waker(Waker::noop())),
             Some(_) => e.into(),
         })
     }
 
-    /// A stream without capacity for ever was reset or its connection is gone.
+    /// A stream that takes no content was reset, or its connection is gone.
     fn why_closed(&mut self, cx: &mut Context<'_>) -> Error {
         match self.send.as_mut().map(|send| send.poll_reset(cx)) {
             Some(Poll::Ready(Ok(reason))) => ErrorKind::Reset(reason).into(),
             Some(Poll::Ready(Err(e))) => e.into(),
             _ => Error::CLOSED,
         }
+    }
+
+    /// A peer that answered in full and resets with NO_ERROR wants no more content; that is no fault (RFC 9113 §8.1). What is left is
+    /// taken and dropped.
+    fn unless_not_wanted(&mut self, e: Error) -> Result<(), Error> {
+        if e.kind != ErrorKind::Reset(Reason::NO_ERROR) {
+            return Err(e);
+        }
+        self.discard = true;
+        self.send_ended = true;
+        Ok(())
     }
 
     fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), Error> {
@@ -243,7 +249,8 @@ impl Duplex {
             self.send_held()?;
             let map = head::to_trailers(trailers)?;
             let Some(send) = &mut self.send else { return Err(Error::local("http2.stream_misused")) };
-            return send.send_trailers(map).map_err(Error::from);
+            let sent = send.send_trailers(map);
+            return sent.map_err(|_| self.why_closed(&mut Context::from_waker(Waker::noop())));
         }
         let held = std::mem::take(&mut self.held);
         self.send_now(held, true)
@@ -295,23 +302,31 @@ macro_rules! content {
             }
 
             pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Error>> {
-                self.duplex.poll_write(cx, data)
+                let n = ready!(self.poll_room(cx, data.len()))?;
+                self.send(Bytes::copy_from_slice(&data[..n]), n == data.len())?;
+                Poll::Ready(Ok(n))
             }
 
             pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<Result<usize, Error>> {
-                self.duplex.poll_room(cx, want)
+                match ready!(self.duplex.poll_room(cx, want)) {
+                    Err(e) => Poll::Ready(self.duplex.unless_not_wanted(e).map(|()| want)),
+                    room => Poll::Ready(room),
+                }
             }
 
             pub(crate) fn send(&mut self, data: Bytes, last: bool) -> Result<(), Error> {
-                self.duplex.send(data, last)
+                self.duplex.send(data, last).or_else(|e| self.duplex.unless_not_wanted(e))
             }
 
             pub(crate) fn flush(&mut self) -> Result<(), Error> {
-                self.duplex.send_held()
+                self.duplex.send_held().or_else(|e| self.duplex.unless_not_wanted(e))
             }
 
             pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), Error> {
-                if self.awaits_switch { Ok(()) } else { self.duplex.finish(trailers) }
+                if self.awaits_switch {
+                    return Ok(());
+                }
+                self.duplex.finish(trailers).or_else(|e| self.duplex.unless_not_wanted(e))
             }
 
             pub(crate) fn done(&self) -> bool {
@@ -354,7 +369,10 @@ impl ServerStream {
         let framing = if switched { Framing::Streamed } else { framing };
         let send = self.respond.send_response(response, ended)?;
         self.resets.answered();
-        self.awaits_switch &= !switched;
+        if std::mem::take(&mut self.awaits_switch) && !switched {
+            // What the client sends in the other protocol is not for us.
+            self.duplex.recv_ended = true;
+        }
         self.duplex.sending(send, framing, ended, bodiless);
         Ok(())
     }
@@ -435,7 +453,8 @@ impl ClientStream {
             if (200..300).contains(&head.status) {
                 return Poll::Ready(Ok(self.switch(head)));
             }
-            self.duplex.finish(None)?;
+            // Fails when the server closed the stream already.
+            let _ = self.duplex.finish(None);
         }
         let framing = Framing::of_response(Version::H2, &head.fields, head.status, self.to_head, Some(ended));
         Poll::Ready(framing.map(Incoming::Final))

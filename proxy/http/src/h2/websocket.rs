@@ -17,7 +17,7 @@ pub(super) fn key() -> [u8; 24] {
 }
 
 /// The `Sec-WebSocket-Accept` that answers a key (RFC 6455 §4.2.2): HTTP/2 servers send none, HTTP/1 clients check it.
-pub(super) fn accept(key: &[u8]) -> [u8; 28] {
+pub(crate) fn accept(key: &[u8]) -> [u8; 28] {
     let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(key);
     context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
