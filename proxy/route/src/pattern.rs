@@ -19,7 +19,7 @@ use std::fmt;
 ///
 /// RE2 syntax as the `regex` crate has it, on bytes. `\d`, `\w`, `\s` and `\b` are ASCII and `.` is any byte but a line feed, as
 /// in RE2 on Latin-1 (paths are ASCII, and automata stay small); a pattern that names Unicode (`\p{Greek}`, `[é]`) has Unicode
-/// classes throughout. Time is linear in the value. Compiled size is limited to [`PROGRAM_LIMIT`].
+/// classes throughout. Time is linear in the value. Compiled size is limited to 256 KiB.
 pub struct Pattern {
     /// What a match begins with: refuses most values before the automaton is touched.
     literal: Box<[u8]>,
