@@ -73,9 +73,9 @@ fn row(cluster: &Cluster, config: &Config, registry: &Registry) -> Row {
 fn endpoint_rows(cluster: &str, endpoints: &[Endpoint], registry: &Registry) -> Vec<EndpointRow> {
     let counted = registry.find_endpoints(cluster);
     let configured: Vec<(String, &Endpoint)> = endpoints.iter().map(|e| (address(&e.address), e)).collect();
-    let missing = configured.iter().filter(|(address, e)| {
-        !matches!(e.address, Address::Dns { .. }) && !counted.iter().any(|(counted, _)| counted == address)
-    });
+    let missing = configured
+        .iter()
+        .filter(|(address, e)| !matches!(e.address, Address::Dns { .. }) && !counted.iter().any(|(counted, _)| counted == address));
     let mut rows: Vec<EndpointRow> = missing.map(|(address, e)| EndpointRow::idle(address.clone(), Some(e))).collect();
     for (address, metrics) in &counted {
         let known = configured.iter().find(|(configured, _)| configured == address).map(|(_, e)| *e);

@@ -45,9 +45,5 @@ fn named<'a, T>(resources: &'a BTreeMap<Id, Arc<T>>, part: &str) -> BTreeMap<&'a
 }
 
 fn redacted(secret: &Secret) -> Secret {
-    Secret {
-        id: secret.id.clone(),
-        certificates: secret.certificates.clone(),
-        key: secret.key.as_ref().map(|_| "[redacted]".into()),
-    }
+    Secret { id: secret.id.clone(), certificates: secret.certificates.clone(), key: secret.key.as_ref().map(|_| "[redacted]".into()) }
 }

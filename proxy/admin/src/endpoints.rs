@@ -58,7 +58,13 @@ const ENDPOINTS: &[Endpoint] = &[
         what: "200 while the process runs",
         run: |_, _, _| Ok(Reply::text(StatusCode::OK, "LIVE")),
     },
-    Endpoint { path: "/metrics", methods: Methods::Read, parameters: &[], what: "Prometheus metrics", run: |state, _, _| Ok(metrics(state)) },
+    Endpoint {
+        path: "/metrics",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "Prometheus metrics",
+        run: |state, _, _| Ok(metrics(state)),
+    },
     Endpoint {
         path: "/config",
         methods: Methods::Read,
@@ -104,7 +110,13 @@ const ENDPOINTS: &[Endpoint] = &[
         what: "GET: the log's filter. POST level=debug (or any filter: info,fairlead_worker=debug): replace it",
         run: logging,
     },
-    Endpoint { path: "/version", methods: Methods::Read, parameters: &[], what: "What program this is, as JSON", run: |state, _, _| Ok(version(state)) },
+    Endpoint {
+        path: "/version",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "What program this is, as JSON",
+        run: |state, _, _| Ok(version(state)),
+    },
 ];
 
 /// Answers a request.

@@ -2,8 +2,8 @@
 
 use super::*;
 use fairlead_ir::{
-    Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, HttpSettings, Listener, ListenerProtocol, ListenerTls, LoadBalancing, Millis,
-    Protocol, Secret,
+    Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, HttpSettings, Listener, ListenerProtocol, ListenerTls, LoadBalancing,
+    Millis, Protocol, Secret,
 };
 use fairlead_telemetry::{BuildInfo, Caps, ListenerLabels, Registry};
 use serde_json::Value;
@@ -107,7 +107,8 @@ fn config() -> Config {
         idle_timeout: Millis(60_000),
     };
     let endpoint = |address: &str, weight| Endpoint { address: Address::Ip(address.parse().unwrap()), weight, zone: Some("a".into()) };
-    let endpoints = Endpoints { id: "service/shop/cart/80".into(), endpoints: vec![endpoint("10.0.0.1:8080", 1), endpoint("10.0.0.2:8080", 3)] };
+    let endpoints =
+        Endpoints { id: "service/shop/cart/80".into(), endpoints: vec![endpoint("10.0.0.1:8080", 1), endpoint("10.0.0.2:8080", 3)] };
     let secret = Secret { id: "secret/shop/tls".into(), certificates: "CERT".into(), key: Some(KEY.into()) };
     let ca = Secret { id: "configmap/shop/ca".into(), certificates: "CA".into(), key: None };
     let mut config = Config::default();
@@ -281,7 +282,8 @@ fn head_has_no_body_and_connections_are_kept() {
     let head = house.call("HEAD", "/live");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert!(head.head.contains("content-length: 5\r\n"));
-    let two = house.send("GET /live HTTP/1.1\r\nhost: localhost\r\n\r\nGET /version HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let two =
+        house.send("GET /live HTTP/1.1\r\nhost: localhost\r\n\r\nGET /version HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     assert_eq!(two.body.matches("HTTP/1.1 200").count(), 1, "the second answer follows the first");
 }
 

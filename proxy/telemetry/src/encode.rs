@@ -221,7 +221,8 @@ pub(crate) const LISTENER: &[Metric<ListenerCells>] = &[
             }
         },
     },
-    metric!("fairlead_listener_request_duration_seconds", histogram, "First byte of the request to last byte of the response.", |c| &c.duration),
+    metric!("fairlead_listener_request_duration_seconds", histogram, "First byte of the request to last byte of the response.", |c| &c
+        .duration),
     metric!("fairlead_listener_bytes_received_total", counter, "Bytes of requests.", |c| &c.bytes_received),
     metric!("fairlead_listener_bytes_sent_total", counter, "Bytes of responses.", |c| &c.bytes_sent),
     Metric {
@@ -305,7 +306,8 @@ mod tests {
 
     #[test]
     fn seconds_are_exact() {
-        let cases = [(0, "0"), (500, "0.0005"), (2_500, "0.0025"), (1_000_000, "1"), (60_000_000, "60"), (1, "0.000001"), (1_230_000, "1.23")];
+        let cases =
+            [(0, "0"), (500, "0.0005"), (2_500, "0.0025"), (1_000_000, "1"), (60_000_000, "60"), (1, "0.000001"), (1_230_000, "1.23")];
         for (micros, text) in cases {
             assert_eq!(seconds(micros, &mut [0; 32]), text);
         }

@@ -39,7 +39,15 @@ fn rows_say_what_a_match_takes() {
     let grpc = MethodMatch { service: Some(StringMatch::Exact("shop.Cart".into())), method: None };
     let mut broken = route("httproute/shop/z/0", &["b.example"], RouteMatch::default());
     broken.broken = Some("unknown filter".into());
-    let rows = rows(&config(vec![route("httproute/shop/cart/0", &["*.example"], full), route("grpcroute/shop/g/0", &[], RouteMatch { grpc: Some(grpc), ..RouteMatch::default() }), broken]), "", "");
+    let rows = rows(
+        &config(vec![
+            route("httproute/shop/cart/0", &["*.example"], full),
+            route("grpcroute/shop/g/0", &[], RouteMatch { grpc: Some(grpc), ..RouteMatch::default() }),
+            broken,
+        ]),
+        "",
+        "",
+    );
     let short: Vec<_> = rows.iter().map(|r| (&*r.host, &*r.path, &*r.method, r.conditions.join(" "), r.backends.join(" "))).collect();
     let cluster = "service/shop/cart/80".to_string();
     assert_eq!(

@@ -113,7 +113,9 @@ impl AccessLog {
             builder.literal(if i == 0 { b"{\"".as_slice() } else { b",\"" });
             escape::json(key.as_ref().as_bytes(), &mut builder.text);
             builder.literal(b"\":");
-            builder.json_value(format.as_ref()).map_err(|e| FormatError { message: format!("key `{}`: {}", key.as_ref(), e.message), ..e })?;
+            builder
+                .json_value(format.as_ref())
+                .map_err(|e| FormatError { message: format!("key `{}`: {}", key.as_ref(), e.message), ..e })?;
         }
         builder.literal(if fields.is_empty() { b"{}\n".as_slice() } else { b"}\n" });
         Ok(builder.finish())

@@ -202,7 +202,8 @@ fn errors_name_operator_and_place() {
 #[test]
 fn json_of_ones_own() {
     let (request, response) = (request(), response());
-    let fields = [("who \"\\", "%REQ(USER-AGENT)% to %UPSTREAM_HOST%"), ("code", "%RESPONSE_CODE%"), ("none", "x \"%REQ(X)%\""), ("empty", "")];
+    let fields =
+        [("who \"\\", "%REQ(USER-AGENT)% to %UPSTREAM_HOST%"), ("code", "%RESPONSE_CODE%"), ("none", "x \"%REQ(X)%\""), ("empty", "")];
     let line = line(&AccessLog::json(&fields).unwrap(), &record(&request, &response));
     let expected = json!({"who \"\\": "curl/8 \"quoted\" \u{fffd} to 10.0.0.1:8080", "code": 200, "none": "x \"-\"", "empty": ""});
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
@@ -238,7 +239,11 @@ proptest! {
 #[test]
 fn steady_state_allocates_nothing() {
     let (request, response) = (request(), response());
-    let logs = [AccessLog::default(), AccessLog::text(DEFAULT_TEXT).unwrap(), AccessLog::text("%START_TIME(%s.%6f)% %RESPONSE_FLAGS_LONG%").unwrap()];
+    let logs = [
+        AccessLog::default(),
+        AccessLog::text(DEFAULT_TEXT).unwrap(),
+        AccessLog::text("%START_TIME(%s.%6f)% %RESPONSE_FLAGS_LONG%").unwrap(),
+    ];
     let mut out = Vec::with_capacity(1 << 20);
     let mut write = || {
         for log in &logs {

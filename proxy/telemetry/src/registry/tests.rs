@@ -148,8 +148,13 @@ fn the_table_of_metrics_is_complete_and_right() {
     let mut table = BTreeMap::new();
     for row in include_str!("../../METRICS.md").lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let labels: BTreeSet<String> =
-            cells[2].split(',').filter(|_| !cells[2].is_empty()).map(|l| l.trim()).filter(|l| l.starts_with('`')).filter_map(label).collect();
+        let labels: BTreeSet<String> = cells[2]
+            .split(',')
+            .filter(|_| !cells[2].is_empty())
+            .map(|l| l.trim())
+            .filter(|l| l.starts_with('`'))
+            .filter_map(label)
+            .collect();
         table.insert(cells[0].trim_matches('`').to_string(), (cells[1].to_string(), cells[3].to_string(), labels));
     }
     for (name, (kind, help)) in &scrape.families {
