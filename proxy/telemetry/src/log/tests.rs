@@ -251,6 +251,8 @@ fn steady_state_allocates_nothing() {
         }
     };
     write();
+    let one = allocation_counter::measure(|| drop(std::hint::black_box(vec![1u8])));
+    assert_eq!(one.count_total, 1, "allocations are counted");
     let info = allocation_counter::measure(|| (0..100).for_each(|_| write()));
     assert_eq!(info.count_total, 0);
 }
