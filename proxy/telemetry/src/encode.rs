@@ -223,8 +223,8 @@ pub(crate) const LISTENER: &[Metric<ListenerCells>] = &[
     },
     metric!("fairlead_listener_request_duration_seconds", histogram, "First byte of the request to last byte of the response.", |c| &c
         .duration),
-    metric!("fairlead_listener_bytes_received_total", counter, "Bytes of requests.", |c| &c.bytes_received),
-    metric!("fairlead_listener_bytes_sent_total", counter, "Bytes of responses.", |c| &c.bytes_sent),
+    metric!("fairlead_listener_bytes_received_total", counter, "Bytes of request bodies.", |c| &c.bytes_received),
+    metric!("fairlead_listener_bytes_sent_total", counter, "Bytes of response bodies.", |c| &c.bytes_sent),
     Metric {
         name: "fairlead_listener_rejects_total",
         kind: Kind::Counter,
@@ -283,8 +283,8 @@ pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
     },
     metric!("fairlead_cluster_protocol_errors_total", counter, "Responses that broke the protocol.", |c| &c.protocol_errors),
     metric!("fairlead_cluster_no_endpoint_total", counter, "Requests without an endpoint to go to.", |c| &c.no_endpoint),
-    metric!("fairlead_cluster_bytes_sent_total", counter, "Bytes sent to the upstream.", |c| &c.bytes_sent),
-    metric!("fairlead_cluster_bytes_received_total", counter, "Bytes received from the upstream.", |c| &c.bytes_received),
+    metric!("fairlead_cluster_bytes_sent_total", counter, "Bytes of bodies sent to the upstream.", |c| &c.bytes_sent),
+    metric!("fairlead_cluster_bytes_received_total", counter, "Bytes of bodies received from the upstream.", |c| &c.bytes_received),
 ];
 
 pub(crate) const ENDPOINT: &[Metric<EndpointCells>] = &[

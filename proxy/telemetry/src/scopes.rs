@@ -32,9 +32,9 @@ pub struct ListenerCells {
     pub requests: ProtocolCounts,
     /// From the first byte of the request to the last byte of the response.
     pub duration: Histogram,
-    /// Bytes of requests, heads and framing included where they are known.
+    /// Bytes of request bodies.
     pub bytes_received: Counter,
-    /// Bytes of responses.
+    /// Bytes of response bodies.
     pub bytes_sent: Counter,
     /// Requests that were refused before routing.
     pub rejects: RejectCounts,
@@ -96,9 +96,9 @@ pub struct ClusterCells {
     pub protocol_errors: Counter,
     /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
-    /// Bytes sent to the upstream.
+    /// Bytes of bodies sent to the upstream.
     pub bytes_sent: Counter,
-    /// Bytes received from the upstream.
+    /// Bytes of bodies received from the upstream.
     pub bytes_received: Counter,
 }
 
