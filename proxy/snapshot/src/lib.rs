@@ -15,7 +15,7 @@ mod route;
 pub use cell::Cell;
 pub use compiler::{Applied, Compiler};
 pub use listener::{Listener, Port};
-pub use route::{Backend, Mirror, Route, Target};
+pub use route::{Backend, Route, Target};
 
 use fairlead_ir::Bind;
 use fairlead_telemetry::ClusterMetrics;

@@ -16,8 +16,8 @@ pub struct Route {
     pub backends: Box<[Backend]>,
     /// Chooses among `backends` by weight.
     pub split: Split,
-    /// Copies of every request.
-    pub mirrors: Box<[Mirror]>,
+    /// Slots of the clusters of the chain's mirrors, in their order.
+    pub mirrors: Box<[u32]>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -28,8 +28,8 @@ pub struct Backend {
     pub target: Target,
     /// Run after the rule's.
     pub chain: Chain,
-    /// Copies of this backend's requests.
-    pub mirrors: Box<[Mirror]>,
+    /// Slots of the clusters of the chain's mirrors, in their order.
+    pub mirrors: Box<[u32]>,
 }
 
 /// Where a backend's share goes.
@@ -39,28 +39,6 @@ pub enum Target {
     Cluster(u32),
     /// Nowhere: 500.
     Invalid,
-}
-
-/// A copy of some requests to another cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mirror {
-    /// Slot of the cluster.
-    pub cluster: u32,
-    /// Requests whose random number is below it are copied; 2³² copies all.
-    threshold: u64,
-}
-
-impl Mirror {
-    /// Whether a request with this random number is copied.
-    pub fn draws(&self, random: u32) -> bool {
-        u64::from(random) < self.threshold
-    }
-
-    fn compile(mirror: &ir::Mirror, slot: &mut impl FnMut(&ir::Id) -> u32) -> Mirror {
-        let ir::Fraction { numerator, denominator } = mirror.fraction;
-        let threshold = (u64::from(numerator) << 32).checked_div(u64::from(denominator)).unwrap_or(0);
-        Mirror { cluster: slot(&mirror.cluster), threshold }
-    }
 }
 
 impl Route {
@@ -78,13 +56,15 @@ impl Route {
                     ir::BackendTarget::Cluster(id) => Target::Cluster(slot(id)),
                     ir::BackendTarget::Invalid(_) => Target::Invalid,
                 };
-                Ok(Backend { target, chain: chain(&backend.filters)?, mirrors: mirrors(&backend.filters, &mut slot) })
+                let chain = chain(&backend.filters)?;
+                Ok(Backend { target, mirrors: mirrors(&chain, &mut slot), chain })
             })
             .collect::<Result<_, String>>()?;
+        let chain = chain(&config.filters)?;
         Ok(Route {
-            chain: chain(&config.filters)?,
             split: Split::new(config.backends.iter().map(|b| b.weight)),
-            mirrors: mirrors(&config.filters, &mut slot),
+            mirrors: mirrors(&chain, &mut slot),
+            chain,
             metrics: registry.route(&RouteLabels::of(&config.id, config.rule.as_deref())),
             backends: backends.into(),
             config: config.clone(),
@@ -92,32 +72,7 @@ impl Route {
     }
 }
 
-fn mirrors(filters: &[ir::Filter], slot: &mut impl FnMut(&ir::Id) -> u32) -> Box<[Mirror]> {
-    filters
-        .iter()
-        .filter_map(|filter| match filter {
-            ir::Filter::Mirror(mirror) => Some(Mirror::compile(mirror, slot)),
-            _ => None,
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn share(numerator: u32, denominator: u32) -> f64 {
-        let mirror = ir::Mirror { cluster: "c".into(), fraction: ir::Fraction { numerator, denominator } };
-        let mirror = Mirror::compile(&mirror, &mut |_| 0);
-        let drawn = (0..=u32::MAX).step_by(1 << 16).filter(|random| mirror.draws(*random)).count();
-        drawn as f64 / 65536.0
-    }
-
-    #[test]
-    fn mirrors_draw_their_share() {
-        assert!((share(1, 1) - 1.0).abs() < 1e-9);
-        assert!(share(0, 100).abs() < 1e-9);
-        assert!((share(20, 100) - 0.2).abs() < 1e-4);
-        assert!((share(1, 3) - 1.0 / 3.0).abs() < 1e-4);
-    }
+/// The slots of a chain's mirrors.
+fn mirrors(chain: &Chain, slot: &mut impl FnMut(&ir::Id) -> u32) -> Box<[u32]> {
+    chain.mirrors().iter().map(|mirror| slot(mirror.cluster())).collect()
 }

@@ -7,12 +7,10 @@ use crate::exchange::find::Found;
 use crate::exchange::pump::{self, Cut, Failure};
 use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, tunnel};
 use crate::worker::{Current, Worker};
-use fairlead_filter::{RequestCtx, ResponseCtx, Verdict};
+use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Verdict};
 use fairlead_http::{Known, Leg, hop};
-use fairlead_route::Hit;
 use fairlead_snapshot::{Backend, Route, Target};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Envoy's default for the time until the response.
@@ -38,13 +36,14 @@ pub async fn deliver(
     if route.config.broken.is_some() {
         return Err(Cause::Unresolved);
     }
-    if let Verdict::Reply(reply) = filter(&route.chain, conn, hit, ex) {
-        local::reply(down, ex, &reply).await;
+    let mut prefix_len = hit.prefix_len;
+    if let Verdict::Reply(reply) = filter(&route.chain, conn, &mut prefix_len, ex) {
+        local::reply(down, ex, &reply, None).await;
         return Ok(());
     }
     let backend = draw(route)?;
-    if let Verdict::Reply(reply) = filter(&backend.chain, conn, hit, ex) {
-        local::reply(down, ex, &reply).await;
+    if let Verdict::Reply(reply) = filter(&backend.chain, conn, &mut prefix_len, ex) {
+        local::reply(down, ex, &reply, Some(&route.chain)).await;
         return Ok(());
     }
     let Target::Cluster(slot) = backend.target else { return Err(Cause::Unresolved) };
@@ -71,20 +70,23 @@ pub async fn deliver(
     result.map_err(|cut| cause_of_cut(&cut, ex))
 }
 
-fn filter(chain: &fairlead_filter::Chain, conn: &ConnInfo, hit: &Hit<'_, Arc<Route>>, ex: &mut Exchange) -> Verdict {
+/// Runs a chain; `prefix_len` is what a path rewrite goes by, and what it leaves for the next chain.
+fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &mut Exchange) -> Verdict {
     if chain.is_empty() {
         return Verdict::Next;
     }
-    let rewrites = chain.rewrites_path();
-    if rewrites && ex.notes.original_path.is_empty() {
+    if chain.rewrites_path() && ex.notes.original_path.is_empty() {
         ex.notes.original_path.extend_from_slice(ex.request.path_and_query());
     }
-    chain.on_request(&mut RequestCtx {
+    let mut ctx = RequestCtx {
         head: &mut ex.request,
-        prefix_len: hit.prefix_len,
-        listener_port: conn.bind.port,
+        prefix_len: *prefix_len,
+        listener_port: conn.local.port(),
         https: conn.tls.is_some(),
-    })
+    };
+    let verdict = chain.on_request(&mut ctx);
+    *prefix_len = ctx.prefix_len;
+    verdict
 }
 
 /// The backend that takes this request, by weight.

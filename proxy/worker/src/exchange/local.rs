@@ -2,7 +2,7 @@
 
 use crate::cause::{Answer, Cause};
 use crate::exchange::Exchange;
-use fairlead_filter::{Reply, ResponseCtx};
+use fairlead_filter::{Chain, Reply, ResponseCtx};
 use fairlead_http::{Framing, Known, Leg, Method, ResponseHead};
 use fairlead_snapshot::Route;
 use std::future::poll_fn;
@@ -38,12 +38,15 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
     send(down, ex, body, cause.is_final()).await;
 }
 
-/// Answers what a filter said.
-pub async fn reply(down: &mut Leg, ex: &mut Exchange, reply: &Reply) {
+/// Answers what a filter said; it has passed the response filters of its own chain, `rest` are those after it.
+pub async fn reply(down: &mut Leg, ex: &mut Exchange, reply: &Reply, rest: Option<&Chain>) {
     ex.notes.details = reply.details;
     ex.response.clear();
     ex.response.status = reply.status;
     ex.response.fields.copy_from(&reply.fields);
+    if let Some(chain) = rest {
+        chain.on_response(&mut ResponseCtx { head: &mut ex.response, request: &ex.request });
+    }
     send(down, ex, &reply.body, false).await;
 }
 

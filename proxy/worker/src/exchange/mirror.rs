@@ -78,11 +78,13 @@ impl Copy {
 /// Starts the mirrors of a rule and of the backend that was drawn.
 pub fn start(worker: &Rc<Worker>, current: &Current, route: &Arc<Route>, backend: &Backend, ex: &mut Exchange) {
     let mut copies = Vec::new();
-    for mirror in route.mirrors.iter().chain(&backend.mirrors) {
-        if !mirror.draws(fastrand::u32(..)) {
+    let of_rule = route.chain.mirrors().iter().zip(&route.mirrors);
+    let of_backend = backend.chain.mirrors().iter().zip(&backend.mirrors);
+    for (mirror, slot) in of_rule.chain(of_backend) {
+        if !mirror.draws(fastrand::u64(..)) {
             continue;
         }
-        let Some(cluster) = current.cluster(mirror.cluster) else { continue };
+        let Some(cluster) = current.cluster(*slot) else { continue };
         let framing = ex.body.framing();
         let copy = Rc::new(RefCell::new(Copy { ended: framing == Framing::Empty, ..Copy::default() }));
         if framing != Framing::Empty {
