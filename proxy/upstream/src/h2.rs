@@ -72,14 +72,11 @@ impl Connection {
 
 impl Pool {
     /// Ends a stream.
-    pub(crate) fn release(&self, endpoint: &Endpoint, connection: &Rc<Connection>) {
+    pub(crate) fn release(&self, endpoint: &Endpoint, connection: &Connection) {
         let streams = connection.streams.get() - 1;
         connection.streams.set(streams);
         if streams == 0 {
             connection.idle_since.set(endpoint.core.now());
-            if endpoint.is_retired() {
-                self.remove(connection);
-            }
         }
         self.waiters.wake_one();
     }
@@ -183,18 +180,10 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>) -> Result<Upstream, ConnectEr
     let _pending = core.pend()?;
     let _leave = Leave { endpoint };
     let mut waited = false;
-    // A peer that closes each connection at once must not be asked for ever.
-    let mut closed = 0;
     loop {
         core.admit()?;
         if let Some(upstream) = try_lease(endpoint) {
             return Ok(upstream);
-        }
-        if waited && pool.open.borrow().is_empty() && pool.connecting.get() == 0 {
-            closed += 1;
-            if closed == MAX_CLOSED {
-                return Err(ConnectError::with(ConnectErrorKind::Closed, &"the endpoint closes connections at once"));
-            }
         }
         pool.connect_for(endpoint, pool.waiters.len() + 1);
         pool.waiters.wait(endpoint.id, waited).await?;
@@ -338,6 +327,3 @@ const MAX_STREAMS: usize = 100;
 
 /// After a spare connection could not be opened.
 const SPARE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Connections in a row that the peer closed before a request that waited for them could use them.
-const MAX_CLOSED: u32 = 3;
