@@ -17,7 +17,7 @@ use crate::cause::Cause;
 use crate::connection::ConnInfo;
 use crate::worker::Worker;
 use clock::Deadlines;
-use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, normalize};
+use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, Version, normalize};
 use fairlead_telemetry::{Flag, Flags, RejectReason};
 use fairlead_upstream::{Endpoint, Pick, Upstream};
 use mirror::Tee;
@@ -61,6 +61,12 @@ pub(crate) struct Notes {
     pub cluster: Option<u32>,
     /// From sending the request to the response's head.
     pub upstream_time: Option<Duration>,
+    /// A rewrite wants the endpoint's host name as the request's host.
+    pub takes_backend_host: bool,
+    /// When the response's head came.
+    pub answered: Option<Instant>,
+    /// What was spoken with the endpoint.
+    pub protocol: Option<Version>,
     /// Why the last attempt got no connection.
     pub failure: Option<Rc<str>>,
     /// The response was cut off: the client must not take what it got for all of it.
@@ -121,6 +127,9 @@ impl Notes {
             tried: Vec::new(),
             cluster: None,
             upstream_time: None,
+            takes_backend_host: false,
+            answered: None,
+            protocol: None,
             failure: None,
             cut: false,
         }

@@ -108,16 +108,25 @@ async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut L
         Some(up) => ex.up = Some(up),
         None => connect(cluster, &pick, want, ex).await?,
     }
+    if ex.notes.takes_backend_host
+        && let Some(host) = pick.endpoint().hostname()
+    {
+        ex.request.set_authority(host.as_bytes());
+    }
     ex.notes.pick = Some(pick);
     let framing = ex.body.framing();
     let Some(up) = &mut ex.up else { return Err(Missed::Final(Cause::ConnectFailed)) };
     up.leg().send_request(&ex.request, framing).map_err(|error| Missed::Sent(pump::cause_of(&error)))?;
     let reused = up.is_reused();
+    ex.notes.protocol = Some(up.leg().version());
     let sent = Instant::now();
     let result = poll_fn(|cx| poll_head(cx, &worker.response_limits, ex, down)).await;
-    ex.notes.upstream_time = Some(sent.elapsed());
+    let now = Instant::now();
+    ex.notes.upstream_time = Some(now - sent);
+    count(worker, cluster, ex, &result);
     match result {
         Ok(answered) => {
+            ex.notes.answered = Some(now);
             let again = route.config.retry.as_ref().is_some_and(|retry| retry.codes.contains(&ex.response.status));
             if again { Err(Missed::Status(answered)) } else { Ok(answered) }
         }
@@ -125,6 +134,40 @@ async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut L
         Err(Unanswered::Upstream(error)) => Err(Missed::Sent(pump::cause_of(&error))),
         Err(Unanswered::Downstream) => Err(Missed::Final(Cause::ClientGone)),
         Err(Unanswered::Expired(expired)) => Err(expired_in_attempt(expired, ex)),
+    }
+}
+
+/// Counts the attempt for its cluster and endpoint.
+fn count(worker: &Worker, cluster: &Cluster, ex: &Exchange, result: &Result<Answered, Unanswered>) {
+    let cells = cluster.metrics().at(worker.index);
+    let failed = match result {
+        Ok(_) => {
+            cells.requests.inc(ex.response.status);
+            ex.response.status >= 500
+        }
+        Err(Unanswered::Downstream) => false,
+        Err(Unanswered::Expired(_)) => {
+            cells.requests.inc(504);
+            cells.timeouts.inc();
+            true
+        }
+        Err(Unanswered::Upstream(error)) => {
+            let cause = pump::cause_of(error);
+            cells.requests.inc(cause.answer().status);
+            match cause {
+                Cause::UpstreamReset => cells.resets_received.inc(),
+                Cause::UpstreamProtocol => cells.protocol_errors.inc(),
+                _ => {}
+            }
+            true
+        }
+    };
+    if let Some(pick) = &ex.notes.pick {
+        let cells = pick.endpoint().cells();
+        cells.requests.inc();
+        if failed {
+            cells.failures.inc();
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub async fn deliver(
     }
     let Target::Cluster(slot) = backend.target else { return Err(Cause::Unresolved) };
     let cluster = current.cluster(slot).ok_or(Cause::NoCluster)?;
+    ex.notes.takes_backend_host = route.chain.takes_backend_host() || backend.chain.takes_backend_host();
     ex.notes.cluster = Some(slot);
     ex.clock.set_request(deadline(route).map(|limit| ex.notes.start + limit));
     mirror::start(worker, current, route, backend, ex);

@@ -6,6 +6,7 @@ use crate::exchange::clock::Expired;
 use crate::exchange::mirror::Tee;
 use fairlead_http::{Error, Event, Framing, Leg, ResponseHead};
 use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
 
 /// The most of a request's body that is kept so that an attempt can be repeated: 64 KiB.
 const REPLAY_LIMIT: usize = 64 * 1024;
@@ -42,6 +43,8 @@ pub struct RequestBody {
     done: bool,
     /// Bytes taken from the client.
     pub bytes: u64,
+    /// When the client's side came to its end.
+    pub received: Option<Instant>,
 }
 
 impl Default for RequestBody {
@@ -56,6 +59,7 @@ impl Default for RequestBody {
             ended: true,
             done: false,
             bytes: 0,
+            received: None,
         }
     }
 }
@@ -152,6 +156,7 @@ impl RequestBody {
             };
             if !matches!(event, Event::Data) {
                 self.ended = true;
+                self.received = Some(Instant::now());
                 if let Some(tee) = tee.as_deref_mut() {
                     tee.end();
                 }

@@ -27,7 +27,6 @@ pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found
     let cluster = ex.notes.cluster.and_then(|slot| current.cluster(slot));
     if let (Some(cluster), Some(time)) = (cluster, ex.notes.upstream_time) {
         let cells = cluster.metrics().at(worker.index);
-        cells.requests.inc(status);
         cells.duration.record_duration(time);
         cells.bytes_sent.add(ex.body.bytes);
         cells.bytes_received.add(ex.reply.bytes);
@@ -35,6 +34,8 @@ pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found
     if let Some(sink) = &worker.log {
         let record = Record {
             duration,
+            request_duration: ex.body.received.map(|at| at - ex.notes.start),
+            response_duration: ex.notes.answered.map(|at| at - ex.notes.start),
             original_path: Some(ex.notes.original_path.as_slice()).filter(|p| !p.is_empty()),
             response: Some(&ex.response),
             status,
@@ -61,6 +62,7 @@ fn upstream<'a>(cluster: &'a Cluster, ex: &'a Exchange) -> Upstream<'a> {
     Upstream {
         cluster: &cluster.config().id,
         host: ex.notes.pick.as_ref().map_or("", |pick| pick.endpoint().name()),
+        protocol: ex.notes.protocol,
         service_time: ex.notes.upstream_time,
         attempts: 1 + ex.notes.tried.len() as u32,
         failure: ex.notes.failure.as_deref().unwrap_or_default(),
