@@ -73,6 +73,12 @@ impl Buf {
         give_back(std::mem::take(&mut self.block));
     }
 
+    /// Whether it owns no block.
+    #[cfg(test)]
+    pub(crate) fn is_released(&self) -> bool {
+        self.block.is_empty()
+    }
+
     /// Bytes that [`Buf::put`] can take.
     #[inline]
     pub(crate) fn room(&self) -> usize {
