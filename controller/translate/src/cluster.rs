@@ -45,6 +45,23 @@ struct App {
     upgrades: bool,
 }
 
+/// A backend that exists.
+struct Found<'a> {
+    target: Target,
+    /// Name of the port.
+    section: Option<&'a str>,
+    app: App,
+    place: Place,
+    /// What to call it in TLS when no policy says.
+    sni: Box<str>,
+}
+
+/// Where a backend is.
+enum Place {
+    Dns(Box<str>, u16),
+    Endpoints(Id, Origin),
+}
+
 /// The id of the backend's cluster, which is added to what the route uses.
 pub(crate) fn resolve(reference: &BackendRef<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
     let (group, kind) = (reference.group.unwrap_or(""), reference.kind.unwrap_or("Service"));
@@ -93,21 +110,20 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
     let app = port.and_then(|port| port.app_protocol.as_deref()).map_or(Some(App::default()), app_protocol);
     let Some(app) = app.filter(|app| !(app.upgrades && scope.route == RouteKind::Grpc)) else {
         let name = port.and_then(|port| port.app_protocol.as_deref()).unwrap_or_default();
-        return Err(unsupported(format!("appProtocol {name:?} of port {number} of Service {} can't be served to a {}", target.1, scope.kind)));
-    };
-    let (discovery, sni) = match external {
-        Some(name) => {
-            let host: Box<str> = name.trim_end_matches('.').to_ascii_lowercase().into();
-            (Discovery::Dns { host: host.clone(), port: valid }, host)
-        }
-        None => {
-            let id: Id = format!("service/{}/{number}", target.1).into();
-            scope.uses.endpoints.insert(id.clone(), Origin::Service { key: target.1.clone(), port: number });
-            (Discovery::Endpoints(id), format!("{}.{}.svc", target.1.name, target.1.namespace).into())
-        }
+        return Err(unsupported(format!("appProtocol {name:?} of port {number} of Service {} is not for {}s", target.1, scope.kind)));
     };
     let id = format!("service/{}/{number}", target.1);
-    add(id, &target, port.and_then(|port| port.name.as_deref()), app, discovery, sni, path, scope)
+    let (place, sni) = match external {
+        Some(name) => {
+            let host: Box<str> = name.trim_end_matches('.').to_ascii_lowercase().into();
+            (Place::Dns(host.clone(), valid), host)
+        }
+        None => {
+            let sni = format!("{}.{}.svc", target.1.name, target.1.namespace).into();
+            (Place::Endpoints(id.as_str().into(), Origin::Service { key: target.1.clone(), port: number }), sni)
+        }
+    };
+    add(id, Found { target, section: port.and_then(|port| port.name.as_deref()), app, place, sni }, path, scope)
 }
 
 fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
@@ -128,14 +144,11 @@ fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault>
     })?;
     let named = object.spec.endpoints.iter().find_map(|e| e.hostname.as_deref().or_else(|| Some(&e.fqdn.as_ref()?.hostname)));
     let sni: Box<str> = named.map_or_else(|| target.1.name.as_ref().into(), |name| name.to_ascii_lowercase().into());
-    let discovery = match &endpoints.endpoints[..] {
-        [fairlead_ir::Endpoint { address: fairlead_ir::Address::Dns { host, port }, .. }] => Discovery::Dns { host: host.clone(), port: *port },
-        _ => {
-            scope.uses.endpoints.insert(endpoints.id.clone(), Origin::Backend { key: target.1.clone() });
-            Discovery::Endpoints(endpoints.id)
-        }
+    let place = match &endpoints.endpoints[..] {
+        [fairlead_ir::Endpoint { address: fairlead_ir::Address::Dns { host, port }, .. }] => Place::Dns(host.clone(), *port),
+        _ => Place::Endpoints(endpoints.id, Origin::Backend { key: target.1.clone() }),
     };
-    add(id, &target, None, app, discovery, sni, path, scope)
+    add(id, Found { target, section: None, app, place, sni }, path, scope)
 }
 
 /// What a `Backend`'s `appProtocols` ask for; the path and what is wrong otherwise.
@@ -160,24 +173,14 @@ pub(crate) fn check_backend(key: &Key, backend: &Backend) -> Result<(), Fault> {
     checked.map(|_| ()).map_err(|(field, message)| Fault::new(Reason::Invalid, field, message))
 }
 
-#[allow(clippy::too_many_arguments)] // One caller per kind of backend; a struct for it would be read once.
-fn add(
-    id: String,
-    target: &Target,
-    section: Option<&str>,
-    app: App,
-    discovery: Discovery,
-    sni: Box<str>,
-    path: &str,
-    scope: &mut Scope<'_, '_>,
-) -> Result<Id, Fault> {
-    let policy = match scope.policies.of(target, section) {
+fn add(mut id: String, found: Found<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+    let Found { target, section, app, place, sni } = found;
+    let policy = match scope.policies.of(&target, section) {
         Some(Err(message)) => return Err(Fault::new(Reason::InvalidBackendTls, path, message.as_str())),
         Some(Ok(policy)) => Some(policy.clone()),
         None => None,
     };
     let protocol = if scope.route == RouteKind::Grpc { Protocol::Http2 } else { app.protocol.unwrap_or_default() };
-    let mut id = id;
     if protocol == Protocol::Http2 {
         id.push_str("~h2");
     }
@@ -187,6 +190,13 @@ fn add(
         id.push_str(certificate);
     }
     let id: Id = id.into();
+    let discovery = match place {
+        Place::Dns(host, port) => Discovery::Dns { host, port },
+        Place::Endpoints(id, origin) => {
+            scope.uses.endpoints.insert(id.clone(), origin);
+            Discovery::Endpoints(id)
+        }
+    };
     let cluster = Cluster {
         id: id.clone(),
         protocol,

@@ -21,9 +21,10 @@ use fairlead_store::Key;
 use foldhash::HashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What can share a port by host name.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     Plain,
     Tls,
@@ -45,11 +46,24 @@ type Socket = (bool, Option<IpAddr>, i32);
 
 /// Who has which port and host, of those that came before.
 #[derive(Default)]
-pub(crate) struct Sockets(HashMap<Socket, (ListenerProtocol, HashMap<Option<Host>, ListenerProtocol>)>);
+pub(crate) struct Sockets(HashMap<Socket, Taken>);
+
+/// A port.
+struct Taken {
+    first: Claim,
+    hosts: HashMap<Option<Host>, Claim>,
+}
+
+/// A listener, as much of it as its rivals are told.
+#[derive(Clone)]
+struct Claim {
+    protocol: ListenerProtocol,
+    owner: Arc<str>,
+}
 
 /// Finds the conflicts of the listeners of one Gateway or ListenerSet with each other and with those before; what is left
-/// takes its place.
-pub(crate) fn settle(listeners: &mut [Draft], binds: &[Option<IpAddr>], sockets: &mut Sockets) {
+/// takes its place. `owner` is what others are told of it.
+pub(crate) fn settle(listeners: &mut [Draft], binds: &[Option<IpAddr>], owner: &Arc<str>, sockets: &mut Sockets) {
     for draft in listeners.iter_mut().filter(|draft| draft.takes_part() || !draft.supported) {
         let Some(protocol) = draft.protocol else { continue };
         draft.conflict = binds.iter().find_map(|address| sockets.conflict(*address, draft, protocol));
@@ -57,22 +71,28 @@ pub(crate) fn settle(listeners: &mut [Draft], binds: &[Option<IpAddr>], sockets:
     within(listeners);
     for draft in listeners.iter().filter(|draft| draft.takes_part() && draft.conflict.is_none()) {
         let Some(protocol) = draft.protocol else { continue };
+        let claim = Claim { protocol, owner: owner.clone() };
         for address in binds {
             let socket = (protocol == ListenerProtocol::Udp, *address, draft.port);
-            let (_, hosts) = sockets.0.entry(socket).or_insert_with(|| (protocol, HashMap::default()));
-            hosts.insert(draft.hostname.clone(), protocol);
+            let taken = sockets.0.entry(socket).or_insert_with(|| Taken { first: claim.clone(), hosts: HashMap::default() });
+            taken.hosts.insert(draft.hostname.clone(), claim.clone());
         }
     }
 }
 
 impl Sockets {
     fn conflict(&self, address: Option<IpAddr>, draft: &Draft, protocol: ListenerProtocol) -> Option<Fault> {
-        let (first, hosts) = self.0.get(&(protocol == ListenerProtocol::Udp, address, draft.port))?;
-        if family(*first) != family(protocol) || matches!(family(protocol), Family::Tcp | Family::Udp) {
-            return Some(protocols(draft.port, *first));
+        let taken = self.0.get(&(protocol == ListenerProtocol::Udp, address, draft.port))?;
+        if excludes(taken.first.protocol, protocol) {
+            return Some(fault(draft, taken.first.protocol, &taken.first.owner));
         }
-        hosts.get(&draft.hostname).map(|theirs| if *theirs == protocol { hostname(draft) } else { protocols(draft.port, *theirs) })
+        taken.hosts.get(&draft.hostname).map(|claim| fault(draft, claim.protocol, &claim.owner))
     }
+}
+
+/// Whether two protocols can't share a port, whatever the host names.
+fn excludes(a: ListenerProtocol, b: ListenerProtocol) -> bool {
+    family(a) != family(b) || matches!(family(a), Family::Tcp | Family::Udp)
 }
 
 /// Conflicts among siblings.
@@ -82,19 +102,18 @@ fn within(listeners: &mut [Draft]) {
         ports.entry((draft.protocol == Some(ListenerProtocol::Udp), draft.port)).or_default().push(i);
     }
     for rivals in ports.into_values().filter(|rivals| rivals.len() > 1) {
-        let protocol_of = |i: usize| listeners[i].protocol.unwrap_or(ListenerProtocol::Http);
-        let families: Vec<_> = rivals.iter().map(|i| family(protocol_of(*i))).collect();
-        let mixed = families.iter().any(|f| *f != families[0]) || matches!(families[0], Family::Tcp | Family::Udp);
+        let protocol = |i: usize| listeners[i].protocol.unwrap_or(ListenerProtocol::Http);
+        let mixed = rivals.iter().find(|i| excludes(protocol(rivals[0]), protocol(**i)));
         let mut faults = Vec::new();
         for i in &rivals {
-            let (mine, port) = (protocol_of(*i), listeners[*i].port);
             let mut others = rivals.iter().filter(|j| *j != i);
-            if mixed {
-                let other = others.clone().find(|j| protocol_of(**j) != mine).or_else(|| others.next());
-                faults.extend(other.map(|j| (*i, protocols(port, protocol_of(*j)))));
-            } else if let Some(other) = others.find(|j| listeners[**j].hostname == listeners[*i].hostname) {
-                let theirs = protocol_of(*other);
-                faults.push((*i, if theirs == mine { hostname(&listeners[*i]) } else { protocols(port, theirs) }));
+            let rival = match mixed {
+                Some(_) => others.clone().find(|j| excludes(protocol(*i), protocol(**j))).or_else(|| others.next()),
+                None => others.find(|j| listeners[**j].hostname == listeners[*i].hostname),
+            };
+            if let Some(rival) = rival {
+                let fault = fault(&listeners[*i], protocol(*rival), &format!("listener {}", listeners[*rival].name));
+                faults.push((*i, if mixed.is_some() { Fault { reason: Reason::ProtocolConflict, ..fault } } else { fault }));
             }
         }
         for (i, fault) in faults {
@@ -103,15 +122,17 @@ fn within(listeners: &mut [Draft]) {
     }
 }
 
-fn protocols(port: i32, other: ListenerProtocol) -> Fault {
-    let message = format!("port {port} is taken by a listener of protocol {}; choose another port", name(other));
-    Fault::new(Reason::ProtocolConflict, "", message)
-}
-
-fn hostname(draft: &Draft) -> Fault {
-    let host = host::display(draft.hostname.as_ref());
-    let message = format!("port {} is taken for {host} by another listener; choose another host name or port", draft.port);
-    Fault::new(Reason::HostnameConflict, "", message)
+fn fault(draft: &Draft, theirs: ListenerProtocol, owner: &str) -> Fault {
+    let (port, host) = (draft.port, host::display(draft.hostname.as_ref()));
+    let mine = draft.protocol.unwrap_or(theirs);
+    if excludes(mine, theirs) {
+        let message = format!("port {port} is taken by {owner}, which speaks {}; choose another port", name(theirs));
+        return Fault::new(Reason::ProtocolConflict, "", message);
+    }
+    let reason = if mine == theirs { Reason::HostnameConflict } else { Reason::ProtocolConflict };
+    let speaks = if mine == theirs { String::new() } else { format!(", which speaks {}", name(theirs)) };
+    let message = format!("port {port} is taken for {host} by {owner}{speaks}; choose another host name or port");
+    Fault::new(reason, "", message)
 }
 
 /// Marks HTTPS listeners on one port whose host names, or whose certificates' names, cover one another (GEP-3567): a

@@ -106,12 +106,15 @@ impl Frame {
             let mut draft = gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name).flatten(), &mut context);
             let mut own = Sockets::default();
             let sockets = if settings.shared_addresses && !draft.rejected_as_a_whole() { &mut sockets } else { &mut own };
-            conflict::settle(&mut draft.listeners, &draft.addresses.binds, sockets);
+            let owner: Arc<str> = format!("Gateway {key}").into();
+            conflict::settle(&mut draft.listeners, &draft.addresses.binds, &owner, sockets);
             draft.judge();
+            // What ListenerSets are called is not for others to know.
+            let owner: Arc<str> = format!("a ListenerSet of Gateway {key}").into();
             let mut attached: Vec<SetDraft> = Vec::new();
             for (set_key, set) in sets.remove(key).unwrap_or_default() {
                 let mut set = listenerset::draft(set_key, set, &draft, &mut context);
-                conflict::settle(&mut set.listeners, &draft.addresses.binds, sockets);
+                conflict::settle(&mut set.listeners, &draft.addresses.binds, &owner, sockets);
                 attached.push(set);
             }
             families.push((draft, attached));

@@ -186,8 +186,14 @@ impl GatewayDraft {
 
 /// Names of listeners that are out, and why.
 pub(crate) fn problems(listeners: &[Draft]) -> String {
-    let each = listeners.iter().filter_map(|l| Some(format!("{} ({})", l.name, l.problem()?)));
-    each.collect::<Vec<_>>().join(", ")
+    const SHOWN: usize = 8;
+    let each = || listeners.iter().filter_map(|l| Some((l, l.problem()?)));
+    let mut text = each().take(SHOWN).map(|(l, fault)| format!("{} ({fault})", l.name)).collect::<Vec<_>>().join(", ");
+    match each().count() {
+        more if more > SHOWN => text.push_str(&format!(" and {} more", more - SHOWN)),
+        _ => {}
+    }
+    text
 }
 
 impl Frontend {
