@@ -121,12 +121,7 @@ fn escape(bytes: &[u8]) -> Option<u8> {
 
 /// Whether two escaped bytes start a longer encoding than their character needs, by which separators are hidden (`%C0%AF`).
 fn is_overlong(first: u8, second: Option<u8>) -> bool {
-    match (first, second) {
-        (0xc0 | 0xc1, Some(0x80..=0xbf)) => true,
-        (0xe0, Some(0x80..=0x9f)) => true,
-        (0xf0, Some(0x80..=0x8f)) => true,
-        _ => false,
-    }
+    matches!((first, second), (0xc0 | 0xc1, Some(0x80..=0xbf)) | (0xe0, Some(0x80..=0x9f)) | (0xf0, Some(0x80..=0x8f)))
 }
 
 /// RFC 3986 §5.2.4, in place; says the new length. Empty segments count as segments.

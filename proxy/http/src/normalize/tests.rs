@@ -85,7 +85,7 @@ fn rfc3986(path: &str) -> String {
         } else if input == "/." {
             input = "/".into();
         } else if input.starts_with("/../") || input == "/.." {
-            input.replace_range(..if input == "/.." { 3 } else { 3 }, "");
+            input.replace_range(..3, "");
             if input.is_empty() {
                 input = "/".into();
             }

@@ -4,8 +4,10 @@ use super::*;
 
 const BOUNDS: Bounds = Bounds { extension_bytes: 32, trailer_bytes: 64, trailers: 2 };
 
+type Decoded = (Vec<u8>, Fields, Vec<u8>);
+
 /// What a chunked body is taken for when it arrives in these pieces: content, trailers, and what is left over.
-fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, Fields, Vec<u8>)>, Error> {
+fn decode(pieces: &[&[u8]]) -> Result<Option<Decoded>, Error> {
     let mut decoder = Decoder::new(Framing::Streamed);
     let (mut content, mut trailers, mut input) = (Vec::new(), Fields::new(), Vec::new());
     for piece in pieces {
