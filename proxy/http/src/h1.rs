@@ -19,9 +19,9 @@ use crate::limits::Limits;
 
 mod body;
 mod client;
-mod decode;
-mod encode;
-mod parse;
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod parse;
 mod preface;
 mod server;
 

@@ -14,6 +14,8 @@ mod buf;
 mod error;
 mod fields;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod h1;
 pub mod h2;
 pub mod hop;

@@ -20,12 +20,13 @@ use crate::target::{self, Target};
 
 /// A complete head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     /// Bytes of the head, with what was skipped before it.
-    pub(crate) len: usize,
-    pub(crate) framing: Framing,
+    pub len: usize,
+    /// How its content is delimited.
+    pub framing: Framing,
     /// Whether the peer is willing to use the connection again.
-    pub(crate) keep_alive: bool,
+    pub keep_alive: bool,
 }
 
 /// Most fields a head can have, whatever the limit says.
