@@ -3,12 +3,22 @@
 //! The binary under test is `$FAIRLEAD_BIN`, or the `fairlead` next to the test's own build directory.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod backend;
+mod client;
 mod command;
 mod dir;
+pub mod frames;
+pub mod h2;
 mod proxy;
+mod shared;
+pub mod tls;
+pub mod websocket;
 mod wire;
 
+pub use backend::{Act, Backend, Request, Seen, reset};
+pub use client::{Ask, Client, Content, End, Io, LIMIT, Reply, Version, ask, runtime};
 pub use command::{Process, binary, curl, free_port, has_command, tool, wait_until};
 pub use dir::TempDir;
 pub use proxy::{Echo, Proxy, ProxyBuilder};
+pub use shared::Shared;
 pub use wire::{Answer, Wire, exchange, read_response};

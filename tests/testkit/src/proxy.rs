@@ -1,6 +1,7 @@
 //! `fairlead serve` and `fairlead echo` as processes.
 
 use crate::{Process, TempDir, binary, free_port, wait_until, wire};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 /// How long a process may take to start.
 const START: Duration = Duration::from_secs(20);
+
+/// Name of the access log's file.
+const LOG: &str = "access.log";
 
 /// A running `fairlead serve` on a directory of its own.
 pub struct Proxy {
@@ -17,6 +21,7 @@ pub struct Proxy {
     pub dir: TempDir,
     admin: SocketAddr,
     ports: BTreeMap<u16, u16>,
+    logs: TempDir,
 }
 
 /// A proxy to be started.
@@ -57,6 +62,23 @@ impl Proxy {
     /// Body of a GET on the admin interface.
     pub fn admin_get(&self, path: &str) -> String {
         String::from_utf8(wire::get(self.admin, path).body).expect("text")
+    }
+
+    /// The lines of the access log so far. Lines come at most half a second late.
+    pub fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.logs.path().join(LOG)).unwrap_or_default();
+        let whole = &text[..text.rfind('\n').map_or(0, |at| at + 1)];
+        whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    }
+
+    /// Waits for a line of the access log for which `wanted` holds.
+    pub fn log_line(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        wait_until(Duration::from_secs(5), &format!("the access log's line of {what}"), || self.log().into_iter().find(&wanted))
+    }
+
+    /// Waits for the access log's line of the request with this path and query.
+    pub fn log_of(&self, path: &str) -> Value {
+        self.log_line(path, |line| line["x-envoy-origin-path"] == path)
     }
 
     /// Writes the manifests anew.
@@ -100,8 +122,12 @@ impl ProxyBuilder {
         for (from, to) in &ports {
             command.args(["--port-map", &format!("{from}={to}")]);
         }
+        let logs = TempDir::new();
+        if !self.args.iter().any(|a| a.starts_with("--access-log")) {
+            command.args(["--access-log", "json", "--access-log-file"]).arg(logs.path().join(LOG));
+        }
         command.args(&self.args);
-        Proxy { process: Process::start(&mut command), dir: self.dir, admin, ports }
+        Proxy { process: Process::start(&mut command), dir: self.dir, admin, ports, logs }
     }
 }
 

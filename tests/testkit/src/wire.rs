@@ -32,6 +32,16 @@ impl Answer {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// All values of a header.
+    pub fn headers_named(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+    }
+
+    /// The first value of a trailer.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        self.trailers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -119,12 +129,8 @@ pub(crate) fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
 /// Reads one response; what follows it stays in `ahead`. Interim responses are returned as responses of their own.
 pub fn read_response(stream: &mut impl Read, ahead: &mut Vec<u8>, to_head: bool) -> Option<Answer> {
     let mut source = Source { stream, ahead };
-    let head = source.until(b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let mut answer = Answer { status, headers: fields(lines), ..Answer::default() };
-    if to_head || status < 200 || status == 204 || status == 304 {
+    let mut answer = head(&source.until(b"\r\n\r\n")?)?;
+    if to_head || answer.status < 200 || answer.status == 204 || answer.status == 304 {
         return Some(answer);
     }
     if answer.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
@@ -155,8 +161,21 @@ pub fn read_response(stream: &mut impl Read, ahead: &mut Vec<u8>, to_head: bool)
     Some(answer)
 }
 
+/// Parses the head of a response.
+pub(crate) fn head(bytes: &[u8]) -> Option<Answer> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, headers: fields(lines), ..Answer::default() })
+}
+
 fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
-    lines.filter_map(|l| l.split_once(':')).map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect()
+    lines.filter_map(field).collect()
+}
+
+/// Parses a line `name: value`.
+pub(crate) fn field(line: &str) -> Option<(String, String)> {
+    line.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()))
 }
 
 struct Source<'a, R> {
