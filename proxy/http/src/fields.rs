@@ -40,6 +40,12 @@ pub struct FieldRef<'a> {
 }
 
 impl Fields {
+    /// Bytes that it holds memory for, names and values together.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.data.capacity()
+    }
+
     /// An empty list; allocates nothing.
     pub const fn new() -> Fields {
         Fields { data: Vec::new(), list: Vec::new(), seen: 0 }

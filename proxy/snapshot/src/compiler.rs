@@ -29,7 +29,7 @@ pub struct Compiler {
     clusters: Vec<Option<Arc<ClusterEntry>>>,
     entries: HashMap<Id, Arc<Entry<Arc<Route>>>>,
     tables: HashMap<Id, Table<Arc<Route>>>,
-    ports: HashMap<Bind, Arc<Port>>,
+    ports: foldhash::HashMap<Bind, Arc<Port>>,
     /// Compiled listeners; one is taken out when it must be compiled anew.
     listeners: HashMap<Id, Arc<Listener>>,
     /// Their TLS, likewise.
@@ -70,7 +70,7 @@ impl Compiler {
             clusters: Vec::new(),
             entries: HashMap::new(),
             tables: HashMap::new(),
-            ports: HashMap::new(),
+            ports: foldhash::HashMap::default(),
             listeners: HashMap::new(),
             tls: HashMap::new(),
             secrets: Secrets::default(),

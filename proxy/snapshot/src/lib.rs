@@ -20,7 +20,7 @@ pub use route::{Backend, Route, Target};
 use fairlead_ir::Bind;
 use fairlead_telemetry::ClusterMetrics;
 use fairlead_upstream::{ClusterConfig, EndpointList};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// Everything that is served, compiled.

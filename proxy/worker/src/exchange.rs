@@ -82,7 +82,7 @@ impl Default for Notes {
 impl Exchange {
     /// Forgets the request; false when its buffers have grown too large to be kept.
     pub(crate) fn clear(&mut self) -> bool {
-        let small = self.request.fields.list_size().max(self.response.fields.list_size()) <= KEPT_BYTES;
+        let small = self.request.fields.capacity().max(self.response.fields.capacity()) <= KEPT_BYTES;
         self.request.clear();
         self.response.clear();
         self.up = None;

@@ -199,7 +199,6 @@ fn poll_head(
     match body.poll(cx, down, up, tee.as_mut(), &mut moved) {
         Poll::Ready(Err(Failure::Downstream)) => return Poll::Ready(Err(Unanswered::Downstream)),
         Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
-        Poll::Ready(Ok(())) if down.poll_gone(cx).is_ready() => return Poll::Ready(Err(Unanswered::Downstream)),
         _ => {}
     }
     loop {
@@ -218,6 +217,9 @@ fn poll_head(
     }
     if let Some(error) = failed {
         return Poll::Ready(Err(Unanswered::Upstream(error)));
+    }
+    if body.is_done() && down.poll_gone(cx).is_ready() {
+        return Poll::Ready(Err(Unanswered::Downstream));
     }
     clock.progress(moved);
     clock.poll_expired(cx).map(|expired| Err(Unanswered::Expired(expired)))

@@ -21,24 +21,37 @@ pub fn prepare(head: &mut RequestHead, conn: &ConnInfo, trusted: bool) -> Result
 
 /// A random UUID (RFC 9562 §5.4) as text.
 fn request_id() -> [u8; 36] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let random = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = [hex((random >> 96) as u32), hex((random >> 64) as u32), hex((random >> 32) as u32), hex(random as u32)];
     let mut text = [b'-'; 36];
-    let mut at = 0;
-    for digit in 0..32 {
-        if matches!(digit, 8 | 12 | 16 | 20) {
-            at += 1;
-        }
-        if let Some(slot) = text.get_mut(at) {
-            *slot = HEX[(random >> (124 - 4 * digit)) as usize & 0xf];
-        }
-        at += 1;
-    }
+    text[..8].copy_from_slice(&hex[0]);
+    text[9..13].copy_from_slice(&hex[1][..4]);
+    text[14..18].copy_from_slice(&hex[1][4..]);
+    text[19..23].copy_from_slice(&hex[2][..4]);
+    text[24..28].copy_from_slice(&hex[2][4..]);
+    text[28..].copy_from_slice(&hex[3]);
     text
+}
+
+/// Eight hex digits, all at once: a nibble goes to each byte, then nine's excess makes letters.
+fn hex(word: u32) -> [u8; 8] {
+    let mut x = u64::from(word);
+    x = (x | (x << 16)) & 0x0000_ffff_0000_ffff;
+    x = (x | (x << 8)) & 0x00ff_00ff_00ff_00ff;
+    x = (x | (x << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = ((x + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (x + 0x3030_3030_3030_3030 + letters * (u64::from(b'a') - u64::from(b'0') - 10)).to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn words_are_written_in_hex() {
+        for word in [0, 1, 0x0123_4567, 0x89ab_cdef, u32::MAX, 0xa0b9_f09a] {
+            assert_eq!(super::hex(word).to_vec(), format!("{word:08x}").into_bytes());
+        }
+    }
+
     #[test]
     fn request_ids_are_version_4_uuids() {
         for _ in 0..100 {
