@@ -8,7 +8,7 @@ use fairlead_crds::Kind;
 use fairlead_store::{Change, Problem, Severity, Source, Style};
 use fairlead_translate::{Settings, plan};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -78,17 +78,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Format::Json => output::json(&report)?,
         Format::Github => report.github(),
     })?;
-    let failed = report.summary.errors > 0 || args.warnings_as_errors && report.summary.warnings > 0;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if report.failed(args.warnings_as_errors) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 impl Report {
     /// Checks everything. `now`, in seconds since 1970, is for certificates.
     pub fn of(change: Change, now: Option<i64>) -> Report {
         let Change { world, mut problems, .. } = change;
-        problems.extend(findings::of_schema(&world));
         let settings = Settings { now, ..Settings::default() };
-        problems.extend(findings::of_plan(&world, &plan(&world, &settings)));
+        let mut conditions = findings::of_plan(&world, &plan(&world, &settings));
+        let schema = findings::of_schema(&world);
+        // What an API server refuses anyway needs no condition.
+        let place = |problem: &Problem| problem.place.as_ref().map(|place| (place.file.clone(), place.line, place.column));
+        let refused: HashSet<_> = schema.iter().filter_map(place).collect();
+        conditions.retain(|condition| place(condition).is_none_or(|place| !refused.contains(&place)));
+        problems.extend(schema);
+        problems.extend(conditions);
         problems.sort_by(Problem::order);
         let entries = Kind::ALL.iter().flat_map(|kind| world.entries(*kind));
         let sources: Vec<&Source> = entries.filter_map(|(_, entry)| entry.source.as_ref()).collect();
@@ -99,7 +104,13 @@ impl Report {
         Report { problems, summary }
     }
 
-    fn text(&self, style: Style) -> String {
+    /// Whether the exit code says so.
+    pub fn failed(&self, warnings_as_errors: bool) -> bool {
+        self.summary.errors > 0 || warnings_as_errors && self.summary.warnings > 0
+    }
+
+    /// For people: each problem with its line, then the summary.
+    pub fn text(&self, style: Style) -> String {
         let mut text = String::new();
         for problem in self.problems.iter().filter(|problem| problem.severity < Severity::Note) {
             text.push_str(&problem.render(style));
@@ -109,8 +120,8 @@ impl Report {
         text
     }
 
-    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
-    fn github(&self) -> String {
+    /// Annotations: <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
+    pub fn github(&self) -> String {
         let mut text = String::new();
         for problem in self.problems.iter().filter(|problem| problem.severity < Severity::Note) {
             let mut place = String::new();

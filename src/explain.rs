@@ -7,7 +7,8 @@ mod words;
 
 use crate::input::Input;
 use crate::output::{self, Format};
-use answer::Answer;
+pub use answer::Answer;
+use fairlead_store::{Change, Style};
 use fairlead_translate::{Settings, plan};
 use request::Asked;
 use std::net::IpAddr;
@@ -54,18 +55,14 @@ pub struct Args {
 
 /// Explains and prints.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let asked = match Asked::parse(&args.request.join(" "), &args.headers, args.port) {
-        Ok(asked) => asked,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return Ok(ExitCode::from(2));
-        }
-    };
+    if let Err(error) = asked(args) {
+        eprintln!("error: {error:#}");
+        return Ok(ExitCode::from(2));
+    }
     let change = args.input.read()?;
-    let plan = plan(&change.world, &Settings::default());
-    let answer = Answer::of(&asked, args.address, &change.world, &plan);
+    let answer = answer(args, &change)?;
     output::print(&match args.output {
-        Format::Text => text::render(&answer, output::style(), if args.all { usize::MAX } else { text::NEAREST }),
+        Format::Text => text(&answer, output::style(), args),
         Format::Json => output::json(&answer)?,
     })?;
     let broken = change.problems.iter().filter(|problem| problem.severity == fairlead_store::Severity::Error).count();
@@ -73,4 +70,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("note: the manifests have {}; see `fairlead check`", output::count(broken, "error"));
     }
     Ok(if answer.route.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn asked(args: &Args) -> anyhow::Result<Asked> {
+    Asked::parse(&args.request.join(" "), &args.headers, args.port)
+}
+
+/// The answer of some manifests.
+pub fn answer(args: &Args, change: &Change) -> anyhow::Result<Answer> {
+    let plan = plan(&change.world, &Settings::default());
+    Ok(Answer::of(&asked(args)?, args.address, &change.world, &plan))
+}
+
+/// The answer for people.
+pub fn text(answer: &Answer, style: Style, args: &Args) -> String {
+    text::render(answer, style, if args.all { usize::MAX } else { text::NEAREST })
 }

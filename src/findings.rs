@@ -33,7 +33,7 @@ pub fn of_plan(world: &World, plan: &Plan) -> Vec<Problem> {
     let mut findings = Findings::new(world);
     findings.status(&StatusSet::default(), &plan.status);
     plan.notes.iter().for_each(|note| findings.note(note));
-    findings.unserved(&plan.status);
+    findings.unserved(&plan.status, &plan.notes);
     findings.found
 }
 
@@ -45,7 +45,7 @@ pub fn new_of_status(world: &World, before: &StatusSet, now: &StatusSet, noted: 
     let new = notes.iter().filter(|note| !noted.contains(&identity(note)));
     new.for_each(|note| findings.note(note));
     if before.routes.is_empty() && before.gateways.is_empty() {
-        findings.unserved(now);
+        findings.unserved(now, notes);
     }
     findings.found
 }
@@ -67,7 +67,7 @@ struct Findings<'a> {
     world: &'a World,
     locator: Locator,
     found: Vec<Problem>,
-    /// The same condition may be there for several parents.
+    /// The same fault may be there for several parents and in several conditions.
     seen: BTreeSet<(Kind, Key, String)>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Findings<'a> {
 
     fn note(&mut self, note: &Note) {
         let what = if note.path.is_empty() { note.message.to_string() } else { format!("{}: {}", note.path, note.message) };
-        self.add(Severity::Warning, note.kind, &note.key, &note.path, &what);
+        self.add(Severity::Warning, note.kind, &note.key, &note.path, &what, "");
     }
 
     fn listeners(&mut self, kind: Kind, key: &Key, listeners: &[ListenerStatus]) {
@@ -127,31 +127,34 @@ impl<'a> Findings<'a> {
             for part in parts(&condition.message) {
                 let path = path_of(part).unwrap_or(default);
                 let what = if path_of(part).is_some() || default.is_empty() { part.to_owned() } else { format!("{default}: {part}") };
-                self.add(severity, kind, key, path, &format!("{what} ({}: {})", name(condition.kind), condition.reason));
+                let not = if condition.is_true() { "" } else { "not " };
+                let state = format!("[{not}{}: {}]", name(condition.kind), condition.reason);
+                self.add(severity, kind, key, path, &what, &state);
             }
         }
     }
 
     /// Routes whose parents are none of ours, and Gateways whose class is not: they get no status at all.
-    fn unserved(&mut self, status: &StatusSet) {
+    fn unserved(&mut self, status: &StatusSet, notes: &[Arc<Note>]) {
+        let noted: BTreeSet<(Kind, &Key)> = notes.iter().map(|note| (note.kind, &note.key)).collect();
         for kind in [Kind::HTTPRoute, Kind::GRPCRoute, Kind::TLSRoute, Kind::TCPRoute, Kind::UDPRoute] {
             let keys: Vec<Key> = self.world.entries(kind).map(|(key, _)| key.clone()).collect();
             for key in keys {
-                if !status.routes.contains_key(&(kind, key.clone())) {
+                if !noted.contains(&(kind, &key)) && !status.routes.contains_key(&(kind, key.clone())) {
                     let refs = self.parent_refs(kind, &key);
                     let (path, what) = match &refs[..] {
                         _ if !SERVED.contains(&kind) => ("kind", format!("{kind}s are not served yet")),
                         [] => ("spec", "names no parent, so that it takes no requests".to_owned()),
                         names => ("spec.parentRefs", format!("no parent of it is a Gateway served here: {}", names.join(", "))),
                     };
-                    self.add(Severity::Warning, kind, &key, path, &what);
+                    self.add(Severity::Warning, kind, &key, path, &what, "");
                 }
             }
         }
         let gateways: Vec<Key> = self.world.entries(Kind::Gateway).map(|(key, _)| key.clone()).collect();
-        for key in gateways.into_iter().filter(|key| !status.gateways.contains_key(key)) {
+        for key in gateways.into_iter().filter(|key| !noted.contains(&(Kind::Gateway, key)) && !status.gateways.contains_key(key)) {
             let what = "spec.gatewayClassName: a class that is not served here";
-            self.add(Severity::Warning, Kind::Gateway, &key, "spec.gatewayClassName", what);
+            self.add(Severity::Warning, Kind::Gateway, &key, "spec.gatewayClassName", what, "");
         }
     }
 
@@ -162,13 +165,14 @@ impl<'a> Findings<'a> {
         refs.iter().map(|parent| parent["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    fn add(&mut self, severity: Severity, kind: Kind, key: &Key, path: &str, what: &str) {
+    fn add(&mut self, severity: Severity, kind: Kind, key: &Key, path: &str, what: &str, state: &str) {
         if !self.seen.insert((kind, key.clone(), what.to_owned())) {
             return;
         }
         let source = self.world.source(kind, key);
         let place = source.map(|source| self.locator.place(source, path));
-        self.found.push(Problem::new(severity, Code::Condition, format!("{kind} {key}: {what}")).at(place).of(kind, key.clone()));
+        let message = format!("{kind} {key}: {what} {state}");
+        self.found.push(Problem::new(severity, Code::Condition, message.trim_end()).at(place).of(kind, key.clone()));
     }
 }
 

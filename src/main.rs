@@ -1,4 +1,5 @@
 //! The binary `fairlead`: one file per subcommand, wiring only.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod check;
 mod completions;
@@ -75,5 +76,7 @@ fn run_echo(args: echo::Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -110,7 +110,7 @@ impl Answer {
             route: None,
             outranked: Vec::new(),
             near_misses: Vec::new(),
-            not_in_force: not_in_force(plan, &mut names),
+            not_in_force: not_in_force(asked, plan, &mut names),
         };
         let on_port = on_port(asked, address, config);
         if on_port.is_empty() {
@@ -144,12 +144,13 @@ impl Answer {
             self.outcome = "404: no route of the listener takes it".to_owned();
             return;
         };
-        self.outcome = outcome(route);
         let why = match explanation.outranked.first() {
             None => "no other route takes it".to_owned(),
             Some(_) => format!("it goes before {} because of its {}", self.outranked[0].name, criterion(explanation)),
         };
-        self.route = Some(names.taken(route, taker, why, config));
+        let taken = names.taken(route, taker, why, config);
+        self.outcome = outcome(route, &taken.backends);
+        self.route = Some(taken);
     }
 
     /// Routes that would take the request, but are attached to other listeners only.
@@ -182,14 +183,19 @@ fn on_port<'c>(asked: &Asked, address: Option<IpAddr>, config: &'c Config) -> Ve
 fn no_socket(asked: &Asked, config: &Config) -> String {
     let scheme = if asked.tls { "HTTPS" } else { "HTTP" };
     let mut there: Vec<String> =
-        config.listeners.values().map(|listener| format!("{:?} on {}", listener.protocol, listener.bind.port)).collect();
+        config.listeners.values().map(|listener| format!("{} on {}", protocol(listener), listener.bind.port)).collect();
     there.sort();
     there.dedup();
     let there = if there.is_empty() { "there are no listeners".to_owned() } else { format!("there is {}", there.join(", ")) };
     format!("no connection: no listener serves {scheme} on port {}; {there}", asked.port)
 }
 
-fn outcome(route: &Route) -> String {
+fn protocol(listener: &Listener) -> String {
+    format!("{:?}", listener.protocol).to_ascii_uppercase()
+}
+
+/// What the client gets, as far as the rule decides it.
+fn outcome(route: &Route, shares: &[Share]) -> String {
     if let Some(problem) = &route.broken {
         return format!("500: {problem}");
     }
@@ -199,7 +205,20 @@ fn outcome(route: &Route) -> String {
     match route.backends.iter().map(|backend| u64::from(backend.weight)).sum::<u64>() {
         0 if route.backends.is_empty() => "500: the rule has no backends".to_owned(),
         0 => "500: the weights of all backends are 0".to_owned(),
-        _ => "forwarded".to_owned(),
+        _ => forwarded(shares),
+    }
+}
+
+fn forwarded(shares: &[Share]) -> String {
+    let failing: Vec<&Share> = shares.iter().filter(|share| share.weight > 0 && share.error.is_some()).collect();
+    let errors: Vec<String> = failing
+        .iter()
+        .filter_map(|share| Some(if shares.len() == 1 { share.error.clone()? } else { format!("{} % get {}", share.percent, share.error.as_ref()?) }))
+        .collect();
+    match (errors.is_empty(), shares.iter().filter(|share| share.weight > 0).count() == failing.len()) {
+        (true, _) => "forwarded".to_owned(),
+        (false, true) => errors.join(", "),
+        (false, false) => format!("forwarded; {}", errors.join(", ")),
     }
 }
 
@@ -221,9 +240,12 @@ fn criterion(explanation: &Explanation) -> String {
     .to_owned()
 }
 
-fn not_in_force(plan: &Plan, names: &mut Names<'_>) -> Vec<Other> {
+fn not_in_force(asked: &Asked, plan: &Plan, names: &mut Names<'_>) -> Vec<Other> {
     let mut others = Vec::new();
     for ((kind, key), status) in &plan.status.routes {
+        if !names.names_host(*kind, key, &asked.host) {
+            continue;
+        }
         for parent in &status.parents {
             let bad = parent.conditions.iter().find(|condition| {
                 condition.kind == fairlead_translate::status::ConditionType::Accepted && findings::severity(condition).is_some()
@@ -244,6 +266,18 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// Whether a route's own host names take a host.
+    fn names_host(&self, kind: Kind, key: &Key, host: &str) -> bool {
+        let entry = self.world.entry(kind, &key.namespace, &key.name);
+        let value = entry.and_then(|entry| entry.object.to_value().ok()).unwrap_or_default();
+        let names = value["spec"]["hostnames"].as_array().cloned().unwrap_or_default();
+        let takes = |name: &str| match name.strip_prefix('*') {
+            Some(suffix) => host.ends_with(suffix),
+            None => host == name,
+        };
+        names.is_empty() || names.iter().filter_map(|name| name.as_str()).any(|name| takes(&name.to_ascii_lowercase()))
+    }
+
     fn place(&mut self, kind: Kind, key: &Key, path: &str) -> Option<String> {
         let source = self.world.source(kind, key)?;
         let place = self.locator.place(source, path);

@@ -69,6 +69,7 @@ fn cross_origin(cors: &Cors) -> String {
 pub fn timeouts(timeouts: &Timeouts) -> Option<String> {
     let text = |name: &str, limit: fairlead_ir::Millis| match limit.0 {
         0 => format!("{name} without limit"),
+        ms if ms % 1000 == 0 => format!("{name} {} s", ms / 1000),
         ms => format!("{name} {ms} ms"),
     };
     let parts: Vec<String> = [("request", timeouts.request), ("each attempt", timeouts.backend_request)]

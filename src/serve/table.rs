@@ -61,7 +61,7 @@ fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, styl
     }
 }
 
-/// `Accepted Programmed`, and what is wrong with its reason: `not ResolvedRefs (BackendNotFound)`.
+/// `Accepted Programmed`, or what is wrong with its reason: `not ResolvedRefs (BackendNotFound)`.
 pub fn words(conditions: &[State]) -> String {
     let good = conditions.iter().filter(|state| state.good).map(|state| state.kind.clone());
     let bad = conditions.iter().filter(|state| !state.good).map(|state| {
@@ -74,4 +74,57 @@ pub fn words(conditions: &[State]) -> String {
         words = bad.collect();
     }
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::view::{Binds, View};
+    use fairlead_store::{Files, Settings as Manifests};
+    use fairlead_translate::{Settings, plan};
+
+    fn view(case: &str) -> View {
+        let files = Files::open(Manifests::new([format!("src/testdata/check/{case}")]), |_| {});
+        let plan = plan(files.world(), &Settings::default());
+        let binds: Binds = plan.config.listeners.values().map(|listener| {
+            let port = listener.bind.port;
+            let result = if port == 80 { Ok(([127, 0, 0, 1], 8080).into()) } else { Err("taken".to_owned()) };
+            (listener.bind, result)
+        }).collect();
+        View::of(files.world(), &plan.config, &plan.status, &binds)
+    }
+
+    #[test]
+    fn plain_columns_in_a_pipe() {
+        let expected = "\
+GATEWAY   LISTENER  PROTOCOL  PORT  ADDRESS         HOST  ROUTES  CONDITIONS
+shop/web  http      HTTP      80    127.0.0.1:8080  *     1       Accepted Programmed ResolvedRefs
+
+ROUTE                HOSTS  PARENTS   RULES  CONDITIONS
+HTTPRoute shop/cart  *      shop/web  1      Accepted ResolvedRefs
+";
+        assert_eq!(render(&view("clean"), Style::Plain), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_comes_with_its_reason() {
+        let text = render(&view("references"), Style::Plain);
+        let row = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+        assert!(row("HTTPRoute shop/cart").ends_with("not ResolvedRefs (BackendNotFound)"), "{text}");
+        assert!(row("edge/web  https").contains("not ResolvedRefs (InvalidCertificateRef)"), "{text}");
+    }
+
+    #[test]
+    fn lines_and_colours_on_a_terminal() {
+        let text = render(&view("references"), Style::Coloured);
+        assert!(text.contains('─') && text.contains("\x1b["), "{text}");
+    }
+
+    #[test]
+    fn long_tables_are_cut() {
+        let mut view = view("clean");
+        view.routes = vec![view.routes[0].clone(); 10_000];
+        let text = render(&view, Style::Plain);
+        assert!(text.ends_with("… and 9,900 more routes\n"), "{}", &text[text.len() - 80..]);
+    }
 }

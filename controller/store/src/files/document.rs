@@ -159,7 +159,7 @@ impl Reader<'_> {
             }
             Err(error) => {
                 let path = if error.path == "." { String::new() } else { format!("{}: ", error.path) };
-                let message = format!("{kind} {key}: {path}{}", error.message);
+                let message = format!("{kind} {key}: {path}{}", worded(&error.message));
                 let place = self.place(at, &error.path);
                 let mut problem = Problem::error(Code::WrongType, message).of(kind, key.clone());
                 problem.help = unquoted(&place).filter(|_| error.message.contains("expected a string"));
@@ -264,6 +264,27 @@ impl Reader<'_> {
         };
         place(self.context, self.chunk, node.map_or(at.mark, |node| node.locate(path)))
     }
+}
+
+/// A message of serde in the words of YAML's users.
+fn worded(message: &str) -> String {
+    let Some((found, expected)) = message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "an integer",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    let found = match found {
+        "map" => "an object".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "null" => "nothing".to_owned(),
+        other => format!("the {}", other.replace('`', "")),
+    };
+    format!("expected {expected}, found {found}")
 }
 
 /// What to do about a word that is no string without quotes: `y`, `on`, `8080`.

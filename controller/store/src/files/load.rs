@@ -70,7 +70,7 @@ pub(crate) fn load(settings: &Settings, world: &World, jobs: Vec<Job>, mut progr
     loaded
 }
 
-const BATCH_BYTES: u64 = 8 << 20;
+const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_FILES: usize = 2_000;
 
 fn read(job: &Job, limit: u64) -> Result<(String, Stamp), Problem> {
