@@ -1,12 +1,13 @@
 //! Endpoints in use, and the slices that they come from.
 
+use super::tracked::Tracked;
 use super::uses::Users;
 use crate::endpoints::{self, Origin};
 use crate::policy::Target;
 use fairlead_crds::Kind;
 use fairlead_crds::core::{EndpointSlice, Service};
 use fairlead_crds::v1alpha1::Backend;
-use fairlead_ir::{Config, Endpoints, Id};
+use fairlead_ir::{Endpoints, Id};
 use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ pub(super) struct Slices {
 
 impl Slices {
     /// Makes the endpoints that changed, or that are used for the first time.
-    pub fn refresh(&mut self, world: &World, all: bool, changed: &[(Kind, Key)], users: &mut Users, config: &mut Config) {
+    pub fn refresh(&mut self, world: &World, all: bool, changed: &[(Kind, Key)], users: &mut Users, config: &mut Tracked) {
         let mut touched: HashSet<Target> = HashSet::default();
         if all {
             *self = Slices::default();
@@ -63,10 +64,7 @@ impl Slices {
         }
         for id in wanted {
             let Some(origin) = users.origin(&id) else { continue };
-            let new = self.make(&id, origin, world);
-            if config.endpoints.get(&id).is_none_or(|known| **known != new) {
-                config.endpoints.insert(id, Arc::new(new));
-            }
+            config.set(&id, &Arc::new(self.make(&id, origin, world)));
         }
     }
 

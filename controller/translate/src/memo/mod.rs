@@ -9,8 +9,7 @@
 
 mod counts;
 mod endpoints;
-#[cfg(test)]
-mod tests;
+mod tracked;
 mod uses;
 
 use crate::frame::Frame;
@@ -25,11 +24,12 @@ use endpoints::Slices;
 use fairlead_crds::gateway::{GRPCRoute, HTTPRoute};
 use fairlead_crds::v1alpha1::{Backend, RouteFilter};
 use fairlead_crds::Kind;
-use fairlead_ir::Config;
+use fairlead_ir::{Config, ResourceId, Route};
 use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tracked::Tracked;
 use uses::Users;
 
 /// Makes Plan after Plan of one changing World.
@@ -38,6 +38,7 @@ pub struct Planner {
     memo: Memo,
     /// Whether everything is to be looked at.
     cold: bool,
+    looked_at: usize,
 }
 
 /// Kind and key of a route.
@@ -45,6 +46,17 @@ type RouteId = (Kind, Key);
 
 /// Kinds of routes that are planned.
 const ROUTES: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute];
+
+/// Kinds that are read and not served.
+const UNSERVED: &[Kind] = &[
+    Kind::TLSRoute,
+    Kind::TCPRoute,
+    Kind::UDPRoute,
+    Kind::XBackend,
+    Kind::XBackendTrafficPolicy,
+    Kind::XMesh,
+    Kind::XTelemetryPolicy,
+];
 
 #[derive(Default)]
 struct Memo {
@@ -57,14 +69,15 @@ struct Memo {
     counts: Counts,
     users: Users,
     slices: Slices,
-    config: Config,
+    config: Tracked,
     status: StatusSet,
+    notes: Vec<Arc<Note>>,
 }
 
 impl Planner {
     /// A planner that has seen nothing yet.
     pub fn new(settings: Settings) -> Self {
-        Planner { settings, memo: Memo::default(), cold: true }
+        Planner { settings, memo: Memo::default(), cold: true, looked_at: 0 }
     }
 
     /// The settings that Plans are made with.
@@ -80,14 +93,44 @@ impl Planner {
 
     /// The Plan of a World. `changed` names every object that is new, different or gone since the last call (more is
     /// harmless, less is not); the first call looks at everything.
+    ///
+    /// Copies the maps of the configuration; [`update`](Planner::update) doesn't.
     pub fn plan(&mut self, world: &World, changed: &[(Kind, Key)]) -> Plan {
+        self.update(world, changed);
+        Plan { config: self.memo.config.config().clone(), status: self.memo.status.clone(), notes: self.memo.notes.clone() }
+    }
+
+    /// As [`plan`](Planner::plan), but leaves the Plan here, to be read in place. Returns the resources that are new, different or gone
+    /// in [`config`](Planner::config) since the last call.
+    pub fn update(&mut self, world: &World, changed: &[(Kind, Key)]) -> BTreeSet<ResourceId> {
         let changed = if std::mem::take(&mut self.cold) { None } else { Some(changed) };
-        self.memo.update(world, &self.settings, changed)
+        self.looked_at = self.memo.update(world, &self.settings, changed);
+        self.memo.config.take_touched()
+    }
+
+    /// The configuration of the last Plan.
+    pub fn config(&self) -> &Config {
+        self.memo.config.config()
+    }
+
+    /// The statuses of the last Plan.
+    pub fn status(&self) -> &StatusSet {
+        &self.memo.status
+    }
+
+    /// The notes of the last Plan.
+    pub fn notes(&self) -> &[Arc<Note>] {
+        &self.memo.notes
+    }
+
+    /// How many routes the last Plan looked at.
+    pub fn looked_at(&self) -> usize {
+        self.looked_at
     }
 }
 
 impl Memo {
-    fn update(&mut self, world: &World, settings: &Settings, changed: Option<&[(Kind, Key)]>) -> Plan {
+    fn update(&mut self, world: &World, settings: &Settings, changed: Option<&[(Kind, Key)]>) -> usize {
         let all = changed.is_none();
         let changed = changed.unwrap_or_default();
         for (kind, key) in changed {
@@ -99,6 +142,7 @@ impl Memo {
         let policies_changed = self.refresh_policies(world, settings, all, &mut dirty);
         let frame_changed = self.refresh_frame(world, settings, all, changed, &mut dirty);
         let routes = self.dirty_routes(world, all, changed, &dirty);
+        let looked_at = routes.len();
         for id in routes {
             self.refresh_route(id, world, settings);
         }
@@ -108,7 +152,8 @@ impl Memo {
             self.judge_policies(settings);
         }
         self.judge_objects(world, all, changed);
-        Plan { config: self.config.clone(), status: self.status.clone(), notes: self.notes() }
+        self.notes = self.collect_notes(world);
+        looked_at
     }
 
     /// Policies; the targets for which something else holds now are dirty.
@@ -145,8 +190,8 @@ impl Memo {
         dirty.extend(old.parents.keys().filter(|id| !new.parents.contains_key(id)).cloned());
         // What has no parent before and after may still exist now, or no longer.
         dirty.extend(changed.iter().filter(|id| made_of(id.0) && !new.parents.contains_key(id)).cloned());
-        uses::replace(&mut self.config.listeners, &new.listeners);
-        self.users.secrets.swap(&mut self.config.secrets, &new.secrets, &old.secrets);
+        self.config.replace(&new.listeners);
+        self.users.secrets.swap(&mut self.config, &new.secrets, &old.secrets);
         self.status.gateway_classes = std::mem::take(&mut new.classes);
         self.frame = new;
         true
@@ -168,16 +213,11 @@ impl Memo {
         let mut new = plan_route(&id, &around);
         let old = self.routes.remove(&id).unwrap_or_default();
         for route in new.iter_mut().flat_map(|plan| &mut plan.routes) {
-            match self.config.routes.get(&route.id) {
-                Some(known) if known == route => *route = known.clone(),
-                _ => {
-                    self.config.routes.insert(route.id.clone(), route.clone());
-                }
-            }
+            *route = self.config.set(&route.id.clone(), route);
         }
         let kept = |id: &fairlead_ir::Id| new.as_ref().is_some_and(|plan| plan.routes.iter().any(|route| route.id == *id));
         for route in old.routes.iter().filter(|route| !kept(&route.id)) {
-            self.config.routes.remove(&route.id);
+            self.config.remove::<Route>(&route.id);
         }
         let status = new.as_ref().and_then(|plan| plan.status.clone());
         set(&mut self.status.routes, &id, status);
@@ -212,17 +252,16 @@ impl Memo {
             let kept = self.status.listener_sets.iter().filter(|(key, _)| frame.listener_sets.contains_key(*key));
             self.status.listener_sets = kept.map(pair).collect();
         }
-        for (key, base) in &self.frame.gateways {
-            if all || changed.contains(&(Kind::Gateway, key.clone())) {
+        let every = self.frame.parents.keys().filter(|_| all);
+        for id in changed.iter().chain(every) {
+            let (kind, key) = id;
+            if let (Kind::Gateway, Some(base)) = (kind, self.frame.gateways.get(key)) {
                 let mut status = base.clone();
-                self.counts.fill(&(Kind::Gateway, key.clone()), &mut status.listeners);
+                self.counts.fill(id, &mut status.listeners);
                 set(&mut self.status.gateways, key, Some(Arc::new(status)));
-            }
-        }
-        for (key, base) in &self.frame.listener_sets {
-            if all || changed.contains(&(Kind::ListenerSet, key.clone())) {
+            } else if let (Kind::ListenerSet, Some(base)) = (kind, self.frame.listener_sets.get(key)) {
                 let mut status = base.clone();
-                self.counts.fill(&(Kind::ListenerSet, key.clone()), &mut status.listeners);
+                self.counts.fill(id, &mut status.listeners);
                 set(&mut self.status.listener_sets, key, Some(Arc::new(status)));
             }
         }
@@ -268,9 +307,13 @@ impl Memo {
         }
     }
 
-    fn notes(&self) -> Vec<Arc<Note>> {
+    fn collect_notes(&self, world: &World) -> Vec<Arc<Note>> {
         let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|plan| &plan.notes);
         let mut notes: Vec<Arc<Note>> = self.frame.notes.iter().chain(&self.policies.notes).chain(routes).cloned().collect();
+        for kind in UNSERVED {
+            let said = |key: &Key| Note { kind: *kind, key: key.clone(), path: "kind".into(), message: "this kind is not served yet".into() };
+            notes.extend(world.entries(*kind).map(|(key, _)| Arc::new(said(key))));
+        }
         notes.sort_by(|a, b| (a.kind, &a.key, &a.path, &a.message).cmp(&(b.kind, &b.key, &b.path, &b.message)));
         notes
     }

@@ -1,8 +1,9 @@
 //! What routes and listeners use, counted, so that the last user takes it out of the configuration.
 
+use super::tracked::{Resource, Tracked};
 use crate::endpoints::Origin;
 use crate::route::Uses;
-use fairlead_ir::{Cluster, Config, Id, Secret};
+use fairlead_ir::{Cluster, Endpoints, Id, Secret};
 use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -27,24 +28,19 @@ impl<T> Default for Shared<T> {
     }
 }
 
-impl<T: PartialEq> Shared<T> {
-    /// One user: from using `old` to using `new`. What is equal stays the same `Arc`.
-    pub fn swap(&mut self, map: &mut BTreeMap<Id, Arc<T>>, new: &BTreeMap<Id, Arc<T>>, old: &BTreeMap<Id, Arc<T>>) {
+impl<T: Resource> Shared<T> {
+    /// One user: from using `old` to using `new`.
+    pub fn swap(&mut self, config: &mut Tracked, new: &BTreeMap<Id, Arc<T>>, old: &BTreeMap<Id, Arc<T>>) {
         for (id, value) in new {
             *self.0.entry(id.clone()).or_default() += 1;
-            match map.get(id) {
-                Some(known) if known == value => {}
-                _ => {
-                    map.insert(id.clone(), value.clone());
-                }
-            }
+            config.set(id, value);
         }
         for id in old.keys() {
             if let Some(users) = self.0.get_mut(id) {
                 *users -= 1;
                 if *users == 0 {
                     self.0.remove(id);
-                    map.remove(id);
+                    config.remove::<T>(id);
                 }
             }
         }
@@ -53,9 +49,9 @@ impl<T: PartialEq> Shared<T> {
 
 impl Users {
     /// A route: from what it used to what it uses.
-    pub fn swap(&mut self, config: &mut Config, new: &Uses, old: &Uses) {
-        self.clusters.swap(&mut config.clusters, &new.clusters, &old.clusters);
-        self.secrets.swap(&mut config.secrets, &new.secrets, &old.secrets);
+    pub fn swap(&mut self, config: &mut Tracked, new: &Uses, old: &Uses) {
+        self.clusters.swap(config, &new.clusters, &old.clusters);
+        self.secrets.swap(config, &new.secrets, &old.secrets);
         for (id, origin) in &new.endpoints {
             let entry = self.endpoints.entry(id.clone()).or_insert_with(|| {
                 self.fresh.insert(id.clone());
@@ -69,7 +65,7 @@ impl Users {
                 if *users == 0 {
                     self.endpoints.remove(id);
                     self.fresh.remove(id);
-                    config.endpoints.remove(id);
+                    config.remove::<Endpoints>(id);
                 }
             }
         }
@@ -83,18 +79,5 @@ impl Users {
     /// All used endpoints.
     pub fn endpoints(&self) -> impl Iterator<Item = (&Id, &Origin)> {
         self.endpoints.iter().map(|(id, (_, origin))| (id, origin))
-    }
-}
-
-/// Makes `map` equal to `new`, keeping each `Arc` that is equal.
-pub(super) fn replace<T: PartialEq>(map: &mut BTreeMap<Id, Arc<T>>, new: &BTreeMap<Id, Arc<T>>) {
-    map.retain(|id, _| new.contains_key(id));
-    for (id, value) in new {
-        match map.get(id) {
-            Some(known) if known == value => {}
-            _ => {
-                map.insert(id.clone(), value.clone());
-            }
-        }
     }
 }

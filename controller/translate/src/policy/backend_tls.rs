@@ -91,6 +91,10 @@ impl Policies {
                 targets.entry(target).or_default().insert(section, compiled.outcome(key));
             }
             let untargeted = if faults.len() == policy.spec.target_refs.len() { Fault::join(&faults) } else { None };
+            // A target that nobody can reach has no ancestor to say it in, and one of several that fails has no condition.
+            for fault in faults.iter().filter(|fault| untargeted.is_none() || fault.reason == Reason::TargetNotFound) {
+                reader.note(Kind::BackendTLSPolicy, key, fault.path.as_str(), fault.message.as_str());
+            }
             named.dedup();
             let verdict = Verdict {
                 generation: policy.metadata.generation,

@@ -45,7 +45,7 @@ impl Validity {
         let now = now?;
         let days = |from: i64, to: i64| (to - from).div_euclid(86_400);
         if now > self.until {
-            return Some(format!("the certificate expired {} days ago; clients will refuse it", days(self.until, now)));
+            return Some(format!("the certificate expired {} days ago and will be refused", days(self.until, now)));
         }
         (now < self.from).then(|| format!("the certificate is not valid before {} days from now", days(now, self.from) + 1))
     }
