@@ -17,7 +17,7 @@ fn reads_a_directory_with_everything_that_holds_objects() {
     dir.write("c.json", r#"{"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "a"}}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "shop"}}]}"#);
-    dir.write("d.yaml", &format!("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRouteList\nitems:\n- metadata:\n    name: listed\n  spec: {{}}\n"));
+    dir.write("d.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRouteList\nitems:\n- metadata:\n    name: listed\n  spec: {}\n");
     dir.write(".hidden.yaml", "not: read");
     dir.write("readme.md", "not read");
     dir.write("empty.yaml", "# nothing\n---\n---\n");

@@ -142,7 +142,7 @@ impl Reader<'_> {
 
     fn object(&mut self, at: At, mut map: Map<String, Value>) {
         for field in ["apiVersion", "kind"] {
-            if !map.get(field).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty())) {
+            if map.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
                 return self.missing(at, &map, field);
             }
         }

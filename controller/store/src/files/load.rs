@@ -41,7 +41,7 @@ pub(crate) struct Job {
 pub(crate) struct Loaded {
     pub name: Arc<FileName>,
     pub stamp: Stamp,
-    pub content: Result<Vec<Part>, Problem>,
+    pub content: Result<Vec<Part>, Box<Problem>>,
 }
 
 /// A chunk, as it was or new.
@@ -73,22 +73,24 @@ pub(crate) fn load(settings: &Settings, world: &World, jobs: Vec<Job>, mut progr
 const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_FILES: usize = 2_000;
 
-fn read(job: &Job, limit: u64) -> Result<(String, Stamp), Problem> {
+type Read = Result<(String, Stamp), Box<Problem>>;
+
+fn read(job: &Job, limit: u64) -> Read {
     let at = || Place::file(job.name.shown.clone());
-    let unreadable = |error: std::io::Error| Problem::error(Code::Unreadable, format!("can't read: {error}")).at(at());
+    let unreadable = |error: std::io::Error| Box::new(Problem::error(Code::Unreadable, format!("can't read: {error}")).at(at()));
     let file = File::open(&job.name.path).map_err(unreadable)?;
     let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(unreadable)?;
     let mut bytes = Vec::with_capacity(usize::try_from(stamp.size().min(limit) + 1).unwrap_or_default());
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
         let message = format!("larger than the limit of {} MiB", limit >> 20);
-        return Err(Problem::error(Code::TooLarge, message).at(at()).help("split it into several files"));
+        return Err(Box::new(Problem::error(Code::TooLarge, message).at(at()).help("split it into several files")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + memchr::memchr_iter(b'\n', valid).count();
         let place = Place { line: u32::try_from(line).unwrap_or_default(), ..at() };
-        Problem::error(Code::Encoding, "not UTF-8").at(place).help("save the file as UTF-8")
+        Box::new(Problem::error(Code::Encoding, "not UTF-8").at(place).help("save the file as UTF-8"))
     })?;
     Ok((text, stamp))
 }
@@ -106,7 +108,7 @@ fn parse(
     settings: &Settings,
     world: &World,
     jobs: Vec<Job>,
-    texts: Vec<Result<(String, Stamp), Problem>>,
+    texts: Vec<Read>,
     state: &mut Progress,
     progress: &mut impl FnMut(Progress),
 ) -> Vec<Loaded> {
@@ -115,15 +117,10 @@ fn parse(
     let mut tasks = Vec::new();
     for (file, (job, text)) in jobs.iter().zip(&texts).enumerate() {
         let Ok((text, _)) = text else { continue };
-        let mut before: HashMap<u64, Vec<&Arc<Chunked>>, foldhash::fast::RandomState> = HashMap::default();
-        for chunk in job.before.iter().rev() {
-            before.entry(chunk.hash).or_default().push(chunk);
-        }
-        for chunk in split(text) {
-            let hash = hash::text(chunk.text);
-            let same = before.get_mut(&hash).and_then(Vec::pop).cloned();
-            tasks.push(Task { file, context: &contexts[file], chunk, hash, same });
-        }
+        let chunks: Vec<_> = split(text).into_iter().map(|chunk| (chunk, hash::text(chunk.text))).collect();
+        let same = matched(&job.before, chunks.iter().map(|(_, hash)| *hash));
+        let of_file = chunks.into_iter().zip(same);
+        tasks.extend(of_file.map(|((chunk, hash), same)| Task { file, context: &contexts[file], chunk, hash, same }));
     }
     let mut parts: Vec<Vec<Part>> = jobs.iter().map(|_| Vec::new()).collect();
     let mut rest = tasks.as_slice();
@@ -158,6 +155,24 @@ fn parse(
             Err(problem) => Loaded { name: job.name, stamp: job.stamp, content: Err(problem) },
         })
         .collect()
+}
+
+/// For each hash the chunk that has it, each chunk once. Most often all but a few in the middle are as they were.
+fn matched(before: &[Arc<Chunked>], hashes: impl ExactSizeIterator<Item = u64> + DoubleEndedIterator + Clone) -> Vec<Option<Arc<Chunked>>> {
+    let fits = |(chunk, hash): &(&Arc<Chunked>, u64)| chunk.hash == *hash;
+    let head = before.iter().zip(hashes.clone()).take_while(fits).count();
+    let tail = before[head..].iter().rev().zip(hashes.clone().skip(head).rev()).take_while(fits).count();
+    let (count, middle) = (hashes.len(), head..before.len() - tail);
+    let mut by_hash: HashMap<u64, Vec<&Arc<Chunked>>, foldhash::fast::RandomState> = HashMap::default();
+    for chunk in before[middle.clone()].iter().rev() {
+        by_hash.entry(chunk.hash).or_default().push(chunk);
+    }
+    let find = |(index, hash): (usize, u64)| match index {
+        index if index < head => Some(before[index].clone()),
+        index if index >= count - tail => Some(before[before.len() - (count - index)].clone()),
+        _ => by_hash.get_mut(&hash).and_then(Vec::pop).cloned(),
+    };
+    hashes.enumerate().map(find).collect()
 }
 
 impl Part {

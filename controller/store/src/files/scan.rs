@@ -172,6 +172,6 @@ pub(crate) fn shown(path: &Path) -> Arc<str> {
 }
 
 fn empty(given: &Path) -> Problem {
-    let problem = Problem::new(crate::Severity::Warning, Code::Empty, "no manifest here");
+    let problem = Problem::error(Code::Empty, "no manifest here");
     problem.at(Place::file(shown(given))).help("put *.yaml, *.yml or *.json files into it")
 }

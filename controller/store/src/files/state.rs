@@ -189,7 +189,7 @@ impl Files {
         let state = self.files.entry(name.clone()).or_default();
         state.stamp = Some(loaded.stamp);
         match loaded.content {
-            Err(problem) => state.rejected = vec![state.serving_on(problem)],
+            Err(problem) => state.rejected = vec![state.serving_on(*problem)],
             Ok(parts) => {
                 let anonymous = parts.iter().any(|part| part.chunk().anonymous);
                 let complete = !state.chunks.is_empty() && !state.chunks.iter().any(|chunk| chunk.anonymous);
@@ -347,9 +347,11 @@ impl FileState {
         let same = |part: &Part| if let Part::Same(chunk, _) = part { Some(Arc::as_ptr(chunk)) } else { None };
         let stays: HashSet<*const Chunked, RandomState> = parts.iter().filter_map(same).collect();
         let old: Vec<_> = self.chunks.iter().filter(|chunk| !stays.contains(&Arc::as_ptr(chunk))).cloned().collect();
-        let named: HashSet<(Kind, Key), RandomState> = match old.is_empty() {
-            true => HashSet::default(),
-            false => parts.iter().flat_map(Part::keys).collect(),
+        // Needed only when something is broken; naming all objects of a large file takes longer than reading one of them.
+        let broken = anonymous || parts.iter().any(|part| matches!(part, Part::New(chunk) if !chunk.broken.is_empty()));
+        let named: HashSet<(Kind, Key), RandomState> = match broken && !old.is_empty() {
+            true => parts.iter().flat_map(Part::keys).collect(),
+            false => HashSet::default(),
         };
         let (mut chunks, mut new) = (Vec::with_capacity(parts.len()), Vec::new());
         for part in parts {

@@ -14,39 +14,29 @@ pub(crate) struct Chunk<'a> {
 pub(crate) fn split(text: &str) -> Vec<Chunk<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut chunks = Vec::new();
-    let mut chunk = Chunk { text, line: 1 };
-    let (mut start, mut line, mut content) = (0, 1u32, false);
-    let mut at = 0;
-    for end in memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).chain([text.len()]) {
-        let row = &text[at..end];
-        if is_marker(row) && content {
-            chunk.text = &text[start..at];
-            chunks.push(chunk);
-            chunk.line = line;
-            start = at;
-            content = has_content(&row[3..]);
-        } else {
-            content |= if is_marker(row) { has_content(&row[3..]) } else { is_content(row) };
+    let (mut start, mut line) = (0, 1u32);
+    for at in memchr::memmem::find_iter(text.as_bytes(), "\n---").map(|at| at + 1).chain([text.len()]) {
+        let chunk = &text[start..at];
+        if (at < text.len() && !is_marker(&text[at..])) || !is_content(chunk) {
+            continue;
         }
-        at = end;
-        line += 1;
-    }
-    if content {
-        chunk.text = &text[start..];
-        chunks.push(chunk);
+        chunks.push(Chunk { text: chunk, line });
+        line += super::number(memchr::memchr_iter(b'\n', chunk.as_bytes()).count());
+        start = at;
     }
     chunks
 }
 
-fn is_marker(row: &str) -> bool {
-    row.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+fn is_marker(text: &str) -> bool {
+    text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-fn is_content(row: &str) -> bool {
-    !row.starts_with(['%', '#', '\n']) && !row.starts_with("...") && has_content(row)
-}
-
-fn has_content(row: &str) -> bool {
-    let row = row.trim_ascii_start();
-    !row.is_empty() && !row.starts_with('#')
+/// Whether there is more than comments, directives and markers.
+fn is_content(chunk: &str) -> bool {
+    chunk.lines().any(|row| {
+        let rest = if is_marker(row) { &row[3..] } else { row };
+        let directive = row.starts_with('%') || row.starts_with("...");
+        let rest = rest.trim_ascii_start();
+        !directive && !rest.is_empty() && !rest.starts_with('#')
+    })
 }
