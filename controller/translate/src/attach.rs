@@ -35,17 +35,28 @@ pub(crate) fn all<'a, R: RouteKind>(
     let mut found = Vec::new();
     for (i, reference) in route.parents().iter().enumerate() {
         let path = format!("spec.parentRefs[{i}]");
-        let (group, kind) = (reference.group.as_deref().unwrap_or(GROUP), reference.kind.as_deref().unwrap_or("Gateway"));
+        let (group, kind) =
+            (reference.group.as_deref().unwrap_or(GROUP), reference.kind.as_deref().unwrap_or("Gateway"));
         let name = Key::new(reference.namespace.as_deref().unwrap_or(&key.namespace), reference.name.as_str());
         let Some(kind @ (Kind::Gateway | Kind::ListenerSet)) = Kind::of_group(group, kind) else {
-            reader.note(R::KIND, key, path, format!("kind {kind} of group {group:?} is no parent that is served; Gateway and ListenerSet are"));
+            reader.note(
+                R::KIND,
+                key,
+                path,
+                format!("kind {kind} of group {group:?} is no parent that is served; Gateway and ListenerSet are"),
+            );
             continue;
         };
         let id = (kind, name);
         reader.reads.insert(id.clone());
         let Some(parent) = frame.parents.get(&id) else {
             if reader.world.entry(id.0, &id.1.namespace, &id.1.name).is_none() {
-                reader.note(R::KIND, key, path, format!("there is no {} {}; the route is not attached to it", id.0, id.1));
+                reader.note(
+                    R::KIND,
+                    key,
+                    path,
+                    format!("there is no {} {}; the route is not attached to it", id.0, id.1),
+                );
             }
             continue;
         };
@@ -69,7 +80,11 @@ fn doors<R: RouteKind>(
 ) -> Result<Vec<usize>, Fault> {
     let (kind, name) = id;
     if let Some(refused) = &parent.refused {
-        return Err(Fault::new(Reason::NoMatchingParent, path, format!("{kind} {name} is not attached to its Gateway: {refused}")));
+        return Err(Fault::new(
+            Reason::NoMatchingParent,
+            path,
+            format!("{kind} {name} is not attached to its Gateway: {refused}"),
+        ));
     }
     let section = reference.section_name.as_deref().filter(|section| !section.is_empty());
     let chosen = |i: &usize| {
@@ -84,15 +99,31 @@ fn doors<R: RouteKind>(
             (None, Some(port)) => format!("on port {port}"),
             (None, None) => "at all".to_owned(),
         };
-        let has = parent.listeners.iter().map(|door| format!("{} on {}", door.name, door.port)).collect::<Vec<_>>().join(", ");
-        return Err(Fault::new(Reason::NoMatchingParent, path, format!("{kind} {name} has no listener {wanted}; it has: {has}")));
+        let has = parent
+            .listeners
+            .iter()
+            .map(|door| format!("{} on {}", door.name, door.port))
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Fault::new(
+            Reason::NoMatchingParent,
+            path,
+            format!("{kind} {name} has no listener {wanted}; it has: {has}"),
+        ));
     }
-    let allowed: Vec<usize> = named.into_iter().filter(|i| {
-        let door = &parent.listeners[*i];
-        door.kinds.contains(&R::KIND) && door.namespaces.take(&key.namespace, reader)
-    }).collect();
+    let allowed: Vec<usize> = named
+        .into_iter()
+        .filter(|i| {
+            let door = &parent.listeners[*i];
+            door.kinds.contains(&R::KIND) && door.namespaces.take(&key.namespace, reader)
+        })
+        .collect();
     if allowed.is_empty() {
-        let message = format!("no listener of {kind} {name} takes {}s of namespace {}; see allowedRoutes there", R::KIND, key.namespace);
+        let message = format!(
+            "no listener of {kind} {name} takes {}s of namespace {}; see allowedRoutes there",
+            R::KIND,
+            key.namespace
+        );
         return Err(Fault::new(Reason::NotAllowedByListeners, path, message));
     }
     let shared = |i: &usize| match &parent.listeners[*i].hostname {
@@ -101,8 +132,15 @@ fn doors<R: RouteKind>(
     };
     let matching: Vec<usize> = allowed.iter().copied().filter(shared).collect();
     if matching.is_empty() {
-        let theirs = allowed.iter().map(|i| host::display(parent.listeners[*i].hostname.as_ref())).collect::<Vec<_>>().join(", ");
-        let message = format!("{} and the host names of {kind} {name}'s listeners ({theirs}) have nothing in common", list(hosts));
+        let theirs = allowed
+            .iter()
+            .map(|i| host::display(parent.listeners[*i].hostname.as_ref()))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let message = format!(
+            "{} and the host names of {kind} {name}'s listeners ({theirs}) have nothing in common",
+            list(hosts)
+        );
         return Err(Fault::new(Reason::NoMatchingListenerHostname, "spec.hostnames", message));
     }
     Ok(matching)

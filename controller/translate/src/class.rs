@@ -4,8 +4,8 @@
 //! accepted (`InvalidParameters`) as long as no kind of parameters is read, and neither are its Gateways. In file mode
 //! a class `fairlead` is implied.
 
-use crate::status::{Condition, ConditionType, Fault, GatewayClassStatus, Reason, observed};
 use crate::Settings;
+use crate::status::{Condition, ConditionType, Fault, GatewayClassStatus, Reason, observed};
 use fairlead_crds::gateway::GatewayClass;
 use fairlead_store::{Key, World};
 use imbl::OrdMap;
@@ -35,7 +35,8 @@ impl Classes {
                 continue;
             }
             let fault = class.spec.parameters_ref.as_ref().map(|reference| {
-                let message = format!("{} {} is no kind of parameters that is read; remove it", reference.kind, reference.name);
+                let message =
+                    format!("{} {} is no kind of parameters that is read; remove it", reference.kind, reference.name);
                 Fault::new(Reason::InvalidParameters, "spec.parametersRef", message)
             });
             classes.status.insert(key.clone(), Arc::new(status(class, fault.as_ref(), settings)));
@@ -61,9 +62,15 @@ impl Classes {
 fn status(class: &GatewayClass, fault: Option<&Fault>, settings: &Settings) -> GatewayClassStatus {
     let foreign = settings.bundle_version.as_deref().filter(|version| !version.starts_with(BUNDLE));
     let version = match foreign {
-        None => Condition::new(ConditionType::SupportedVersion, true, Reason::SupportedVersion, "The installed CRDs are of Gateway API v1.7"),
+        None => Condition::new(
+            ConditionType::SupportedVersion,
+            true,
+            Reason::SupportedVersion,
+            "The installed CRDs are of Gateway API v1.7",
+        ),
         Some(version) => {
-            let message = format!("The installed CRDs are of {version}, which is served as well as v1.7 allows; install v1.7");
+            let message =
+                format!("The installed CRDs are of {version}, which is served as well as v1.7 allows; install v1.7");
             Condition::new(ConditionType::SupportedVersion, false, Reason::UnsupportedVersion, message)
         }
     };

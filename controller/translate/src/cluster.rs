@@ -68,7 +68,8 @@ pub(crate) fn resolve(reference: &BackendRef<'_>, path: &str, scope: &mut Scope<
     let known = match Kind::of_group(group, kind) {
         Some(known @ (Kind::Service | Kind::Backend)) => known,
         _ => {
-            let message = format!("kind {kind} of group {group:?} can't be a backend; Service and Backend (fairlead.dev) can");
+            let message =
+                format!("kind {kind} of group {group:?} can't be a backend; Service and Backend (fairlead.dev) can");
             return Err(Fault::new(Reason::InvalidKind, path, message));
         }
     };
@@ -91,7 +92,9 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
     };
     let spec = object.spec.as_ref();
     let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let external = spec.filter(|spec| spec.type_.as_deref() == Some("ExternalName")).and_then(|spec| spec.external_name.as_deref());
+    let external = spec
+        .filter(|spec| spec.type_.as_deref() == Some("ExternalName"))
+        .and_then(|spec| spec.external_name.as_deref());
     let listed = || ports.iter().map(|p| p.port.to_string()).collect::<Vec<_>>().join(", ");
     let Some(number) = port else {
         return Err(missing(format!("a Service needs a port; {} has: {}", target.1, listed())));
@@ -110,7 +113,10 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
     let app = port.and_then(|port| port.app_protocol.as_deref()).map_or(Some(App::default()), app_protocol);
     let Some(app) = app.filter(|app| !(app.upgrades && scope.route == RouteKind::Grpc)) else {
         let name = port.and_then(|port| port.app_protocol.as_deref()).unwrap_or_default();
-        return Err(unsupported(format!("appProtocol {name:?} of port {number} of Service {} is not for {}s", target.1, scope.kind)));
+        return Err(unsupported(format!(
+            "appProtocol {name:?} of port {number} of Service {} is not for {}s",
+            target.1, scope.kind
+        )));
     };
     let id = format!("service/{}/{number}", target.1);
     let (place, sni) = match external {
@@ -137,15 +143,22 @@ fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault>
         Fault::new(Reason::UnsupportedProtocol, path, format!("Backend {}: {field}: {message}", target.1))
     })?;
     if app.upgrades && scope.route == RouteKind::Grpc {
-        return Err(Fault::new(Reason::UnsupportedProtocol, path, format!("Backend {} speaks WebSocket, which a GRPCRoute can't use", target.1)));
+        return Err(Fault::new(
+            Reason::UnsupportedProtocol,
+            path,
+            format!("Backend {} speaks WebSocket, which a GRPCRoute can't use", target.1),
+        ));
     }
     let endpoints = endpoints::of_backend(id.as_str().into(), object).map_err(|(field, message)| {
         Fault::new(Reason::UnsupportedValue, path, format!("Backend {} is not usable: {field}: {message}", target.1))
     })?;
-    let named = object.spec.endpoints.iter().find_map(|e| e.hostname.as_deref().or_else(|| Some(&e.fqdn.as_ref()?.hostname)));
+    let named =
+        object.spec.endpoints.iter().find_map(|e| e.hostname.as_deref().or_else(|| Some(&e.fqdn.as_ref()?.hostname)));
     let sni: Box<str> = named.map_or_else(|| target.1.name.as_ref().into(), |name| name.to_ascii_lowercase().into());
     let place = match &endpoints.endpoints[..] {
-        [fairlead_ir::Endpoint { address: fairlead_ir::Address::Dns { host, port }, .. }] => Place::Dns(host.clone(), *port),
+        [fairlead_ir::Endpoint { address: fairlead_ir::Address::Dns { host, port }, .. }] => {
+            Place::Dns(host.clone(), *port)
+        }
         _ => Place::Endpoints(endpoints.id, Origin::Backend { key: target.1.clone() }),
     };
     add(id, Found { target, section: None, app, place, sni }, path, scope)
@@ -159,7 +172,9 @@ fn backend_protocol(backend: &Backend) -> Result<App, (String, String)> {
             AppProtocol::H2c | AppProtocol::EnvoyH2c => app.protocol = Some(Protocol::Http2),
             AppProtocol::Ws | AppProtocol::EnvoyWs => app.upgrades = true,
             AppProtocol::Wss | AppProtocol::EnvoyWss => (app.upgrades, app.tls) = (true, true),
-            AppProtocol::Other(other) => return Err((format!("spec.appProtocols[{i}]"), format!("{other:?} is not known"))),
+            AppProtocol::Other(other) => {
+                return Err((format!("spec.appProtocols[{i}]"), format!("{other:?} is not known")));
+            }
         }
     }
     // Several protocols mean that any of them is understood.
@@ -169,7 +184,8 @@ fn backend_protocol(backend: &Backend) -> Result<App, (String, String)> {
 
 /// Everything that is wrong with a `Backend` by itself.
 pub(crate) fn check_backend(key: &Key, backend: &Backend) -> Result<(), Fault> {
-    let checked = backend_protocol(backend).and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend));
+    let checked =
+        backend_protocol(backend).and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend));
     checked.map(|_| ()).map_err(|(field, message)| Fault::new(Reason::Invalid, field, message))
 }
 
@@ -215,9 +231,16 @@ fn tls(policy: Option<&BackendTls>, app: App, sni: Box<str>, scope: &mut Scope<'
     let mut tls = match policy {
         Some(policy) => {
             scope.uses.secrets.extend(policy.secrets.iter().map(|secret| (secret.id.clone(), secret.clone())));
-            ClusterTls { hostname: policy.hostname.clone(), ca: policy.ca.clone(), sans: policy.sans.clone(), client_certificate: None }
+            ClusterTls {
+                hostname: policy.hostname.clone(),
+                ca: policy.ca.clone(),
+                sans: policy.sans.clone(),
+                client_certificate: None,
+            }
         }
-        None if app.tls => ClusterTls { hostname: sni, ca: CaSource::Insecure, sans: Vec::new(), client_certificate: None },
+        None if app.tls => {
+            ClusterTls { hostname: sni, ca: CaSource::Insecure, sans: Vec::new(), client_certificate: None }
+        }
         None => return None,
     };
     scope.speaks_tls = true;

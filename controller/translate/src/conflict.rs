@@ -74,7 +74,8 @@ pub(crate) fn settle(listeners: &mut [Draft], binds: &[Option<IpAddr>], owner: &
         let claim = Claim { protocol, owner: owner.clone() };
         for address in binds {
             let socket = (protocol == ListenerProtocol::Udp, *address, draft.port);
-            let taken = sockets.0.entry(socket).or_insert_with(|| Taken { first: claim.clone(), hosts: HashMap::default() });
+            let taken =
+                sockets.0.entry(socket).or_insert_with(|| Taken { first: claim.clone(), hosts: HashMap::default() });
             taken.hosts.insert(draft.hostname.clone(), claim.clone());
         }
     }
@@ -113,7 +114,10 @@ fn within(listeners: &mut [Draft]) {
             };
             if let Some(rival) = rival {
                 let fault = fault(&listeners[*i], protocol(*rival), &format!("listener {}", listeners[*rival].name));
-                faults.push((*i, if mixed.is_some() { Fault { reason: Reason::ProtocolConflict, ..fault } } else { fault }));
+                faults.push((
+                    *i,
+                    if mixed.is_some() { Fault { reason: Reason::ProtocolConflict, ..fault } } else { fault },
+                ));
             }
         }
         for (i, fault) in faults {
@@ -156,7 +160,9 @@ pub(crate) fn mark_overlaps<'d>(all: impl Iterator<Item = (Option<Key>, Vec<Opti
         let names = rivals.iter().map(|i| (*i, drafts[*i].certificate_names.iter().cloned().map(Some).collect()));
         let by_certificate = covered(names.collect());
         let found = by_host.into_iter().map(|hit| (Reason::OverlappingHostnames, hit));
-        for (reason, (i, other)) in found.chain(by_certificate.into_iter().map(|hit| (Reason::OverlappingCertificates, hit))) {
+        for (reason, (i, other)) in
+            found.chain(by_certificate.into_iter().map(|hit| (Reason::OverlappingCertificates, hit)))
+        {
             let what = if reason == Reason::OverlappingHostnames { "has a host name" } else { "has a certificate" };
             let message = format!(
                 "listener {} on port {} {what} that overlaps; clients that reuse connections get 421 for requests that belong to it",
@@ -179,7 +185,8 @@ fn covered(entries: Vec<(usize, Vec<Option<Host>>)>) -> Vec<(usize, usize)> {
     for (i, names) in &entries {
         for name in names {
             let above: Vec<Host> = name.iter().flat_map(Host::covers).collect();
-            let rivals = std::iter::once(name.as_ref()).chain(above.iter().map(Some)).chain(name.is_some().then_some(None));
+            let rivals =
+                std::iter::once(name.as_ref()).chain(above.iter().map(Some)).chain(name.is_some().then_some(None));
             for other in rivals.filter_map(|rival| owners.get(&rival)?.iter().find(|other| *other != i)) {
                 pairs.push((*i, *other));
                 pairs.push((*other, *i));

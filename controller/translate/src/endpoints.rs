@@ -27,7 +27,12 @@ pub(crate) fn service_of(key: &Key, slice: &EndpointSlice) -> Option<Key> {
 }
 
 /// Addresses of a Service's port.
-pub(crate) fn of_service<'s>(id: Id, service: &Service, port: i32, slices: impl Iterator<Item = &'s EndpointSlice>) -> Endpoints {
+pub(crate) fn of_service<'s>(
+    id: Id,
+    service: &Service,
+    port: i32,
+    slices: impl Iterator<Item = &'s EndpointSlice>,
+) -> Endpoints {
     let spec = service.spec.as_ref();
     let port = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default().iter().find(|p| p.port == port);
     let name = port.and_then(|port| port.name.as_deref()).unwrap_or_default();
@@ -61,7 +66,9 @@ struct Found<'s> {
 fn of_slice<'s>(slice: &'s EndpointSlice, port_name: &str) -> Vec<Found<'s>> {
     let ports = slice.ports.as_deref().unwrap_or_default();
     let named = ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == port_name);
-    let Some(port) = named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
+    let Some(port) = named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok()) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for endpoint in &slice.endpoints {
         let conditions = endpoint.conditions.as_ref();
@@ -92,16 +99,25 @@ pub(crate) fn of_backend(id: Id, backend: &Backend) -> Result<Endpoints, (String
         };
         let address = match (&endpoint.ip, &endpoint.fqdn, &endpoint.unix) {
             (Some(ip), None, None) => {
-                let address = ip.address.parse().map_err(|_| (format!("{path}.ip.address"), format!("{:?} is not an IP address", ip.address)))?;
+                let address = ip
+                    .address
+                    .parse()
+                    .map_err(|_| (format!("{path}.ip.address"), format!("{:?} is not an IP address", ip.address)))?;
                 Address::Ip(SocketAddr::new(address, port(ip.port, "ip")?))
             }
             (None, Some(fqdn), None) => {
                 let host = crate::host::Host::parse(&fqdn.hostname).ok().filter(|host| host.suffix().is_none());
-                let host = host.ok_or_else(|| (format!("{path}.fqdn.hostname"), format!("{:?} is not a host name", fqdn.hostname)))?;
+                let host = host.ok_or_else(|| {
+                    (format!("{path}.fqdn.hostname"), format!("{:?} is not a host name", fqdn.hostname))
+                })?;
                 Address::Dns { host: host.as_str().into(), port: port(fqdn.port, "fqdn")? }
             }
-            (None, None, Some(unix)) if unix.path.starts_with('/') && unix.path.len() <= 107 => Address::Unix(unix.path.as_str().into()),
-            (None, None, Some(_)) => return Err((format!("{path}.unix.path"), "must be an absolute path of at most 107 bytes".to_owned())),
+            (None, None, Some(unix)) if unix.path.starts_with('/') && unix.path.len() <= 107 => {
+                Address::Unix(unix.path.as_str().into())
+            }
+            (None, None, Some(_)) => {
+                return Err((format!("{path}.unix.path"), "must be an absolute path of at most 107 bytes".to_owned()));
+            }
             _ => return Err((path, "exactly one of ip, fqdn and unix is needed".to_owned())),
         };
         endpoints.push(Endpoint { address, weight: 1, zone: endpoint.zone.as_deref().map(Into::into) });

@@ -103,9 +103,11 @@ impl Frame {
         let mut sockets = Sockets::default();
         let mut families = Vec::new();
         for (key, gateway) in gateways {
-            let mut draft = gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name).flatten(), &mut context);
+            let mut draft =
+                gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name).flatten(), &mut context);
             let mut own = Sockets::default();
-            let sockets = if settings.shared_addresses && !draft.rejected_as_a_whole() { &mut sockets } else { &mut own };
+            let sockets =
+                if settings.shared_addresses && !draft.rejected_as_a_whole() { &mut sockets } else { &mut own };
             let owner: Arc<str> = format!("Gateway {key}").into();
             conflict::settle(&mut draft.listeners, &draft.addresses.binds, &owner, sockets);
             draft.judge();
@@ -170,7 +172,15 @@ impl Frame {
     }
 
     /// Puts a listener into the configuration, once for each address, if it is fit to serve.
-    fn listen(&mut self, id: String, draft: &mut Draft, gateway: &Key, binds: &[Option<std::net::IpAddr>], served: bool, settings: &Settings) {
+    fn listen(
+        &mut self,
+        id: String,
+        draft: &mut Draft,
+        gateway: &Key,
+        binds: &[Option<std::net::IpAddr>],
+        served: bool,
+        settings: &Settings,
+    ) {
         let Some(port) = draft.port_number().filter(|_| served && draft.fit()) else { return };
         for (i, address) in binds.iter().enumerate() {
             let bind = Bind { address: *address, port };
@@ -196,7 +206,10 @@ fn ours<'a>(classes: &Classes, context: &mut Context<'a, '_>) -> Vec<(&'a Key, &
         if classes.get(name).is_some() {
             ours.push((key, gateway));
         } else if context.reader.world.entry(Kind::GatewayClass, "", name).is_none() {
-            let message = format!("there is no GatewayClass {name:?}, so nothing serves this Gateway; ours are: {}", classes.names());
+            let message = format!(
+                "there is no GatewayClass {name:?}, so nothing serves this Gateway; ours are: {}",
+                classes.names()
+            );
             context.reader.note(Kind::Gateway, key, "spec.gatewayClassName", message);
         }
     }
@@ -210,7 +223,12 @@ fn orphans(sets: BTreeMap<Key, Vec<(&Key, &Arc<ListenerSet>)>>, context: &mut Co
             continue;
         }
         for (key, _) in sets {
-            context.reader.note(Kind::ListenerSet, key, "spec.parentRef", format!("there is no Gateway {gateway}; nothing serves this ListenerSet"));
+            context.reader.note(
+                Kind::ListenerSet,
+                key,
+                "spec.parentRef",
+                format!("there is no Gateway {gateway}; nothing serves this ListenerSet"),
+            );
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::status::{Condition, ConditionType, Fault, GatewayStatus, Reason, obse
 use crate::tls::KeyPair;
 use fairlead_crds::core::{ConfigMap, Secret as SecretObject};
 use fairlead_crds::gateway::{
-    AddressType, FrontendTLSValidation, FrontendValidationModeType, Gateway, GatewayDefaultScope, GatewaySpecAddress, GatewayStatusAddress, SecretObjectReference,
+    AddressType, FrontendTLSValidation, FrontendValidationModeType, Gateway, GatewayDefaultScope, GatewaySpecAddress,
+    GatewayStatusAddress, SecretObjectReference,
 };
 use fairlead_crds::{Kind, Typed as _};
 use fairlead_ir::{ClientValidation, ClientValidationMode, Secret};
@@ -60,26 +61,47 @@ pub(crate) struct Validation {
 }
 
 /// Reads a Gateway of one of our classes.
-pub(crate) fn draft<'a>(key: &Key, gateway: &'a Gateway, class: Option<&Fault>, context: &mut Context<'a, '_>) -> GatewayDraft {
+pub(crate) fn draft<'a>(
+    key: &Key,
+    gateway: &'a Gateway,
+    class: Option<&Fault>,
+    context: &mut Context<'a, '_>,
+) -> GatewayDraft {
     let spec = &gateway.spec;
-    let mut rejected: Vec<Fault> = class.map(|fault| {
-        let message = format!("GatewayClass {} is not accepted: {fault}", spec.gateway_class_name);
-        Fault::new(fault.reason, "spec.gatewayClassName", message)
-    }).into_iter().collect();
-    if let Some(reference) = spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref()) {
+    let mut rejected: Vec<Fault> = class
+        .map(|fault| {
+            let message = format!("GatewayClass {} is not accepted: {fault}", spec.gateway_class_name);
+            Fault::new(fault.reason, "spec.gatewayClassName", message)
+        })
+        .into_iter()
+        .collect();
+    if let Some(reference) =
+        spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref())
+    {
         let message = format!("{} {} is no kind of parameters that is read; remove it", reference.kind, reference.name);
         rejected.push(Fault::new(Reason::InvalidParameters, "spec.infrastructure.parametersRef", message));
     }
     if spec.default_scope.as_ref().is_some_and(|scope| *scope != GatewayDefaultScope::None) {
-        context.reader.note(Kind::Gateway, key, "spec.defaultScope", "default Gateways are experimental and not served: routes must name this Gateway in parentRefs");
+        context.reader.note(
+            Kind::Gateway,
+            key,
+            "spec.defaultScope",
+            "default Gateways are experimental and not served: routes must name this Gateway in parentRefs",
+        );
     }
     let allowed = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
     let (from, selector) = (allowed.and_then(|a| a.from.as_ref()), allowed.and_then(|a| a.selector.as_ref()));
     let default = fairlead_crds::gateway::FromNamespaces::None;
-    let allowed_listeners = listener::namespaces(from, selector, default, "spec.allowedListeners.namespaces", key).unwrap_or_else(|fault| {
-        context.reader.note(Kind::Gateway, key, fault.path, format!("{}; no ListenerSet can attach", fault.message));
-        crate::frame::Namespaces::None
-    });
+    let allowed_listeners = listener::namespaces(from, selector, default, "spec.allowedListeners.namespaces", key)
+        .unwrap_or_else(|fault| {
+            context.reader.note(
+                Kind::Gateway,
+                key,
+                fault.path,
+                format!("{}; no ListenerSet can attach", fault.message),
+            );
+            crate::frame::Namespaces::None
+        });
     let frontend = frontend(key, gateway, context);
     let mut refs = Vec::new();
     let reference = spec.tls.as_ref().and_then(|tls| tls.backend.as_ref()?.client_certificate_ref.as_ref());
@@ -94,7 +116,8 @@ pub(crate) fn draft<'a>(key: &Key, gateway: &'a Gateway, class: Option<&Fault>, 
         }
     });
     let owner = Owner { kind: Kind::Gateway, key, frontend: &frontend };
-    let listeners = spec.listeners.iter().enumerate().map(|(i, l)| listener::draft(&Spec::from(l), i, &owner, context)).collect();
+    let listeners =
+        spec.listeners.iter().enumerate().map(|(i, l)| listener::draft(&Spec::from(l), i, &owner, context)).collect();
     GatewayDraft {
         key: key.clone(),
         generation: gateway.metadata.generation,
@@ -114,7 +137,11 @@ impl GatewayDraft {
         self.rejected.extend(self.addresses.rejected.iter().cloned());
         if self.rejected.is_empty() && !self.listeners.iter().any(Draft::fit) {
             let problems = problems(&self.listeners);
-            let message = if problems.is_empty() { "it has no listener".to_owned() } else { format!("no listener is usable: {problems}") };
+            let message = if problems.is_empty() {
+                "it has no listener".to_owned()
+            } else {
+                format!("no listener is usable: {problems}")
+            };
             self.rejected.push(Fault::new(Reason::ListenersNotValid, "", message));
         }
     }
@@ -144,10 +171,17 @@ impl GatewayDraft {
         let out = problems(&self.listeners);
         let accepted = match Fault::join(&self.rejected) {
             Some(fault) => Condition::of(ConditionType::Accepted, Some(&fault), Reason::Accepted, ""),
-            None if out.is_empty() => Condition::new(ConditionType::Accepted, true, Reason::Accepted, "The Gateway is valid"),
+            None if out.is_empty() => {
+                Condition::new(ConditionType::Accepted, true, Reason::Accepted, "The Gateway is valid")
+            }
             None => {
                 let fit = self.listeners.iter().filter(|l| l.fit()).map(|l| &*l.name).collect::<Vec<_>>().join(", ");
-                Condition::new(ConditionType::Accepted, true, Reason::ListenersNotValid, format!("Served: {fit}. Not served: {out}"))
+                Condition::new(
+                    ConditionType::Accepted,
+                    true,
+                    Reason::ListenersNotValid,
+                    format!("Served: {fit}. Not served: {out}"),
+                )
             }
         };
         let unprogrammed = self.unprogrammed();
@@ -159,12 +193,27 @@ impl GatewayDraft {
         }
         let mut conditions = vec![
             accepted,
-            Condition::of(ConditionType::Programmed, unprogrammed.as_ref(), Reason::Programmed, "The Gateway is served"),
-            Condition::of(ConditionType::ResolvedRefs, Fault::join(&refs).as_ref(), Reason::ResolvedRefs, "All references resolve"),
+            Condition::of(
+                ConditionType::Programmed,
+                unprogrammed.as_ref(),
+                Reason::Programmed,
+                "The Gateway is served",
+            ),
+            Condition::of(
+                ConditionType::ResolvedRefs,
+                Fault::join(&refs).as_ref(),
+                Reason::ResolvedRefs,
+                "All references resolve",
+            ),
         ];
         if self.frontend.is_insecure() {
             let message = "Clients without a valid certificate are let in (mode AllowInsecureFallback); for tests only";
-            conditions.push(Condition::new(ConditionType::InsecureFrontendValidationMode, true, Reason::ConfigurationChanged, message));
+            conditions.push(Condition::new(
+                ConditionType::InsecureFrontendValidationMode,
+                true,
+                Reason::ConfigurationChanged,
+                message,
+            ));
         }
         GatewayStatus {
             addresses: if self.accepted() { self.addresses.published.clone() } else { Vec::new() },
@@ -212,8 +261,12 @@ impl Frontend {
 }
 
 fn frontend<'a>(key: &Key, gateway: &'a Gateway, context: &mut Context<'a, '_>) -> Frontend {
-    let Some(config) = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else { return Frontend::default() };
-    let mut read = |validation: Option<&FrontendTLSValidation>, path: String| Some(self::validation(key, validation?, &path, context));
+    let Some(config) = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else {
+        return Frontend::default();
+    };
+    let mut read = |validation: Option<&FrontendTLSValidation>, path: String| {
+        Some(self::validation(key, validation?, &path, context))
+    };
     let default = read(config.default.validation.as_ref(), "spec.tls.frontend.default.validation".to_owned());
     let ports = config.per_port.iter().enumerate().map(|(i, own)| {
         (own.port, read(own.tls.validation.as_ref(), format!("spec.tls.frontend.perPort[{i}].tls.validation")))
@@ -221,7 +274,12 @@ fn frontend<'a>(key: &Key, gateway: &'a Gateway, context: &mut Context<'a, '_>) 
     Frontend { default, ports: ports.collect() }
 }
 
-fn validation<'a>(gateway: &Key, spec: &FrontendTLSValidation, path: &str, context: &mut Context<'a, '_>) -> Validation {
+fn validation<'a>(
+    gateway: &Key,
+    spec: &FrontendTLSValidation,
+    path: &str,
+    context: &mut Context<'a, '_>,
+) -> Validation {
     let mut found = Validation { compiled: None, rejected: Vec::new(), refs: Vec::new() };
     let mode = match spec.mode.as_ref().unwrap_or(&FrontendValidationModeType::AllowValidOnly) {
         FrontendValidationModeType::AllowValidOnly => ClientValidationMode::AllowValidOnly,
@@ -238,9 +296,13 @@ fn validation<'a>(gateway: &Key, spec: &FrontendTLSValidation, path: &str, conte
         let wrong = |reason: Reason, message: String| Fault::new(reason, path.clone(), message);
         let namespace = reference.namespace.as_deref().unwrap_or(&gateway.namespace);
         let name = Key::new(namespace, reference.name.as_str());
-        let kind = Kind::of_group(&reference.group, &reference.kind).filter(|kind| matches!(kind, Kind::ConfigMap | Kind::Secret));
+        let kind = Kind::of_group(&reference.group, &reference.kind)
+            .filter(|kind| matches!(kind, Kind::ConfigMap | Kind::Secret));
         let Some(kind) = kind else {
-            let message = format!("kind {} of group {:?} can't hold CA certificates; use a ConfigMap", reference.kind, reference.group);
+            let message = format!(
+                "kind {} of group {:?} can't hold CA certificates; use a ConfigMap",
+                reference.kind, reference.group
+            );
             found.refs.push(wrong(Reason::InvalidCaCertificateKind, message));
             continue;
         };
@@ -252,7 +314,8 @@ fn validation<'a>(gateway: &Key, spec: &FrontendTLSValidation, path: &str, conte
             Kind::Secret => context.reader.find::<SecretObject>(&name).map(|secret| SecretObject::wrap(secret.clone())),
             _ => context.reader.find::<ConfigMap>(&name).map(|map| ConfigMap::wrap(map.clone())),
         };
-        let bundle = object.ok_or_else(|| "it does not exist".to_owned()).and_then(|object| context.vault.bundle(&name, object));
+        let bundle =
+            object.ok_or_else(|| "it does not exist".to_owned()).and_then(|object| context.vault.bundle(&name, object));
         match bundle {
             Ok(bundle) => {
                 if let Some(problem) = bundle.validity.problem(context.settings.now) {
@@ -284,7 +347,11 @@ pub(crate) fn key_pair(
     let (group, kind) = (reference.group.as_deref().unwrap_or(""), reference.kind.as_deref().unwrap_or("Secret"));
     let key = Key::new(reference.namespace.as_deref().unwrap_or(&from.1.namespace), reference.name.as_str());
     if Kind::of_group(group, kind) != Some(Kind::Secret) {
-        return Err(Fault::new(invalid, path, format!("kind {kind} of group {group:?} can't hold a certificate; use a Secret")));
+        return Err(Fault::new(
+            invalid,
+            path,
+            format!("kind {kind} of group {group:?} can't hold a certificate; use a Secret"),
+        ));
     }
     if !context.reader.permits((from.0, &from.1.namespace), (group, kind, &key)) {
         return Err(Fault::new(Reason::RefNotPermitted, path, ungranted(Kind::Secret, &key, from.0, from.1)));
@@ -292,7 +359,10 @@ pub(crate) fn key_pair(
     let Some(secret) = context.reader.find::<SecretObject>(&key) else {
         return Err(Fault::new(invalid, path, format!("there is no Secret {key}")));
     };
-    let pair = context.vault.key_pair(&key, secret).map_err(|error| Fault::new(invalid, path, format!("Secret {key}: {error}")))?;
+    let pair = context
+        .vault
+        .key_pair(&key, secret)
+        .map_err(|error| Fault::new(invalid, path, format!("Secret {key}: {error}")))?;
     if let Some(problem) = pair.validity.problem(context.settings.now) {
         context.reader.note(from.0, from.1, path, format!("Secret {key}: {problem}"));
     }
@@ -309,13 +379,19 @@ pub(crate) fn ungranted(kind: Kind, to: &Key, from_kind: Kind, from: &Key) -> St
 
 fn addresses(key: &Key, wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>) -> Addresses {
     let mut found = Addresses::default();
-    let status = |type_: AddressType, value: String| GatewayStatusAddress { type_: Some(type_), value, routability: None };
+    let status =
+        |type_: AddressType, value: String| GatewayStatusAddress { type_: Some(type_), value, routability: None };
     let settings = context.settings;
     for (i, address) in wanted.iter().enumerate() {
         let path = format!("spec.addresses[{i}]");
         let value = address.value.as_deref().unwrap_or_default();
         if address.routability.is_some() {
-            context.reader.note(Kind::Gateway, key, format!("{path}.routability"), "routability is experimental and has no effect");
+            context.reader.note(
+                Kind::Gateway,
+                key,
+                format!("{path}.routability"),
+                "routability is experimental and has no effect",
+            );
         }
         let unusable = |message: String| Fault::new(Reason::AddressNotUsable, format!("{path}.value"), message);
         match address.type_.as_ref().unwrap_or(&AddressType::IpAddress) {
@@ -333,7 +409,9 @@ fn addresses(key: &Key, wanted: &[GatewaySpecAddress], context: &mut Context<'_,
                 let localhost = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
                 let known = settings.local_names.get(value).map(Vec::as_slice);
                 match known.or_else(|| (value == "localhost").then_some(&localhost)) {
-                    Some(ips) => ips.iter().for_each(|ip| found.bind(*ip, status(AddressType::Hostname, value.to_owned()))),
+                    Some(ips) => {
+                        ips.iter().for_each(|ip| found.bind(*ip, status(AddressType::Hostname, value.to_owned())))
+                    }
                     None => found.unusable.push(unusable(format!("{value:?} is no name of this machine"))),
                 }
             }

@@ -20,7 +20,9 @@ impl Host {
             return Err(format!("{text:?} is an IP address; host names only"));
         }
         match rest.split('.').find(|label| !is_label(label)) {
-            Some(label) => Err(format!("{text:?} is not a host name: label {label:?} must be letters, digits and inner hyphens")),
+            Some(label) => {
+                Err(format!("{text:?} is not a host name: label {label:?} must be letters, digits and inner hyphens"))
+            }
             None => Ok(Host(name.into())),
         }
     }

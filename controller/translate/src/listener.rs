@@ -10,8 +10,8 @@ use crate::selector;
 use crate::status::{Condition, ConditionType, Fault, ListenerStatus, Reason, observed};
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{
-    AllowedRoutes, FromNamespaces, GROUP, Listener, ListenerEntry, ListenerFilters, ListenerTLSConfig, ProtocolType, RouteGroupKind,
-    TLSModeType,
+    AllowedRoutes, FromNamespaces, GROUP, Listener, ListenerEntry, ListenerFilters, ListenerTLSConfig, ProtocolType,
+    RouteGroupKind, TLSModeType,
 };
 use fairlead_ir::{Bind, ClientValidation, HttpSettings, Id, ListenerProtocol, ListenerTls};
 use fairlead_store::Key;
@@ -113,7 +113,9 @@ pub(crate) fn draft<'a>(spec: &Spec<'a>, index: usize, owner: &Owner<'_>, contex
     if draft.port_number().is_none() {
         draft.reject(&path, ".port", "must be 1 to 65535");
     }
-    if let Some(name) = spec.hostname.filter(|_| !matches!(protocol, Some(ListenerProtocol::Tcp | ListenerProtocol::Udp))) {
+    if let Some(name) =
+        spec.hostname.filter(|_| !matches!(protocol, Some(ListenerProtocol::Tcp | ListenerProtocol::Udp)))
+    {
         match Host::parse(name) {
             Ok(host) => draft.hostname = Some(host),
             Err(error) => {
@@ -149,8 +151,15 @@ impl Draft {
                 Some(known) => self.kinds.push(known),
                 None => {
                     let takes = takes.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" and ");
-                    let message = format!("{} of group {group:?} can't attach here; a listener of this protocol takes {takes}", kind.kind);
-                    self.refs.push(Fault::new(Reason::InvalidRouteKinds, format!("{path}.allowedRoutes.kinds[{i}]"), message));
+                    let message = format!(
+                        "{} of group {group:?} can't attach here; a listener of this protocol takes {takes}",
+                        kind.kind
+                    );
+                    self.refs.push(Fault::new(
+                        Reason::InvalidRouteKinds,
+                        format!("{path}.allowedRoutes.kinds[{i}]"),
+                        message,
+                    ));
                 }
             }
         }
@@ -171,24 +180,43 @@ impl Draft {
                 return;
             }
             (Some(ListenerProtocol::Https | ListenerProtocol::Tls), Some(tls)) => tls,
-            (Some(_), Some(_)) => return self.reject(path, ".tls", "only listeners of protocol HTTPS and TLS have tls"),
+            (Some(_), Some(_)) => {
+                return self.reject(path, ".tls", "only listeners of protocol HTTPS and TLS have tls");
+            }
             _ => return,
         };
         match terminates.mode.as_ref().unwrap_or(&TLSModeType::Terminate) {
             TLSModeType::Terminate => {}
             TLSModeType::Passthrough if self.protocol == Some(ListenerProtocol::Tls) => return,
             TLSModeType::Passthrough => return self.reject(path, ".tls.mode", "Passthrough needs protocol TLS"),
-            TLSModeType::Other(other) => return self.reject(path, ".tls.mode", &format!("{other:?} is neither Terminate nor Passthrough")),
+            TLSModeType::Other(other) => {
+                return self.reject(path, ".tls.mode", &format!("{other:?} is neither Terminate nor Passthrough"));
+            }
         }
         if terminates.certificate_refs.is_empty() {
-            self.refs.push(Fault::new(Reason::InvalidCertificateRef, format!("{path}.tls.certificateRefs"), "at least one certificate is needed"));
+            self.refs.push(Fault::new(
+                Reason::InvalidCertificateRef,
+                format!("{path}.tls.certificateRefs"),
+                "at least one certificate is needed",
+            ));
         }
         for name in terminates.options.keys() {
-            context.reader.note(owner.kind, owner.key, format!("{path}.tls.options[{name}]"), "this option is not known and has no effect");
+            context.reader.note(
+                owner.kind,
+                owner.key,
+                format!("{path}.tls.options[{name}]"),
+                "this option is not known and has no effect",
+            );
         }
         for (i, reference) in terminates.certificate_refs.iter().enumerate() {
             let path = format!("{path}.tls.certificateRefs[{i}]");
-            match crate::gateway::key_pair(reference, (owner.kind, owner.key), &path, Reason::InvalidCertificateRef, context) {
+            match crate::gateway::key_pair(
+                reference,
+                (owner.kind, owner.key),
+                &path,
+                Reason::InvalidCertificateRef,
+                context,
+            ) {
                 Ok(pair) => {
                     self.certificates.push(pair.secret.id.clone());
                     self.certificate_names.extend(pair.names.iter().cloned());
@@ -224,7 +252,10 @@ impl Draft {
 
     /// What is wrong with it, if anything, for its Gateway's message.
     pub fn problem(&self) -> Option<Fault> {
-        self.conflict.clone().or_else(|| Fault::join(&self.accepted)).or_else(|| if self.fit() { None } else { Fault::join(&self.refs) })
+        self.conflict
+            .clone()
+            .or_else(|| Fault::join(&self.accepted))
+            .or_else(|| if self.fit() { None } else { Fault::join(&self.refs) })
     }
 
     /// Whether all its references resolve.
@@ -281,17 +312,35 @@ impl Draft {
         });
         let mut conditions = vec![
             Condition::of(ConditionType::Accepted, accepted.as_ref(), Reason::Accepted, "The listener is valid"),
-            Condition::of(ConditionType::Programmed, unprogrammed.as_ref(), Reason::Programmed, "The listener is served"),
-            Condition::of(ConditionType::ResolvedRefs, Fault::join(&self.refs).as_ref(), Reason::ResolvedRefs, "All references resolve"),
+            Condition::of(
+                ConditionType::Programmed,
+                unprogrammed.as_ref(),
+                Reason::Programmed,
+                "The listener is served",
+            ),
+            Condition::of(
+                ConditionType::ResolvedRefs,
+                Fault::join(&self.refs).as_ref(),
+                Reason::ResolvedRefs,
+                "All references resolve",
+            ),
             match &self.conflict {
                 Some(fault) => Condition::new(ConditionType::Conflicted, true, fault.reason, fault.to_string()),
-                None => Condition::new(ConditionType::Conflicted, false, Reason::NoConflicts, "No other listener claims its requests"),
+                None => Condition::new(
+                    ConditionType::Conflicted,
+                    false,
+                    Reason::NoConflicts,
+                    "No other listener claims its requests",
+                ),
             },
         ];
         if let Some((reason, message)) = &self.overlap {
             conditions.push(Condition::new(ConditionType::OverlappingTlsConfig, true, *reason, message.as_str()));
         }
-        let kinds = self.kinds.iter().map(|kind| RouteGroupKind { group: Some(kind.group().to_owned()), kind: kind.as_str().to_owned() });
+        let kinds = self
+            .kinds
+            .iter()
+            .map(|kind| RouteGroupKind { group: Some(kind.group().to_owned()), kind: kind.as_str().to_owned() });
         ListenerStatus {
             name: self.name.clone(),
             supported_kinds: kinds.collect(),

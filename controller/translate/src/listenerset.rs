@@ -29,7 +29,8 @@ pub(crate) fn by_gateway(world: &World) -> BTreeMap<Key, Vec<(&Key, &Arc<Listene
     let mut sets: BTreeMap<Key, Vec<_>> = BTreeMap::new();
     for (key, set) in world.all::<ListenerSet>().iter() {
         let parent = &set.spec.parent_ref;
-        let kind = Kind::of_group(parent.group.as_deref().unwrap_or(GROUP), parent.kind.as_deref().unwrap_or("Gateway"));
+        let kind =
+            Kind::of_group(parent.group.as_deref().unwrap_or(GROUP), parent.kind.as_deref().unwrap_or("Gateway"));
         if kind == Some(Kind::Gateway) {
             let namespace = parent.namespace.as_deref().unwrap_or(&key.namespace);
             sets.entry(Key::new(namespace, parent.name.as_str())).or_default().push((key, set));
@@ -42,15 +43,29 @@ pub(crate) fn by_gateway(world: &World) -> BTreeMap<Key, Vec<(&Key, &Arc<Listene
 }
 
 /// Reads a ListenerSet of one of our Gateways.
-pub(crate) fn draft<'a>(key: &Key, set: &'a ListenerSet, gateway: &GatewayDraft, context: &mut Context<'a, '_>) -> SetDraft {
+pub(crate) fn draft<'a>(
+    key: &Key,
+    set: &'a ListenerSet,
+    gateway: &GatewayDraft,
+    context: &mut Context<'a, '_>,
+) -> SetDraft {
     let refused = (!gateway.allowed_listeners.take(&key.namespace, &mut context.reader)).then(|| {
-        let message = format!("Gateway {} takes no ListenerSets of namespace {}; see its spec.allowedListeners", gateway.key, key.namespace);
+        let message = format!(
+            "Gateway {} takes no ListenerSets of namespace {}; see its spec.allowedListeners",
+            gateway.key, key.namespace
+        );
         Fault::new(Reason::NotAllowed, "spec.parentRef", message)
     });
     let owner = Owner { kind: Kind::ListenerSet, key, frontend: &gateway.frontend };
     let listeners = match refused {
         Some(_) => Vec::new(),
-        None => set.spec.listeners.iter().enumerate().map(|(i, l)| listener::draft(&Spec::from(l), i, &owner, context)).collect(),
+        None => set
+            .spec
+            .listeners
+            .iter()
+            .enumerate()
+            .map(|(i, l)| listener::draft(&Spec::from(l), i, &owner, context))
+            .collect(),
     };
     SetDraft { key: key.clone(), generation: set.metadata.generation, refused, listeners }
 }
@@ -65,15 +80,25 @@ impl SetDraft {
             return Some(Fault::new(Reason::ParentNotAccepted, "", format!("Gateway {} is not accepted", gateway.key)));
         }
         let dead = !self.listeners.iter().any(Draft::fit);
-        dead.then(|| Fault::new(Reason::ListenersNotValid, "", format!("no listener is usable: {}", gateway::problems(&self.listeners))))
+        dead.then(|| {
+            Fault::new(
+                Reason::ListenersNotValid,
+                "",
+                format!("no listener is usable: {}", gateway::problems(&self.listeners)),
+            )
+        })
     }
 
     pub fn status(&self, gateway: &GatewayDraft) -> ListenerSetStatus {
         let rejected = self.accepted(gateway);
         let out = gateway::problems(&self.listeners);
         let accepted = match &rejected {
-            None if !out.is_empty() => Condition::new(ConditionType::Accepted, true, Reason::ListenersNotValid, format!("Not served: {out}")),
-            fault => Condition::of(ConditionType::Accepted, fault.as_ref(), Reason::Accepted, "The ListenerSet is attached"),
+            None if !out.is_empty() => {
+                Condition::new(ConditionType::Accepted, true, Reason::ListenersNotValid, format!("Not served: {out}"))
+            }
+            fault => {
+                Condition::of(ConditionType::Accepted, fault.as_ref(), Reason::Accepted, "The ListenerSet is attached")
+            }
         };
         let unprogrammed = rejected.map(|fault| match fault.reason {
             Reason::ParentNotAccepted => Fault { reason: Reason::ParentNotProgrammed, ..fault },
@@ -81,7 +106,11 @@ impl SetDraft {
         });
         let unprogrammed = unprogrammed.or_else(|| {
             let parent = gateway.unprogrammed()?;
-            Some(Fault::new(Reason::ParentNotProgrammed, "", format!("Gateway {} is not programmed: {parent}", gateway.key)))
+            Some(Fault::new(
+                Reason::ParentNotProgrammed,
+                "",
+                format!("Gateway {} is not programmed: {parent}", gateway.key),
+            ))
         });
         let unprogrammed = unprogrammed.or_else(|| {
             let dead = !self.listeners.iter().any(Draft::programmed);
@@ -89,7 +118,12 @@ impl SetDraft {
         });
         let conditions = vec![
             accepted,
-            Condition::of(ConditionType::Programmed, unprogrammed.as_ref(), Reason::Programmed, "The ListenerSet is served"),
+            Condition::of(
+                ConditionType::Programmed,
+                unprogrammed.as_ref(),
+                Reason::Programmed,
+                "The ListenerSet is served",
+            ),
         ];
         ListenerSetStatus {
             conditions: observed(conditions, self.generation),

@@ -11,7 +11,9 @@ pub(crate) fn check(selector: &LabelSelector) -> Result<(), String> {
         match (&*expression.operator, values) {
             ("In" | "NotIn", true) | ("Exists" | "DoesNotExist", false) => {}
             ("In" | "NotIn", false) => return Err(format!("{path}: operator {} needs values", expression.operator)),
-            ("Exists" | "DoesNotExist", true) => return Err(format!("{path}: operator {} takes no values", expression.operator)),
+            ("Exists" | "DoesNotExist", true) => {
+                return Err(format!("{path}: operator {} takes no values", expression.operator));
+            }
             (other, _) => return Err(format!("{path}: operator {other:?} is none of In, NotIn, Exists, DoesNotExist")),
         }
     }
@@ -45,9 +47,15 @@ mod tests {
 
     #[test]
     fn labels_and_expressions_are_anded() {
-        let labels: BTreeMap<String, String> = [("team", "shop"), ("env", "prod")].map(|(k, v)| (k.into(), v.into())).into();
+        let labels: BTreeMap<String, String> =
+            [("team", "shop"), ("env", "prod")].map(|(k, v)| (k.into(), v.into())).into();
         let expression = |operator: &str, key: &str, values: &[&str]| {
-            matches(&selector(serde_json::json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})), &labels)
+            matches(
+                &selector(
+                    serde_json::json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}),
+                ),
+                &labels,
+            )
         };
         assert!(matches(&LabelSelector::default(), &labels));
         assert!(matches(&selector(serde_json::json!({"matchLabels": {"team": "shop"}})), &labels));
@@ -66,7 +74,8 @@ mod tests {
     fn malformed_ones_are_named() {
         let wrong = selector(serde_json::json!({"matchExpressions": [{"key": "a", "operator": "In"}]}));
         assert_eq!(check(&wrong).unwrap_err(), "matchExpressions[0]: operator In needs values");
-        let wrong = selector(serde_json::json!({"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]}));
+        let wrong =
+            selector(serde_json::json!({"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]}));
         assert!(check(&wrong).unwrap_err().contains("none of In"));
     }
 }

@@ -4,6 +4,8 @@
 //! In `in.yaml`, `{cert NAME …}` and `{key NAME …}` stand for a key pair of these names, `{expired NAME}` for a certificate of
 //! 2026-01, `{ca}` for a CA certificate. `settings.yaml` beside it changes [`Settings`].
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{cases, objects, settings};
@@ -27,7 +29,11 @@ fn golden() {
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::write(&path, &text).unwrap();
             } else if fs::read_to_string(&path).unwrap_or_default() != text {
-                wrong.push(format!("{}\n{}", path.display(), difference(&fs::read_to_string(&path).unwrap_or_default(), &text)));
+                wrong.push(format!(
+                    "{}\n{}",
+                    path.display(),
+                    difference(&fs::read_to_string(&path).unwrap_or_default(), &text)
+                ));
             }
         }
     }
@@ -37,7 +43,8 @@ fn golden() {
 /// Each reason that a condition can have is in some golden status.
 #[test]
 fn every_reason_is_shown() {
-    let all: String = cases().iter().map(|case| fs::read_to_string(case.join("status.yaml")).unwrap_or_default()).collect();
+    let all: String =
+        cases().iter().map(|case| fs::read_to_string(case.join("status.yaml")).unwrap_or_default()).collect();
     let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !all.contains(&format!(" {reason}: "))).collect();
     assert!(missing.is_empty(), "no golden case shows {missing:?}");
 }
@@ -73,16 +80,21 @@ fn check_references(plan: &Plan, case: &Path) {
             assert!(config.endpoints.contains_key(id), "{}: {} names {id}", case.display(), cluster.id);
         }
         let tls = cluster.tls.iter();
-        let secrets = tls.flat_map(|tls| tls.client_certificate.iter().chain(match &tls.ca {
-            fairlead_ir::CaSource::Secrets(ids) => ids.as_slice(),
-            _ => &[],
-        }));
+        let secrets = tls.flat_map(|tls| {
+            tls.client_certificate.iter().chain(match &tls.ca {
+                fairlead_ir::CaSource::Secrets(ids) => ids.as_slice(),
+                _ => &[],
+            })
+        });
         for id in secrets {
             assert!(config.secrets.contains_key(id), "{}: {} names {id}", case.display(), cluster.id);
         }
     }
     for listener in config.listeners.values() {
-        let ids = listener.tls.iter().flat_map(|tls| tls.certificates.iter().chain(tls.client_validation.iter().flat_map(|v| &v.cas)));
+        let ids = listener
+            .tls
+            .iter()
+            .flat_map(|tls| tls.certificates.iter().chain(tls.client_validation.iter().flat_map(|v| &v.cas)));
         for id in ids {
             assert!(config.secrets.contains_key(id), "{}: {} names {id}", case.display(), listener.id);
         }
@@ -93,14 +105,24 @@ fn check_references(plan: &Plan, case: &Path) {
 fn ir(plan: &Plan) -> Value {
     let mut value = serde_json::to_value(&plan.config).unwrap();
     let http = serde_json::to_value(HttpSettings::default()).unwrap();
-    let constant =
-        [("http", http), ("loadBalancing", json!("leastRequest")), ("connectTimeout", json!(5000)), ("idleTimeout", json!(60_000)), ("timeouts", json!({}))];
-    for (id, resource) in value.as_object_mut().unwrap().values_mut().flat_map(|map| map.as_object_mut().unwrap().iter_mut()) {
+    let constant = [
+        ("http", http),
+        ("loadBalancing", json!("leastRequest")),
+        ("connectTimeout", json!(5000)),
+        ("idleTimeout", json!(60_000)),
+        ("timeouts", json!({})),
+    ];
+    for (id, resource) in
+        value.as_object_mut().unwrap().values_mut().flat_map(|map| map.as_object_mut().unwrap().iter_mut())
+    {
         let fields = resource.as_object_mut().unwrap();
         assert_eq!(fields.remove("id"), Some(json!(id)));
         fields.retain(|name, value| !constant.iter().any(|(other, same)| name == other && value == same));
         if let Some(order) = fields.get_mut("order") {
-            *order = json!(format!("{} {} {}", order["created"], order["object"].as_str().unwrap(), order["rule"]).replace(&i64::MAX.to_string(), "-"));
+            *order = json!(
+                format!("{} {} {}", order["created"], order["object"].as_str().unwrap(), order["rule"])
+                    .replace(&i64::MAX.to_string(), "-")
+            );
         }
         if let Some(certificates) = fields.get_mut("certificates").filter(|certificates| certificates.is_string()) {
             *certificates = json!(certificates.as_str().unwrap().matches("BEGIN CERTIFICATE").count());
@@ -121,7 +143,8 @@ fn brief(value: &mut Value) {
                 match (name.as_str(), value) {
                     ("conditions", Value::Array(conditions)) => {
                         for condition in conditions {
-                            let generation = condition["observedGeneration"].as_i64().map(|n| format!("@{n}")).unwrap_or_default();
+                            let generation =
+                                condition["observedGeneration"].as_i64().map(|n| format!("@{n}")).unwrap_or_default();
                             *condition = json!(format!(
                                 "{}={}{generation} {}: {}",
                                 text(condition, "type"),
@@ -169,7 +192,8 @@ fn status(plan: &Plan) -> Value {
 
 /// Leaves out empty maps and lists, at the top only.
 fn strip(mut value: Value) -> Value {
-    let empty = |value: &Value| value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+    let empty =
+        |value: &Value| value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
     value.as_object_mut().unwrap().retain(|_, value| !empty(value));
     value
 }
@@ -180,7 +204,10 @@ fn yaml(value: &Value) -> String {
 }
 
 fn difference(old: &str, new: &str) -> String {
-    let first = old.lines().zip(new.lines()).position(|(a, b)| a != b).unwrap_or(old.lines().count().min(new.lines().count()));
-    let show = |text: &str| text.lines().skip(first.saturating_sub(2)).take(8).map(|line| format!("    {line}\n")).collect::<String>();
+    let first =
+        old.lines().zip(new.lines()).position(|(a, b)| a != b).unwrap_or(old.lines().count().min(new.lines().count()));
+    let show = |text: &str| {
+        text.lines().skip(first.saturating_sub(2)).take(8).map(|line| format!("    {line}\n")).collect::<String>()
+    };
     format!("  line {}: golden:\n{}  now:\n{}", first + 1, show(old), show(new))
 }

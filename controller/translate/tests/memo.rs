@@ -1,5 +1,7 @@
 //! The memo gives what a planner without memory gives, with work in proportion to the change.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use fairlead_crds::{Kind, Object};
@@ -128,7 +130,9 @@ fn route(i: usize, backend: usize) -> Object {
 }
 
 fn service(i: usize) -> Object {
-    object(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("s{i}"), "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}))
+    object(
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("s{i}"), "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}),
+    )
 }
 
 fn slice(i: usize, last: usize) -> Object {

@@ -24,7 +24,14 @@ pub(super) struct Slices {
 
 impl Slices {
     /// Makes the endpoints that changed, or that are used for the first time.
-    pub fn refresh(&mut self, world: &World, all: bool, changed: &[(Kind, Key)], users: &mut Users, config: &mut Tracked) {
+    pub fn refresh(
+        &mut self,
+        world: &World,
+        all: bool,
+        changed: &[(Kind, Key)],
+        users: &mut Users,
+        config: &mut Tracked,
+    ) {
         let mut touched: HashSet<Target> = HashSet::default();
         if all {
             *self = Slices::default();
@@ -35,8 +42,15 @@ impl Slices {
         for (kind, key) in changed {
             match kind {
                 Kind::EndpointSlice => {
-                    let service = world.all::<EndpointSlice>().get(key).and_then(|slice| endpoints::service_of(key, slice));
-                    touched.extend(service.clone().into_iter().chain(self.service.get(key).cloned()).map(|key| (Kind::Service, key)));
+                    let service =
+                        world.all::<EndpointSlice>().get(key).and_then(|slice| endpoints::service_of(key, slice));
+                    touched.extend(
+                        service
+                            .clone()
+                            .into_iter()
+                            .chain(self.service.get(key).cloned())
+                            .map(|key| (Kind::Service, key)),
+                    );
                     self.index(key, service);
                 }
                 Kind::Service | Kind::Backend => {
@@ -89,7 +103,8 @@ impl Slices {
             Origin::Service { key, port } => {
                 let Some(service) = world.all::<Service>().get(key) else { return empty() };
                 let all = world.all::<EndpointSlice>();
-                let slices = self.of.get(key).into_iter().flatten().filter_map(|slice| all.get(slice)).map(|slice| &**slice);
+                let slices =
+                    self.of.get(key).into_iter().flatten().filter_map(|slice| all.get(slice)).map(|slice| &**slice);
                 endpoints::of_service(id.clone(), service, *port, slices)
             }
             Origin::Backend { key } => {

@@ -21,9 +21,9 @@ use crate::tls::Vault;
 use crate::{Note, Plan, Settings, StatusSet, cluster};
 use counts::Counts;
 use endpoints::Slices;
+use fairlead_crds::Kind;
 use fairlead_crds::gateway::{GRPCRoute, HTTPRoute};
 use fairlead_crds::v1alpha1::{Backend, RouteFilter};
-use fairlead_crds::Kind;
 use fairlead_ir::{Config, ResourceId, Route};
 use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
@@ -97,7 +97,11 @@ impl Planner {
     /// Copies the maps of the configuration; [`update`](Planner::update) doesn't.
     pub fn plan(&mut self, world: &World, changed: &[(Kind, Key)]) -> Plan {
         self.update(world, changed);
-        Plan { config: self.memo.config.config().clone(), status: self.memo.status.clone(), notes: self.memo.notes.clone() }
+        Plan {
+            config: self.memo.config.config().clone(),
+            status: self.memo.status.clone(),
+            notes: self.memo.notes.clone(),
+        }
     }
 
     /// As [`plan`](Planner::plan), but leaves the Plan here, to be read in place. Returns the resources that are new, different or gone
@@ -134,7 +138,8 @@ impl Memo {
         let all = changed.is_none();
         let changed = changed.unwrap_or_default();
         for (kind, key) in changed {
-            if matches!(kind, Kind::Secret | Kind::ConfigMap) && world.entry(*kind, &key.namespace, &key.name).is_none() {
+            if matches!(kind, Kind::Secret | Kind::ConfigMap) && world.entry(*kind, &key.namespace, &key.name).is_none()
+            {
                 self.vault.forget(*kind, key);
             }
         }
@@ -157,19 +162,37 @@ impl Memo {
     }
 
     /// Policies; the targets for which something else holds now are dirty.
-    fn refresh_policies(&mut self, world: &World, settings: &Settings, all: bool, dirty: &mut HashSet<Dependency>) -> bool {
+    fn refresh_policies(
+        &mut self,
+        world: &World,
+        settings: &Settings,
+        all: bool,
+        dirty: &mut HashSet<Dependency>,
+    ) -> bool {
         if !all && !dirty.iter().any(|d| d.0 == Kind::BackendTLSPolicy || self.policies.reads.contains(d)) {
             return false;
         }
         let old = std::mem::replace(&mut self.policies, Policies::build(world, settings, &mut self.vault));
         let new = &self.policies.targets;
-        dirty.extend(old.targets.iter().filter(|(target, sections)| new.get(target) != Some(sections)).map(|(target, _)| target.clone()));
+        dirty.extend(
+            old.targets
+                .iter()
+                .filter(|(target, sections)| new.get(target) != Some(sections))
+                .map(|(target, _)| target.clone()),
+        );
         dirty.extend(new.keys().filter(|target| !old.targets.contains_key(target)).cloned());
         true
     }
 
     /// The frame. Routes care for its parents only as far as they came out different.
-    fn refresh_frame(&mut self, world: &World, settings: &Settings, all: bool, changed: &[(Kind, Key)], dirty: &mut HashSet<Dependency>) -> bool {
+    fn refresh_frame(
+        &mut self,
+        world: &World,
+        settings: &Settings,
+        all: bool,
+        changed: &[(Kind, Key)],
+        dirty: &mut HashSet<Dependency>,
+    ) -> bool {
         let made_of = |kind: Kind| matches!(kind, Kind::GatewayClass | Kind::Gateway | Kind::ListenerSet);
         if !all && !dirty.iter().any(|d| made_of(d.0) || self.frame.reads.contains(d)) {
             return false;
@@ -197,8 +220,15 @@ impl Memo {
         true
     }
 
-    fn dirty_routes(&self, world: &World, all: bool, changed: &[(Kind, Key)], dirty: &HashSet<Dependency>) -> HashSet<RouteId> {
-        let mut routes: HashSet<RouteId> = dirty.iter().filter_map(|d| self.dependents.get(d)).flatten().cloned().collect();
+    fn dirty_routes(
+        &self,
+        world: &World,
+        all: bool,
+        changed: &[(Kind, Key)],
+        dirty: &HashSet<Dependency>,
+    ) -> HashSet<RouteId> {
+        let mut routes: HashSet<RouteId> =
+            dirty.iter().filter_map(|d| self.dependents.get(d)).flatten().cloned().collect();
         routes.extend(changed.iter().filter(|id| ROUTES.contains(&id.0)).cloned());
         if all {
             routes.extend(self.routes.keys().cloned());
@@ -215,7 +245,8 @@ impl Memo {
         for route in new.iter_mut().flat_map(|plan| &mut plan.routes) {
             *route = self.config.set(&route.id.clone(), route);
         }
-        let kept = |id: &fairlead_ir::Id| new.as_ref().is_some_and(|plan| plan.routes.iter().any(|route| route.id == *id));
+        let kept =
+            |id: &fairlead_ir::Id| new.as_ref().is_some_and(|plan| plan.routes.iter().any(|route| route.id == *id));
         for route in old.routes.iter().filter(|route| !kept(&route.id)) {
             self.config.remove::<Route>(&route.id);
         }
@@ -248,7 +279,8 @@ impl Memo {
         let changed = self.counts.take_changed();
         if all {
             let frame = &self.frame;
-            self.status.gateways = self.status.gateways.iter().filter(|(key, _)| frame.gateways.contains_key(*key)).map(pair).collect();
+            self.status.gateways =
+                self.status.gateways.iter().filter(|(key, _)| frame.gateways.contains_key(*key)).map(pair).collect();
             let kept = self.status.listener_sets.iter().filter(|(key, _)| frame.listener_sets.contains_key(*key));
             self.status.listener_sets = kept.map(pair).collect();
         }
@@ -283,7 +315,8 @@ impl Memo {
     fn judge_objects(&mut self, world: &World, all: bool, changed: &[(Kind, Key)]) {
         let touched = |kinds: &[Kind]| all || changed.iter().any(|(kind, _)| kinds.contains(kind));
         let verdict = |generation: Option<i64>, fault: Option<Fault>| {
-            let accepted = Condition::of(ConditionType::Accepted, fault.as_ref(), Reason::Accepted, "The object is valid");
+            let accepted =
+                Condition::of(ConditionType::Accepted, fault.as_ref(), Reason::Accepted, "The object is valid");
             Some(Arc::new(ObjectStatus { conditions: observed(vec![accepted], generation) }))
         };
         let mut found: BTreeMap<(Kind, Key), Option<Arc<ObjectStatus>>> = BTreeMap::new();
@@ -309,9 +342,15 @@ impl Memo {
 
     fn collect_notes(&self, world: &World) -> Vec<Arc<Note>> {
         let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|plan| &plan.notes);
-        let mut notes: Vec<Arc<Note>> = self.frame.notes.iter().chain(&self.policies.notes).chain(routes).cloned().collect();
+        let mut notes: Vec<Arc<Note>> =
+            self.frame.notes.iter().chain(&self.policies.notes).chain(routes).cloned().collect();
         for kind in UNSERVED {
-            let said = |key: &Key| Note { kind: *kind, key: key.clone(), path: "kind".into(), message: "this kind is not served yet".into() };
+            let said = |key: &Key| Note {
+                kind: *kind,
+                key: key.clone(),
+                path: "kind".into(),
+                message: "this kind is not served yet".into(),
+            };
             notes.extend(world.entries(*kind).map(|(key, _)| Arc::new(said(key))));
         }
         notes.sort_by(|a, b| (a.kind, &a.key, &a.path, &a.message).cmp(&(b.kind, &b.key, &b.path, &b.message)));

@@ -14,7 +14,8 @@ use crate::tls::Vault;
 use crate::{Note, Settings};
 use fairlead_crds::core::{ConfigMap, Secret as SecretObject, Service};
 use fairlead_crds::gateway::{
-    BackendTLSPolicy, GROUP, LocalPolicyTargetReferenceWithSectionName, ParentReference, SubjectAltNameType, WellKnownCACertificatesType,
+    BackendTLSPolicy, GROUP, LocalPolicyTargetReferenceWithSectionName, ParentReference, SubjectAltNameType,
+    WellKnownCACertificatesType,
 };
 use fairlead_crds::v1alpha1::Backend;
 use fairlead_crds::{Kind, Typed as _};
@@ -65,7 +66,7 @@ impl Policies {
         all.sort_by(|(a, x), (b, y)| age(&x.metadata).cmp(&age(&y.metadata)).then_with(|| a.cmp(b)));
         let mut reader = Reader::new(world);
         let mut targets: BTreeMap<Target, Sections> = BTreeMap::new();
-        let mut owners: BTreeMap<(Target, Option<Box<str>>), &Key> = BTreeMap::new();
+        let mut owners: BTreeMap<Slot, &Key> = BTreeMap::new();
         let mut verdicts = BTreeMap::new();
         for (key, policy) in all {
             let mut compiled = Compiled::default();
@@ -83,7 +84,9 @@ impl Policies {
                 };
                 named.push(target.clone());
                 if let Some(winner) = owners.get(&(target.clone(), section.clone())) {
-                    let message = format!("BackendTLSPolicy {winner} has the same target and comes first; give this one a target of its own");
+                    let message = format!(
+                        "BackendTLSPolicy {winner} has the same target and comes first; give this one a target of its own"
+                    );
                     faults.push(Fault::new(Reason::Conflicted, path, message));
                     continue;
                 }
@@ -123,7 +126,8 @@ impl Policies {
             let mut ancestors: Vec<&Key> = verdict.targets.iter().flat_map(&gateways).collect();
             ancestors.sort();
             ancestors.dedup();
-            let ancestors: Vec<_> = ancestors.into_iter().take(MAX_ANCESTORS).map(|gateway| verdict.towards(gateway, controller)).collect();
+            let ancestors: Vec<_> =
+                ancestors.into_iter().take(MAX_ANCESTORS).map(|gateway| verdict.towards(gateway, controller)).collect();
             (!ancestors.is_empty()).then(|| (key.clone(), PolicyStatus { ancestors }))
         });
         each.collect()
@@ -134,7 +138,12 @@ impl Verdict {
     fn towards(&self, gateway: &Key, controller: &Arc<str>) -> AncestorStatus {
         let conditions = vec![
             Condition::of(ConditionType::Accepted, self.accepted.as_ref(), Reason::Accepted, "The policy is in force"),
-            Condition::of(ConditionType::ResolvedRefs, self.refs.as_ref(), Reason::ResolvedRefs, "All references resolve"),
+            Condition::of(
+                ConditionType::ResolvedRefs,
+                self.refs.as_ref(),
+                Reason::ResolvedRefs,
+                "All references resolve",
+            ),
         ];
         AncestorStatus {
             ancestor_ref: ParentReference {
@@ -150,13 +159,16 @@ impl Verdict {
     }
 }
 
-/// Which Service or `Backend`, and which of its ports.
+/// A Service or `Backend`, and which of its ports.
+type Slot = (Target, Option<Box<str>>);
+
+/// What a policy is for; when that does not exist, what it would be.
 fn target(
     policy: &Key,
     reference: &LocalPolicyTargetReferenceWithSectionName,
     path: &str,
     reader: &mut Reader<'_>,
-) -> Result<(Target, Option<Box<str>>), (Option<Target>, Fault)> {
+) -> Result<Slot, (Option<Target>, Fault)> {
     let missing = |message: String| Fault::new(Reason::TargetNotFound, path, message);
     let key = Key::new(policy.namespace.clone(), reference.name.as_str());
     let section = reference.section_name.as_deref().filter(|name| !name.is_empty());
@@ -171,7 +183,8 @@ fn target(
             match section {
                 Some(name) if !ports.iter().any(|port| port.name.as_deref() == Some(name)) => {
                     let names = ports.iter().filter_map(|port| port.name.as_deref()).collect::<Vec<_>>().join(", ");
-                    let fault = missing(format!("Service {} has no port named {name:?}; its ports are: {names}", target.1));
+                    let fault =
+                        missing(format!("Service {} has no port named {name:?}; its ports are: {names}", target.1));
                     Err((Some(target), fault))
                 }
                 section => Ok((target, section.map(Into::into))),
@@ -181,13 +194,18 @@ fn target(
             let target = (Kind::Backend, key);
             let fault = match (reader.find::<Backend>(&target.1), section) {
                 (Some(_), None) => return Ok((target, None)),
-                (Some(_), Some(name)) => missing(format!("Backend {} has no sections, so none named {name:?}", target.1)),
+                (Some(_), Some(name)) => {
+                    missing(format!("Backend {} has no sections, so none named {name:?}", target.1))
+                }
                 (None, _) => missing(format!("there is no Backend {}", target.1)),
             };
             Err((Some(target), fault))
         }
         _ => {
-            let message = format!("kind {} of group {:?} can't be a target; Service and Backend can", reference.kind, reference.group);
+            let message = format!(
+                "kind {} of group {:?} can't be a target; Service and Backend can",
+                reference.kind, reference.group
+            );
             Err((None, missing(message)))
         }
     }
@@ -202,9 +220,21 @@ struct Compiled {
 }
 
 impl Compiled {
-    fn read<'a>(&mut self, key: &Key, policy: &'a BackendTLSPolicy, reader: &mut Reader<'a>, vault: &mut Vault, settings: &Settings) {
+    fn read<'a>(
+        &mut self,
+        key: &Key,
+        policy: &'a BackendTLSPolicy,
+        reader: &mut Reader<'a>,
+        vault: &mut Vault,
+        settings: &Settings,
+    ) {
         for name in policy.spec.options.keys() {
-            reader.note(Kind::BackendTLSPolicy, key, format!("spec.options[{name}]"), "this option is not known and has no effect");
+            reader.note(
+                Kind::BackendTLSPolicy,
+                key,
+                format!("spec.options[{name}]"),
+                "this option is not known and has no effect",
+            );
         }
         let validation = &policy.spec.validation;
         let secrets = self.cas(key, policy, reader, vault, settings);
@@ -213,7 +243,9 @@ impl Compiled {
             (true, Some(WellKnownCACertificatesType::System)) => Ok(CaSource::System),
             (true, Some(other)) => Err((".wellKnownCACertificates", format!("{other} is not known; System is"))),
             (true, None) => Err(("", "one of caCertificateRefs and wellKnownCACertificates is needed".to_owned())),
-            (false, Some(_)) => Err(("", "only one of caCertificateRefs and wellKnownCACertificates may be set".to_owned())),
+            (false, Some(_)) => {
+                Err(("", "only one of caCertificateRefs and wellKnownCACertificates may be set".to_owned()))
+            }
             (false, None) => Ok(CaSource::Secrets(secrets.iter().map(|secret| secret.id.clone()).collect())),
         };
         let compiled = ca.and_then(|ca| {
@@ -221,30 +253,51 @@ impl Compiled {
             if hostname.suffix().is_some() {
                 return Err((".hostname", "a wildcard can't be a server's name".to_owned()));
             }
-            let sans: Result<Vec<_>, _> = validation.subject_alt_names.iter().enumerate().map(|(i, san)| self::san(i, san)).collect();
+            let sans: Result<Vec<_>, _> =
+                validation.subject_alt_names.iter().enumerate().map(|(i, san)| self::san(i, san)).collect();
             let sans = sans.map_err(|error| (".subjectAltNames", error))?;
             Ok(BackendTls { hostname: hostname.as_str().into(), ca, sans, secrets })
         });
         match compiled {
             Ok(tls) if tls.ca == CaSource::Secrets(Vec::new()) => {
                 let path = "spec.validation.caCertificateRefs";
-                self.rejected = Some(Fault::new(Reason::NoValidCaCertificate, path, "none of the references gives a CA certificate"));
+                self.rejected = Some(Fault::new(
+                    Reason::NoValidCaCertificate,
+                    path,
+                    "none of the references gives a CA certificate",
+                ));
             }
             Ok(tls) => self.tls = Some(Arc::new(tls)),
-            Err((field, message)) => self.rejected = Some(Fault::new(Reason::Invalid, format!("spec.validation{field}"), message)),
+            Err((field, message)) => {
+                self.rejected = Some(Fault::new(Reason::Invalid, format!("spec.validation{field}"), message))
+            }
         }
     }
 
-    fn cas<'a>(&mut self, key: &Key, policy: &'a BackendTLSPolicy, reader: &mut Reader<'a>, vault: &mut Vault, settings: &Settings) -> Vec<Arc<Secret>> {
+    fn cas<'a>(
+        &mut self,
+        key: &Key,
+        policy: &'a BackendTLSPolicy,
+        reader: &mut Reader<'a>,
+        vault: &mut Vault,
+        settings: &Settings,
+    ) -> Vec<Arc<Secret>> {
         let mut found = Vec::new();
         for (i, reference) in policy.spec.validation.ca_certificate_refs.iter().enumerate() {
             let path = format!("spec.validation.caCertificateRefs[{i}]");
             let name = Key::new(key.namespace.clone(), reference.name.as_str());
             let (kind, object) = match Kind::of_group(&reference.group, &reference.kind) {
-                Some(Kind::ConfigMap) => ("ConfigMap", reader.find::<ConfigMap>(&name).map(|map| ConfigMap::wrap(map.clone()))),
-                Some(Kind::Secret) => ("Secret", reader.find::<SecretObject>(&name).map(|secret| SecretObject::wrap(secret.clone()))),
+                Some(Kind::ConfigMap) => {
+                    ("ConfigMap", reader.find::<ConfigMap>(&name).map(|map| ConfigMap::wrap(map.clone())))
+                }
+                Some(Kind::Secret) => {
+                    ("Secret", reader.find::<SecretObject>(&name).map(|secret| SecretObject::wrap(secret.clone())))
+                }
                 _ => {
-                    let message = format!("kind {} of group {:?} can't hold CA certificates; use a ConfigMap", reference.kind, reference.group);
+                    let message = format!(
+                        "kind {} of group {:?} can't hold CA certificates; use a ConfigMap",
+                        reference.kind, reference.group
+                    );
                     self.refs.push(Fault::new(Reason::InvalidKind, path, message));
                     continue;
                 }
@@ -256,7 +309,9 @@ impl Compiled {
                     }
                     found.push(bundle.secret.clone());
                 }
-                Err(error) => self.refs.push(Fault::new(Reason::InvalidCaCertificateRef, path, format!("{kind} {name}: {error}"))),
+                Err(error) => {
+                    self.refs.push(Fault::new(Reason::InvalidCaCertificateRef, path, format!("{kind} {name}: {error}")))
+                }
             }
         }
         found

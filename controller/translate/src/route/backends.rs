@@ -37,12 +37,21 @@ spec!(HTTPBackendRef);
 spec!(GRPCBackendRef);
 
 /// Adds the backends to the rule. One that does not resolve, or whose filters don't, answers 500 for its share.
-pub(super) fn lower<'a>(rule: &mut Rule, backends: impl Iterator<Item = Spec<'a>>, path: &str, scope: &mut Scope<'_, '_>) {
+pub(super) fn lower<'a>(
+    rule: &mut Rule,
+    backends: impl Iterator<Item = Spec<'a>>,
+    path: &str,
+    scope: &mut Scope<'_, '_>,
+) {
     for (i, spec) in backends.enumerate() {
         let path = format!("{path}.backendRefs[{i}]");
         let weight = spec.weight.unwrap_or(1);
         let Ok(weight) = u32::try_from(weight) else {
-            rule.refuse([Fault::new(Reason::UnsupportedValue, format!("{path}.weight"), format!("{weight} is less than 0"))]);
+            rule.refuse([Fault::new(
+                Reason::UnsupportedValue,
+                format!("{path}.weight"),
+                format!("{weight} is less than 0"),
+            )]);
             continue;
         };
         let found = filters::lower(&spec.filters, &path, &rule.matches, scope);

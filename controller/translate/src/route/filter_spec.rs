@@ -1,8 +1,8 @@
 //! Filters as HTTPRoutes and GRPCRoutes write them, made one.
 
 use fairlead_crds::gateway::{
-    GRPCRouteFilter, GRPCRouteFilterType, HTTPCORSFilter, HTTPHeaderFilter, HTTPRequestMirrorFilter, HTTPRequestRedirectFilter, HTTPRouteFilter,
-    HTTPRouteFilterType, HTTPURLRewriteFilter, LocalObjectReference,
+    GRPCRouteFilter, GRPCRouteFilterType, HTTPCORSFilter, HTTPHeaderFilter, HTTPRequestMirrorFilter,
+    HTTPRequestRedirectFilter, HTTPRouteFilter, HTTPRouteFilterType, HTTPURLRewriteFilter, LocalObjectReference,
 };
 
 /// A filter of a rule or backend.
@@ -53,8 +53,12 @@ impl<'a> From<&'a HTTPRouteFilter> for FilterSpec<'a> {
     fn from(f: &'a HTTPRouteFilter) -> Self {
         use HTTPRouteFilterType as Type;
         match &f.type_ {
-            Type::RequestHeaderModifier => given(f.request_header_modifier.as_ref(), "requestHeaderModifier", FilterSpec::RequestHeaders),
-            Type::ResponseHeaderModifier => given(f.response_header_modifier.as_ref(), "responseHeaderModifier", FilterSpec::ResponseHeaders),
+            Type::RequestHeaderModifier => {
+                given(f.request_header_modifier.as_ref(), "requestHeaderModifier", FilterSpec::RequestHeaders)
+            }
+            Type::ResponseHeaderModifier => {
+                given(f.response_header_modifier.as_ref(), "responseHeaderModifier", FilterSpec::ResponseHeaders)
+            }
             Type::RequestMirror => given(f.request_mirror.as_ref(), "requestMirror", FilterSpec::Mirror),
             Type::RequestRedirect => given(f.request_redirect.as_ref(), "requestRedirect", FilterSpec::Redirect),
             Type::UrlRewrite => given(f.url_rewrite.as_ref(), "urlRewrite", FilterSpec::Rewrite),
@@ -70,8 +74,12 @@ impl<'a> From<&'a GRPCRouteFilter> for FilterSpec<'a> {
     fn from(f: &'a GRPCRouteFilter) -> Self {
         use GRPCRouteFilterType as Type;
         match &f.type_ {
-            Type::RequestHeaderModifier => given(f.request_header_modifier.as_ref(), "requestHeaderModifier", FilterSpec::RequestHeaders),
-            Type::ResponseHeaderModifier => given(f.response_header_modifier.as_ref(), "responseHeaderModifier", FilterSpec::ResponseHeaders),
+            Type::RequestHeaderModifier => {
+                given(f.request_header_modifier.as_ref(), "requestHeaderModifier", FilterSpec::RequestHeaders)
+            }
+            Type::ResponseHeaderModifier => {
+                given(f.response_header_modifier.as_ref(), "responseHeaderModifier", FilterSpec::ResponseHeaders)
+            }
             Type::RequestMirror => given(f.request_mirror.as_ref(), "requestMirror", FilterSpec::Mirror),
             Type::ExtensionRef => given(f.extension_ref.as_ref(), "extensionRef", FilterSpec::Extension),
             Type::Other(other) => FilterSpec::Unknown(other),

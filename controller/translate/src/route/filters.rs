@@ -11,8 +11,8 @@ use crate::host::Host;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{
-    HTTPCORSFilter, HTTPPathModifier, HTTPPathModifierType, HTTPRequestMirrorFilter, HTTPRequestRedirectFilter, HTTPURLRewriteFilter,
-    LocalObjectReference,
+    HTTPCORSFilter, HTTPPathModifier, HTTPPathModifierType, HTTPRequestMirrorFilter, HTTPRequestRedirectFilter,
+    HTTPURLRewriteFilter, LocalObjectReference,
 };
 use fairlead_crds::v1alpha1::RouteFilter;
 use fairlead_ir::{Cors, Filter, Fraction, HostRewrite, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, RouteMatch};
@@ -29,7 +29,12 @@ pub(super) struct Filters {
 }
 
 /// Reads the filters below `path`, for requests that the given matches take.
-pub(super) fn lower(specs: &[FilterSpec<'_>], path: &str, matches: &[RouteMatch], scope: &mut Scope<'_, '_>) -> Filters {
+pub(super) fn lower(
+    specs: &[FilterSpec<'_>],
+    path: &str,
+    matches: &[RouteMatch],
+    scope: &mut Scope<'_, '_>,
+) -> Filters {
     let mut found = Filters::default();
     for (i, spec) in specs.iter().enumerate() {
         let path = format!("{path}.filters[{i}]");
@@ -48,10 +53,16 @@ impl Filters {
     fn add(&mut self, spec: FilterSpec<'_>, path: &str, matches: &[RouteMatch], scope: &mut Scope<'_, '_>) {
         let wrong = |message: String| Err(Fault::new(Reason::UnsupportedValue, path, message));
         let filter = match spec {
-            FilterSpec::RequestHeaders(spec) => headers::modifier(spec, path).map(|mods| Some(Filter::RequestHeaders(mods))),
-            FilterSpec::ResponseHeaders(spec) => headers::modifier(spec, path).map(|mods| Some(Filter::ResponseHeaders(mods))),
+            FilterSpec::RequestHeaders(spec) => {
+                headers::modifier(spec, path).map(|mods| Some(Filter::RequestHeaders(mods)))
+            }
+            FilterSpec::ResponseHeaders(spec) => {
+                headers::modifier(spec, path).map(|mods| Some(Filter::ResponseHeaders(mods)))
+            }
             FilterSpec::Mirror(spec) => mirror(spec, path, scope).map(|mirror| mirror.map(Filter::Mirror)),
-            FilterSpec::Redirect(spec) => redirect(spec, path, matches).map(|redirect| Some(Filter::Redirect(redirect))),
+            FilterSpec::Redirect(spec) => {
+                redirect(spec, path, matches).map(|redirect| Some(Filter::Redirect(redirect)))
+            }
             FilterSpec::Rewrite(spec) => rewrite(spec, path, matches).map(|rewrite| Some(Filter::Rewrite(rewrite))),
             FilterSpec::Cors(spec) => cors(spec, path).map(|cors| Some(Filter::Cors(cors))),
             FilterSpec::Extension(reference) => {
@@ -106,10 +117,21 @@ fn redirect(spec: &HTTPRequestRedirectFilter, path: &str, matches: &[RouteMatch]
         return Err(wrong("statusCode", format!("{status} is none of 301, 302, 303, 307, 308")));
     };
     let port = match spec.port {
-        Some(port) => Some(u16::try_from(port).ok().filter(|p| *p > 0).ok_or_else(|| wrong("port", format!("{port} is not a port")))?),
+        Some(port) => Some(
+            u16::try_from(port)
+                .ok()
+                .filter(|p| *p > 0)
+                .ok_or_else(|| wrong("port", format!("{port} is not a port")))?,
+        ),
         None => None,
     };
-    Ok(Redirect { scheme, hostname: precise(spec.hostname.as_deref(), path)?, path: modified(spec.path.as_ref(), path, matches)?, port, status })
+    Ok(Redirect {
+        scheme,
+        hostname: precise(spec.hostname.as_deref(), path)?,
+        path: modified(spec.path.as_ref(), path, matches)?,
+        port,
+        status,
+    })
 }
 
 fn rewrite(spec: &HTTPURLRewriteFilter, path: &str, matches: &[RouteMatch]) -> Result<Rewrite, Fault> {
@@ -130,7 +152,8 @@ fn precise(name: Option<&str>, path: &str) -> Result<Option<Box<str>>, Fault> {
 /// `ReplacePrefixMatch` needs that all matches of the rule are prefixes.
 fn modified(spec: Option<&HTTPPathModifier>, path: &str, matches: &[RouteMatch]) -> Result<Option<PathRewrite>, Fault> {
     let Some(spec) = spec else { return Ok(None) };
-    let wrong = |field: &str, message: &str| Fault::new(Reason::UnsupportedValue, format!("{path}.path.{field}"), message);
+    let wrong =
+        |field: &str, message: &str| Fault::new(Reason::UnsupportedValue, format!("{path}.path.{field}"), message);
     let literal = |text: &str| text.bytes().all(|c| c > b' ' && c != 0x7f && c != b'#');
     match &spec.type_ {
         HTTPPathModifierType::ReplaceFullPath => match spec.replace_full_path.as_deref() {
@@ -163,11 +186,16 @@ fn cors(spec: &HTTPCORSFilter, path: &str) -> Result<Cors, Fault> {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         let sound = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
         if origin != "*" && !host.is_some_and(sound) {
-            let message = format!("{origin:?} is not an origin such as https://example.com, https://*.example.com:8443 or *");
+            let message =
+                format!("{origin:?} is not an origin such as https://example.com, https://*.example.com:8443 or *");
             return Err(Fault::new(Reason::UnsupportedValue, format!("{path}.allowOrigins[{i}]"), message));
         }
     }
-    for (field, names) in [("allowMethods", &spec.allow_methods), ("allowHeaders", &spec.allow_headers), ("exposeHeaders", &spec.expose_headers)] {
+    for (field, names) in [
+        ("allowMethods", &spec.allow_methods),
+        ("allowHeaders", &spec.allow_headers),
+        ("exposeHeaders", &spec.expose_headers),
+    ] {
         if let Some(i) = names.iter().position(|name| !headers::is_name(name)) {
             let message = format!("{:?} is not a name", names[i]);
             return Err(Fault::new(Reason::UnsupportedValue, format!("{path}.{field}[{i}]"), message));
@@ -193,7 +221,10 @@ fn mirror(spec: &HTTPRequestMirrorFilter, path: &str, scope: &mut Scope<'_, '_>)
         (Some(_), Some(_)) => return Err(wrong("percent", "only one of percent and fraction may be set".to_owned())),
         (Some(percent), None) => {
             let numerator = u32::try_from(percent).ok().filter(|percent| *percent <= 100);
-            Fraction { numerator: numerator.ok_or_else(|| wrong("percent", format!("{percent} is not 0 to 100")))?, denominator: 100 }
+            Fraction {
+                numerator: numerator.ok_or_else(|| wrong("percent", format!("{percent} is not 0 to 100")))?,
+                denominator: 100,
+            }
         }
         (None, Some(fraction)) => {
             let denominator = fraction.denominator.unwrap_or(100);
@@ -201,7 +232,12 @@ fn mirror(spec: &HTTPRequestMirrorFilter, path: &str, scope: &mut Scope<'_, '_>)
             let part = u32::try_from(fraction.numerator).ok().filter(|part| whole.is_some_and(|whole| *part <= whole));
             match (part, whole) {
                 (Some(numerator), Some(denominator)) => Fraction { numerator, denominator },
-                _ => return Err(wrong("fraction", format!("{}/{denominator} is not between 0 and 1", fraction.numerator))),
+                _ => {
+                    return Err(wrong(
+                        "fraction",
+                        format!("{}/{denominator} is not between 0 and 1", fraction.numerator),
+                    ));
+                }
             }
         }
     };
@@ -224,13 +260,17 @@ fn mirror(spec: &HTTPRequestMirrorFilter, path: &str, scope: &mut Scope<'_, '_>)
 
 fn extension(reference: &LocalObjectReference, path: &str, scope: &mut Scope<'_, '_>) -> Result<Vec<Filter>, Fault> {
     if Kind::of_group(&reference.group, &reference.kind) != Some(Kind::RouteFilter) {
-        let message = format!("kind {} of group {:?} is no filter; RouteFilter (fairlead.dev) is", reference.kind, reference.group);
+        let message = format!(
+            "kind {} of group {:?} is no filter; RouteFilter (fairlead.dev) is",
+            reference.kind, reference.group
+        );
         return Err(Fault::new(Reason::InvalidKind, path, message));
     }
     let key = Key::new(scope.key.namespace.clone(), reference.name.as_str());
     let Some(object) = scope.reader.find::<RouteFilter>(&key) else {
         return Err(Fault::new(Reason::BackendNotFound, path, format!("there is no RouteFilter {key}")));
     };
-    let wrong = |fault: Fault| Fault::new(Reason::UnsupportedValue, path, format!("RouteFilter {key} is not usable: {fault}"));
+    let wrong =
+        |fault: Fault| Fault::new(Reason::UnsupportedValue, path, format!("RouteFilter {key} is not usable: {fault}"));
     route_filter::compile(&key, object, scope.reader).map_err(wrong)
 }

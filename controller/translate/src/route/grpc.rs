@@ -32,7 +32,8 @@ impl RouteKind for GRPCRoute {
 
 /// Without matches, every gRPC request.
 fn rule(spec: &GRPCRouteRule, path: &str, scope: &mut Scope<'_, '_>) -> Rule {
-    let read = spec.matches.iter().enumerate().map(|(i, wanted)| matches::grpc(wanted, &format!("{path}.matches[{i}]")));
+    let read =
+        spec.matches.iter().enumerate().map(|(i, wanted)| matches::grpc(wanted, &format!("{path}.matches[{i}]")));
     let mut rule = Rule::matching(spec.name.as_deref(), read);
     let filters: Vec<FilterSpec<'_>> = spec.filters.iter().map(FilterSpec::from).collect();
     rule.lead(&filters, spec.backend_refs.iter().map(Into::into), path, scope);

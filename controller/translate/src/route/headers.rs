@@ -5,8 +5,17 @@ use fairlead_crds::gateway::HTTPHeaderFilter;
 use fairlead_ir::{HeaderMods, HeaderValue};
 
 /// Fields that frame or route a message: they are the proxy's own. The host is changed with `URLRewrite`.
-const OURS: &[&str] =
-    &["host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"];
+const OURS: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "upgrade",
+    "te",
+    "trailer",
+];
 
 /// RFC 9110 §5.6.2.
 pub(crate) fn is_name(name: &str) -> bool {

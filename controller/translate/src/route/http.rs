@@ -31,7 +31,8 @@ impl RouteKind for HTTPRoute {
 }
 
 fn rule(spec: &HTTPRouteRule, path: &str, scope: &mut Scope<'_, '_>) -> Rule {
-    let read = spec.matches.iter().enumerate().map(|(i, wanted)| matches::http(wanted, &format!("{path}.matches[{i}]")));
+    let read =
+        spec.matches.iter().enumerate().map(|(i, wanted)| matches::http(wanted, &format!("{path}.matches[{i}]")));
     let mut rule = Rule::matching(spec.name.as_deref(), read);
     if spec.matches.is_empty() {
         rule.matches.extend(matches::http(&HTTPRouteMatch::default(), path));

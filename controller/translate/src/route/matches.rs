@@ -3,8 +3,8 @@
 use super::headers::is_name;
 use crate::status::{Fault, Reason};
 use fairlead_crds::gateway::{
-    GRPCHeaderMatchType, GRPCMethodMatch, GRPCMethodMatchType, GRPCRouteMatch, HTTPMethod, HTTPPathMatch, HTTPRouteMatch, HeaderMatchType,
-    PathMatchType, QueryParamMatchType,
+    GRPCHeaderMatchType, GRPCMethodMatch, GRPCMethodMatchType, GRPCRouteMatch, HTTPMethod, HTTPPathMatch,
+    HTTPRouteMatch, HeaderMatchType, PathMatchType, QueryParamMatchType,
 };
 use fairlead_ir::{HeaderMatch, Method, MethodMatch, PathMatch, QueryMatch, RouteMatch, StringMatch};
 use regex::RegexBuilder;
@@ -20,7 +20,9 @@ fn wrong(path: impl Into<String>, message: impl Into<String>) -> Fault {
 pub(super) fn regex(pattern: &str, path: &str) -> Result<(), Fault> {
     match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_LIMIT).build() {
         Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(_)) => Err(wrong(path, format!("{pattern:?} is too large a regular expression"))),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            Err(wrong(path, format!("{pattern:?} is too large a regular expression")))
+        }
         Err(error) => {
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
@@ -44,7 +46,9 @@ pub(super) fn http(spec: &HTTPRouteMatch, path: &str) -> Result<RouteMatch, Faul
         let exact = match header.type_.as_ref().unwrap_or(&HeaderMatchType::Exact) {
             HeaderMatchType::Exact => true,
             HeaderMatchType::RegularExpression => false,
-            HeaderMatchType::Other(other) => return Err(wrong(format!("{path}.type"), format!("{other:?} is neither Exact nor RegularExpression"))),
+            HeaderMatchType::Other(other) => {
+                return Err(wrong(format!("{path}.type"), format!("{other:?} is neither Exact nor RegularExpression")));
+            }
         };
         self::header(&mut headers, &header.name, exact, &header.value, &path)?;
     }
@@ -116,8 +120,12 @@ fn path(spec: &HTTPPathMatch, path: &str) -> Result<PathMatch, Fault> {
             let trimmed = value.trim_end_matches('/');
             Ok(PathMatch::Prefix(if trimmed.is_empty() { "/".into() } else { trimmed.into() }))
         }
-        PathMatchType::RegularExpression => regex(value, &format!("{path}.value")).map(|()| PathMatch::Regex(value.into())),
-        PathMatchType::Other(other) => Err(wrong(format!("{path}.type"), format!("{other:?} is none of Exact, PathPrefix, RegularExpression"))),
+        PathMatchType::RegularExpression => {
+            regex(value, &format!("{path}.value")).map(|()| PathMatch::Regex(value.into()))
+        }
+        PathMatchType::Other(other) => {
+            Err(wrong(format!("{path}.type"), format!("{other:?} is none of Exact, PathPrefix, RegularExpression")))
+        }
     }
 }
 
@@ -130,8 +138,12 @@ fn literal(value: &str, path: &str) -> Result<(), Fault> {
     let found = ["//", "/./", "/../", "%2f", "%2F", "#"].into_iter().find(|part| value.contains(part));
     let found = found.or_else(|| ["/..", "/."].into_iter().find(|end| value.ends_with(end)));
     match found {
-        Some(part) => Err(wrong(path, format!("{value:?} has {part}, which no request's path has once it is normalised"))),
-        None if value.bytes().any(|c| c <= b' ' || c >= 0x7f || c == b'?') => Err(wrong(path, format!("{value:?} has characters that no path has"))),
+        Some(part) => {
+            Err(wrong(path, format!("{value:?} has {part}, which no request's path has once it is normalised")))
+        }
+        None if value.bytes().any(|c| c <= b' ' || c >= 0x7f || c == b'?') => {
+            Err(wrong(path, format!("{value:?} has characters that no path has")))
+        }
         None => Ok(()),
     }
 }
@@ -147,7 +159,9 @@ fn method(method: &HTTPMethod, path: &str) -> Result<Method, Fault> {
         HTTPMethod::Options => Method::Options,
         HTTPMethod::Trace => Method::Trace,
         HTTPMethod::Patch => Method::Patch,
-        HTTPMethod::Other(other) => return Err(wrong(path, format!("{other:?} is no HTTP method; methods are in capitals"))),
+        HTTPMethod::Other(other) => {
+            return Err(wrong(path, format!("{other:?} is no HTTP method; methods are in capitals")));
+        }
     })
 }
 
@@ -155,7 +169,9 @@ fn grpc_method(spec: &GRPCMethodMatch, path: &str) -> Result<MethodMatch, Fault>
     let exact = match spec.type_.as_ref().unwrap_or(&GRPCMethodMatchType::Exact) {
         GRPCMethodMatchType::Exact => true,
         GRPCMethodMatchType::RegularExpression => false,
-        GRPCMethodMatchType::Other(other) => return Err(wrong(format!("{path}.type"), format!("{other:?} is neither Exact nor RegularExpression"))),
+        GRPCMethodMatchType::Other(other) => {
+            return Err(wrong(format!("{path}.type"), format!("{other:?} is neither Exact nor RegularExpression")));
+        }
     };
     let part = |text: &Option<String>, field: &str| {
         let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };

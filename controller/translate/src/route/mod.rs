@@ -113,12 +113,23 @@ pub(crate) struct RoutePlan {
 /// Judges one route.
 pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>) -> RoutePlan {
     let mut reader = Reader::new(around.world);
-    let hosts: Result<Vec<Host>, Fault> = route.hostnames().iter().enumerate().map(|(i, name)| {
-        Host::parse(name).map_err(|error| Fault::new(Reason::UnsupportedValue, format!("spec.hostnames[{i}]"), error))
-    }).collect();
+    let hosts: Result<Vec<Host>, Fault> = route
+        .hostnames()
+        .iter()
+        .enumerate()
+        .map(|(i, name)| {
+            Host::parse(name)
+                .map_err(|error| Fault::new(Reason::UnsupportedValue, format!("spec.hostnames[{i}]"), error))
+        })
+        .collect();
     let attachments = attach::all(key, route, hosts.as_deref().unwrap_or_default(), around.frame, &mut reader);
     if route.default_scope().is_some_and(|scope| *scope != GatewayDefaultScope::None) {
-        reader.note(R::KIND, key, "spec.useDefaultGateways", "default Gateways are experimental and not served: name a Gateway in parentRefs");
+        reader.note(
+            R::KIND,
+            key,
+            "spec.useDefaultGateways",
+            "default Gateways are experimental and not served: name a Gateway in parentRefs",
+        );
     }
     if attachments.is_empty() {
         return RoutePlan { reads: reader.reads, notes: reader.notes, ..RoutePlan::default() };
@@ -145,8 +156,13 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
             verdict.rules(&rules);
         }
         // Without TLS towards backends, the Gateways' certificates make no difference.
-        let listeners: Vec<Id> = if alone { groups.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect() } else { listeners.clone() };
-        let suffix = certificate.as_ref().filter(|_| !alone).map(|certificate| format!("~{}", certificate.id)).unwrap_or_default();
+        let listeners: Vec<Id> =
+            if alone { groups.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect() } else { listeners.clone() };
+        let suffix = certificate
+            .as_ref()
+            .filter(|_| !alone)
+            .map(|certificate| format!("~{}", certificate.id))
+            .unwrap_or_default();
         plan.uses.targets.extend(uses.targets);
         if verdict.served() && !listeners.is_empty() {
             let names = served_hosts(hosts.as_deref().unwrap_or_default(), &attachments);
@@ -163,7 +179,8 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
         plan.gateways.insert(attachment.parent.gateway.clone());
         plan.attached.extend(attachment.doors.iter().map(|door| (attachment.id.clone(), *door)));
     }
-    let parents = attachments.iter().map(|a| verdict.towards(a, around.settings, route.metadata().generation)).collect();
+    let parents =
+        attachments.iter().map(|a| verdict.towards(a, around.settings, route.metadata().generation)).collect();
     plan.status = Some(Arc::new(RouteStatus { parents }));
     plan.reads = reader.reads;
     // Several certificates read the rules several times.
@@ -181,7 +198,9 @@ fn groups(attachments: &[Attachment<'_>]) -> Vec<Group> {
     let mut groups: BTreeMap<Option<Id>, Group> = BTreeMap::new();
     for attachment in attachments.iter().filter(|attachment| attachment.fault.is_none()) {
         let certificate = attachment.parent.client_certificate.clone();
-        let group = groups.entry(certificate.as_ref().map(|secret| secret.id.clone())).or_insert_with(|| (certificate, Vec::new()));
+        let group = groups
+            .entry(certificate.as_ref().map(|secret| secret.id.clone()))
+            .or_insert_with(|| (certificate, Vec::new()));
         for id in attachment.doors.iter().flat_map(|door| &attachment.parent.listeners[*door].ids) {
             if !group.1.contains(id) {
                 group.1.push(id.clone());
@@ -211,7 +230,14 @@ fn served_hosts(hosts: &[Host], attachments: &[Attachment<'_>]) -> Vec<Box<str>>
     names
 }
 
-fn lower<R: RouteKind>(key: &Key, route: &R, rules: Vec<Rule>, hosts: &[Box<str>], listeners: &[Id], suffix: &str) -> Vec<Arc<Route>> {
+fn lower<R: RouteKind>(
+    key: &Key,
+    route: &R,
+    rules: Vec<Rule>,
+    hosts: &[Box<str>],
+    listeners: &[Id],
+    suffix: &str,
+) -> Vec<Arc<Route>> {
     let (name, created): (Id, i64) = (key.to_string().into(), age(route.metadata()));
     let each = rules.into_iter().enumerate().filter(|(_, rule)| !rule.dropped).map(|(i, rule)| {
         Arc::new(Route {
@@ -260,7 +286,11 @@ impl Verdict {
             return;
         }
         let numbers = wrong.iter().map(|(i, _)| i.to_string()).collect::<Vec<_>>().join(", ");
-        let answer = if rules.iter().any(|rule| !rule.invalid.is_empty() && !rule.dropped) { ", requests that match get 500 where the matches are valid" } else { "" };
+        let answer = if rules.iter().any(|rule| !rule.invalid.is_empty() && !rule.dropped) {
+            ", requests that match get 500 where the matches are valid"
+        } else {
+            ""
+        };
         self.partial = Some(Fault::new(all.reason, "", format!("Dropped Rule {numbers}{answer}: {all}")));
     }
 
@@ -272,10 +302,20 @@ impl Verdict {
         let rejected = attachment.fault.as_ref().or(self.hosts.as_ref()).or(self.invalid.as_ref());
         let mut conditions = vec![
             Condition::of(ConditionType::Accepted, rejected, Reason::Accepted, "The route is attached"),
-            Condition::of(ConditionType::ResolvedRefs, Fault::join(&self.refs).as_ref(), Reason::ResolvedRefs, "All references resolve"),
+            Condition::of(
+                ConditionType::ResolvedRefs,
+                Fault::join(&self.refs).as_ref(),
+                Reason::ResolvedRefs,
+                "All references resolve",
+            ),
         ];
         if let (None, Some(partial)) = (rejected, &self.partial) {
-            conditions.push(Condition::new(ConditionType::PartiallyInvalid, true, partial.reason, partial.message.as_str()));
+            conditions.push(Condition::new(
+                ConditionType::PartiallyInvalid,
+                true,
+                partial.reason,
+                partial.message.as_str(),
+            ));
         }
         ParentStatus {
             parent_ref: attachment.reference.clone(),
@@ -287,5 +327,9 @@ impl Verdict {
 
 /// Host names, for messages.
 pub(crate) fn list(hosts: &[Host]) -> String {
-    if hosts.is_empty() { host::display(None).to_owned() } else { hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(", ") }
+    if hosts.is_empty() {
+        host::display(None).to_owned()
+    } else {
+        hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(", ")
+    }
 }

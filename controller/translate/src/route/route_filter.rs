@@ -6,7 +6,8 @@ use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::core::ConfigMap;
 use fairlead_crds::v1alpha1::{
-    DirectResponse, HostnameRewrite, HostnameRewriteType, PathRewrite as PathSpec, PathRewriteType, ResponseBody, ResponseBodyType, RouteFilter,
+    DirectResponse, HostnameRewrite, HostnameRewriteType, PathRewrite as PathSpec, PathRewriteType, ResponseBody,
+    ResponseBodyType, RouteFilter,
 };
 use fairlead_ir::{DirectResponse as Direct, Filter, HostRewrite, PathRewrite, Rewrite};
 use fairlead_store::Key;
@@ -47,10 +48,18 @@ pub(super) fn compile(key: &Key, filter: &RouteFilter, reader: &mut Reader<'_>) 
 fn hostname(spec: &HostnameRewrite) -> Result<HostRewrite, Fault> {
     match (&spec.type_, spec.header.as_deref()) {
         (HostnameRewriteType::Backend, None) => Ok(HostRewrite::Backend),
-        (HostnameRewriteType::Header, Some(name)) if headers::is_name(name) => Ok(HostRewrite::Header(name.to_ascii_lowercase().into())),
-        (HostnameRewriteType::Header, Some(name)) => Err(wrong("spec.urlRewrite.hostname.header", format!("{name:?} is not a header name"))),
-        (HostnameRewriteType::Header, None) => Err(wrong("spec.urlRewrite.hostname.header", "is needed for type Header")),
-        (HostnameRewriteType::Backend, Some(_)) => Err(wrong("spec.urlRewrite.hostname.header", "is for type Header only")),
+        (HostnameRewriteType::Header, Some(name)) if headers::is_name(name) => {
+            Ok(HostRewrite::Header(name.to_ascii_lowercase().into()))
+        }
+        (HostnameRewriteType::Header, Some(name)) => {
+            Err(wrong("spec.urlRewrite.hostname.header", format!("{name:?} is not a header name")))
+        }
+        (HostnameRewriteType::Header, None) => {
+            Err(wrong("spec.urlRewrite.hostname.header", "is needed for type Header"))
+        }
+        (HostnameRewriteType::Backend, Some(_)) => {
+            Err(wrong("spec.urlRewrite.hostname.header", "is for type Header only"))
+        }
         (HostnameRewriteType::Other(other), _) => {
             Err(wrong("spec.urlRewrite.hostname.type", format!("{other:?} is neither Header nor Backend")))
         }
@@ -62,12 +71,17 @@ fn path(spec: &PathSpec) -> Result<PathRewrite, Fault> {
         (PathRewriteType::ReplaceRegexMatch, Some(replace)) => {
             let field = "spec.urlRewrite.path.replaceRegexMatch.pattern";
             matches::regex(&replace.pattern, field).map_err(|fault| Fault { reason: Reason::Invalid, ..fault })?;
-            Ok(PathRewrite::Regex { pattern: replace.pattern.as_str().into(), substitution: replace.substitution.as_str().into() })
+            Ok(PathRewrite::Regex {
+                pattern: replace.pattern.as_str().into(),
+                substitution: replace.substitution.as_str().into(),
+            })
         }
         (PathRewriteType::ReplaceRegexMatch, None) => {
             Err(wrong("spec.urlRewrite.path.replaceRegexMatch", "is needed for type ReplaceRegexMatch"))
         }
-        (PathRewriteType::Other(other), _) => Err(wrong("spec.urlRewrite.path.type", format!("{other:?} is not ReplaceRegexMatch"))),
+        (PathRewriteType::Other(other), _) => {
+            Err(wrong("spec.urlRewrite.path.type", format!("{other:?} is not ReplaceRegexMatch")))
+        }
     }
 }
 
@@ -90,15 +104,27 @@ fn body(key: &Key, spec: &ResponseBody, reader: &mut Reader<'_>) -> Result<Box<s
     let reference = match (&spec.type_, &spec.inline, &spec.value_ref) {
         (ResponseBodyType::Inline, Some(inline), None) => return Ok(inline.as_str().into()),
         (ResponseBodyType::ValueRef, None, Some(reference)) => reference,
-        (ResponseBodyType::Other(other), ..) => return Err(wrong(format!("{path}.type"), format!("{other:?} is neither Inline nor ValueRef"))),
-        _ => return Err(wrong(path, "inline is needed for type Inline, valueRef for type ValueRef, and only one of them")),
+        (ResponseBodyType::Other(other), ..) => {
+            return Err(wrong(format!("{path}.type"), format!("{other:?} is neither Inline nor ValueRef")));
+        }
+        _ => {
+            return Err(wrong(
+                path,
+                "inline is needed for type Inline, valueRef for type ValueRef, and only one of them",
+            ));
+        }
     };
     let path = format!("{path}.valueRef");
     if Kind::of_group(&reference.group, &reference.kind) != Some(Kind::ConfigMap) {
-        return Err(wrong(path, format!("kind {} of group {:?} can't hold a body; use a ConfigMap", reference.kind, reference.group)));
+        return Err(wrong(
+            path,
+            format!("kind {} of group {:?} can't hold a body; use a ConfigMap", reference.kind, reference.group),
+        ));
     }
     let name = Key::new(key.namespace.clone(), reference.name.as_str());
-    let Some(map) = reader.find::<ConfigMap>(&name) else { return Err(wrong(path, format!("there is no ConfigMap {name}"))) };
+    let Some(map) = reader.find::<ConfigMap>(&name) else {
+        return Err(wrong(path, format!("there is no ConfigMap {name}")));
+    };
     let data = map.data.as_ref();
     let only = || data.filter(|data| data.len() == 1).and_then(|data| data.values().next());
     match data.and_then(|data| data.get("response.body")).or_else(only) {

@@ -42,7 +42,13 @@ impl Rule {
     }
 
     /// Adds filters and backends, as every kind of route has them.
-    pub(super) fn lead<'a>(&mut self, specs: &[FilterSpec<'a>], to: impl Iterator<Item = Spec<'a>>, path: &str, scope: &mut Scope<'_, '_>) {
+    pub(super) fn lead<'a>(
+        &mut self,
+        specs: &[FilterSpec<'a>],
+        to: impl Iterator<Item = Spec<'a>>,
+        path: &str,
+        scope: &mut Scope<'_, '_>,
+    ) {
         let found = filters::lower(specs, path, &self.matches, scope);
         self.filters = found.filters;
         self.refuse(found.invalid);
@@ -50,7 +56,9 @@ impl Rule {
             self.broken = Some(fault.to_string().into());
         }
         backends::lower(self, to, path, scope);
-        if !self.backends.is_empty() && self.filters.iter().any(|f| matches!(f, Filter::Redirect(_) | Filter::DirectResponse(_))) {
+        if !self.backends.is_empty()
+            && self.filters.iter().any(|f| matches!(f, Filter::Redirect(_) | Filter::DirectResponse(_)))
+        {
             scope.note(format!("{path}.backendRefs"), "never reached: a filter of this rule answers all requests");
         }
     }
@@ -70,7 +78,10 @@ pub(crate) fn timeouts(spec: &HTTPRouteTimeouts, path: &str) -> Result<Timeouts,
         let wrong = |error| Fault::new(Reason::UnsupportedValue, format!("{path}.timeouts.{field}"), error);
         text.as_deref().map(duration::parse).transpose().map_err(wrong)
     };
-    let timeouts = Timeouts { request: read(&spec.request, "request")?, backend_request: read(&spec.backend_request, "backendRequest")? };
+    let timeouts = Timeouts {
+        request: read(&spec.request, "request")?,
+        backend_request: read(&spec.backend_request, "backendRequest")?,
+    };
     if let (Some(whole), Some(each)) = (timeouts.request, timeouts.backend_request)
         && whole.0 > 0
         && each > whole
@@ -83,7 +94,8 @@ pub(crate) fn timeouts(spec: &HTTPRouteTimeouts, path: &str) -> Result<Timeouts,
 
 /// GEP-1731. One retry unless the rule says how many; none for zero.
 pub(crate) fn retry(spec: &HTTPRouteRetry, path: &str) -> Result<Option<Retry>, Fault> {
-    let wrong = |field: &str, message: String| Fault::new(Reason::UnsupportedValue, format!("{path}.retry.{field}"), message);
+    let wrong =
+        |field: &str, message: String| Fault::new(Reason::UnsupportedValue, format!("{path}.retry.{field}"), message);
     let attempts = spec.attempts.unwrap_or(1);
     let attempts = u32::try_from(attempts).map_err(|_| wrong("attempts", format!("{attempts} is less than 0")))?;
     let mut codes = Vec::new();

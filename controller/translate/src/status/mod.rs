@@ -4,8 +4,8 @@
 mod conditions;
 mod reasons;
 
-pub(crate) use conditions::{Fault, observed};
 pub use conditions::{Condition, ConditionStatus, ConditionType};
+pub(crate) use conditions::{Fault, observed};
 pub use reasons::Reason;
 
 use fairlead_crds::Kind;

@@ -27,8 +27,12 @@ pub(super) fn check(key: &PrivateKeyDer<'_>, certificate: &SubjectPublicKeyInfo<
     let public = public.ok_or("tls.key is damaged: its DER does not parse")?;
     let theirs = &*certificate.subject_public_key.data;
     let matches = match public {
-        Public::Rsa(modulus) => certificate.algorithm.algorithm.as_bytes() == RSA && certificate_modulus(theirs) == Some(modulus),
-        Public::Ec(point) => certificate.algorithm.algorithm.as_bytes() == EC && point.is_none_or(|point| point == theirs),
+        Public::Rsa(modulus) => {
+            certificate.algorithm.algorithm.as_bytes() == RSA && certificate_modulus(theirs) == Some(modulus)
+        }
+        Public::Ec(point) => {
+            certificate.algorithm.algorithm.as_bytes() == EC && point.is_none_or(|point| point == theirs)
+        }
         Public::Other(oid) => certificate.algorithm.algorithm.as_bytes() == oid,
     };
     if matches { Ok(()) } else { Err("tls.key is not the key of the first certificate in tls.crt".to_owned()) }

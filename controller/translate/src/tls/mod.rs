@@ -47,16 +47,20 @@ impl Validity {
         if now > self.until {
             return Some(format!("the certificate expired {} days ago and will be refused", days(self.until, now)));
         }
-        (now < self.from).then(|| format!("the certificate is not valid before {} days from now", days(now, self.from) + 1))
+        (now < self.from)
+            .then(|| format!("the certificate is not valid before {} days from now", days(now, self.from) + 1))
     }
 }
 
 /// What was made of Secrets and ConfigMaps, kept while the objects stay the same.
 #[derive(Default)]
 pub(crate) struct Vault {
-    pairs: HashMap<Key, (Arc<Secret>, Result<Arc<KeyPair>, String>)>,
-    bundles: HashMap<(Kind, Key), (Object, Result<Arc<Bundle>, String>)>,
+    pairs: HashMap<Key, Known<Arc<Secret>, KeyPair>>,
+    bundles: HashMap<(Kind, Key), Known<Object, Bundle>>,
 }
+
+/// An object, and what it holds or why it doesn't.
+type Known<O, T> = (O, Result<Arc<T>, String>);
 
 impl Vault {
     /// The key pair in `tls.crt` and `tls.key` of a Secret.
@@ -109,7 +113,11 @@ fn key_pair(name: &Key, secret: &Secret) -> Result<KeyPair, String> {
         .map_err(|error| format!("tls.key holds no private key in PEM (PKCS#8, PKCS#1 or SEC1): {error}"))?;
     let (first, validity) = (parse(&certificates[0], "tls.crt", 0)?, validity(&certificates[..1]));
     key::check(&key, first.public_key())?;
-    let secret = fairlead_ir::Secret { id: format!("secret/{name}").into(), certificates: chain.into(), key: Some(private.into()) };
+    let secret = fairlead_ir::Secret {
+        id: format!("secret/{name}").into(),
+        certificates: chain.into(),
+        key: Some(private.into()),
+    };
     Ok(KeyPair { secret: Arc::new(secret), names: dns_names(&first), validity })
 }
 
@@ -147,7 +155,8 @@ fn certificates(pem: &str, name: &str) -> Result<Vec<CertificateDer<'static>>, S
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>, name: &str, index: usize) -> Result<X509Certificate<'a>, String> {
-    let (_, parsed) = X509Certificate::from_der(der).map_err(|error| format!("{name}: certificate {index} is not X.509: {error}"))?;
+    let (_, parsed) =
+        X509Certificate::from_der(der).map_err(|error| format!("{name}: certificate {index} is not X.509: {error}"))?;
     Ok(parsed)
 }
 

@@ -1,6 +1,6 @@
 //! Golden cases as Worlds.
 
-#![allow(dead_code)] // Each test uses what it needs.
+#![allow(dead_code, clippy::unwrap_used)] // Each test uses what it needs.
 
 use fairlead_crds::{Kind, Object};
 use fairlead_ir::{Bind, ListenerProtocol};
@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 /// Directories of all cases, ordered.
 pub fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let below = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect::<Vec<_>>();
+    let below = |dir: &Path| {
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
     let mut cases: Vec<_> = below(&root).iter().flat_map(|topic| below(topic)).collect();
     cases.sort();
     cases
@@ -22,12 +24,14 @@ pub fn cases() -> Vec<PathBuf> {
 /// The objects of a case.
 pub fn objects(case: &Path) -> Vec<Object> {
     let text = fs::read_to_string(case.join("in.yaml")).unwrap();
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     let mut pki = Pki::default();
     let parse = |mut value: Value| {
         pki.fill(&mut value);
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
-        let kind = Kind::of(&text("apiVersion"), &text("kind")).unwrap_or_else(|| panic!("{}: {value}", case.display()));
+        let kind =
+            Kind::of(&text("apiVersion"), &text("kind")).unwrap_or_else(|| panic!("{}: {value}", case.display()));
         if kind.scope() == fairlead_crds::Scope::Namespaced && value["metadata"]["namespace"].is_null() {
             value["metadata"]["namespace"] = json!("default");
         }
@@ -47,7 +51,9 @@ pub fn settings(case: &Path) -> Settings {
             "addresses" => settings.addresses = strings().map(|ip| ip.parse().unwrap()).collect(),
             "localAddresses" => settings.local_addresses = Some(strings().map(|ip| ip.parse().unwrap()).collect()),
             "bindFailures" => {
-                let fail = |(port, why): (&String, &Value)| (Bind { address: None, port: port.parse().unwrap() }, why.as_str().unwrap().into());
+                let fail = |(port, why): (&String, &Value)| {
+                    (Bind { address: None, port: port.parse().unwrap() }, why.as_str().unwrap().into())
+                };
                 settings.bind_failures = value.as_object().unwrap().iter().map(fail).collect();
             }
             "bundleVersion" => settings.bundle_version = Some(value.as_str().unwrap().into()),
@@ -91,6 +97,7 @@ fn make(what: &str, names: &str) -> (String, String) {
     let names: Vec<String> = names.split(' ').map(str::to_owned).collect();
     let mut params = rcgen::CertificateParams::new(names).unwrap();
     params.not_before = rcgen::date_time_ymd(2026, 1, 1);
-    params.not_after = if what == "expired" { rcgen::date_time_ymd(2026, 2, 1) } else { rcgen::date_time_ymd(2099, 1, 1) };
+    params.not_after =
+        if what == "expired" { rcgen::date_time_ymd(2026, 2, 1) } else { rcgen::date_time_ymd(2099, 1, 1) };
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
