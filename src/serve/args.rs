@@ -25,8 +25,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) input: Input,
 
-    /// Take another port for a listener's: 80=8080. May be given several times. Status, redirects and matches keep the
-    /// listener's port.
+    /// Take another port for a listener's: 80=8080. May be given several times. Status and routes keep the listener's port, and
+    /// so do redirects for clients that don't name the other one.
     #[arg(long, value_name = "PORT=PORT", value_parser = ports::parse)]
     port_map: Vec<Mapping>,
 

@@ -77,6 +77,9 @@ impl View {
         }
         for (key, set) in &status.listener_sets {
             listeners.extend(set.listeners.iter().map(|one| row(world, config, binds, Kind::ListenerSet, key, one)));
+            if set.listeners.is_empty() {
+                listeners.push(ListenerRow { conditions: states(&set.conditions), ..ListenerRow::empty(format!("ListenerSet {key}")) });
+            }
         }
         let routes = status.routes.iter().map(|((kind, key), route)| {
             let value = value(world, *kind, key);

@@ -8,7 +8,7 @@ use crate::exchange::pump::{self, Cut, Failure};
 use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, tunnel};
 use crate::worker::{Current, Worker};
 use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Verdict};
-use fairlead_http::{Known, Leg, hop};
+use fairlead_http::{Known, Leg, RequestHead, hop};
 use fairlead_snapshot::{Backend, Route, Target};
 use std::rc::Rc;
 use std::time::Duration;
@@ -79,15 +79,23 @@ fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &m
     if chain.rewrites_path() && ex.notes.original_path.is_empty() {
         ex.notes.original_path.extend_from_slice(ex.request.path_and_query());
     }
+    let listener_port = public_port(conn, &ex.request);
     let mut ctx = RequestCtx {
         head: &mut ex.request,
         prefix_len: *prefix_len,
-        listener_port: conn.local.port(),
+        listener_port,
         https: conn.tls.is_some(),
     };
     let verdict = chain.on_request(&mut ctx);
     *prefix_len = ctx.prefix_len;
     verdict
+}
+
+/// Where redirects lead when nothing says otherwise: the listener's port (HTTPRequestRedirectFilter, `port`), except for a client that
+/// names the port that the listener's is mapped to, and would not get through on another.
+fn public_port(conn: &ConnInfo, request: &RequestHead) -> u16 {
+    let mapped = conn.local.port();
+    if request.port() == Some(mapped) { mapped } else { conn.bind.port }
 }
 
 /// The backend that takes this request, by weight.
