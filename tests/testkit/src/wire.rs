@@ -122,7 +122,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
 
 pub(crate) fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
     let mut wire = Wire::try_connect(address).ok()?;
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"));
     wire.response(false)
 }
 
