@@ -6,20 +6,17 @@
 //! * `Programmed` is false when it is not accepted, when an address can't be used, or when no socket could be opened.
 //! * `ResolvedRefs` is false for the client certificate towards backends, or when a listener has unresolved references.
 
-use crate::frame::Context;
+use crate::addresses::{self, Addresses};
+use crate::frame::{Context, Namespaces};
+use crate::frontend::{self, Frontend};
 use crate::listener::{self, Draft, Owner, Spec};
 use crate::status::{Condition, ConditionType, Fault, GatewayStatus, Reason, observed};
 use crate::tls::KeyPair;
-use fairlead_crds::core::{ConfigMap, Secret as SecretObject};
-use fairlead_crds::gateway::{
-    AddressType, FrontendTLSValidation, FrontendValidationModeType, Gateway, GatewayDefaultScope, GatewaySpecAddress,
-    GatewayStatusAddress, SecretObjectReference,
-};
-use fairlead_crds::{Kind, Typed as _};
-use fairlead_ir::{ClientValidation, ClientValidationMode, Secret};
+use fairlead_crds::Kind;
+use fairlead_crds::core::Secret as SecretObject;
+use fairlead_crds::gateway::{FromNamespaces, Gateway, GatewayDefaultScope, SecretObjectReference};
+use fairlead_ir::Secret;
 use fairlead_store::Key;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// A Gateway on its way through the checks.
@@ -33,31 +30,7 @@ pub(crate) struct GatewayDraft {
     pub client_certificate: Option<Arc<Secret>>,
     rejected: Vec<Fault>,
     refs: Vec<Fault>,
-    pub allowed_listeners: crate::frame::Namespaces,
-}
-
-/// Where a Gateway listens.
-#[derive(Default)]
-pub(crate) struct Addresses {
-    /// `None`: all addresses.
-    pub binds: Vec<Option<IpAddr>>,
-    published: Vec<GatewayStatusAddress>,
-    rejected: Vec<Fault>,
-    unusable: Vec<Fault>,
-}
-
-/// Validation of clients' certificates, by port.
-#[derive(Default)]
-pub(crate) struct Frontend {
-    default: Option<Validation>,
-    ports: BTreeMap<i32, Option<Validation>>,
-}
-
-/// One validation of clients' certificates.
-pub(crate) struct Validation {
-    pub compiled: Option<ClientValidation>,
-    pub rejected: Vec<Fault>,
-    pub refs: Vec<Fault>,
+    pub allowed_listeners: Namespaces,
 }
 
 /// Reads a Gateway of one of our classes.
@@ -91,7 +64,7 @@ pub(crate) fn draft<'a>(
     }
     let allowed = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
     let (from, selector) = (allowed.and_then(|a| a.from.as_ref()), allowed.and_then(|a| a.selector.as_ref()));
-    let default = fairlead_crds::gateway::FromNamespaces::None;
+    let default = FromNamespaces::None;
     let allowed_listeners = listener::namespaces(from, selector, default, "spec.allowedListeners.namespaces", key)
         .unwrap_or_else(|fault| {
             context.reader.note(
@@ -100,9 +73,9 @@ pub(crate) fn draft<'a>(
                 fault.path,
                 format!("{}; no ListenerSet can attach", fault.message),
             );
-            crate::frame::Namespaces::None
+            Namespaces::None
         });
-    let frontend = frontend(key, gateway, context);
+    let frontend = frontend::read(key, gateway, context);
     let mut refs = Vec::new();
     let reference = spec.tls.as_ref().and_then(|tls| tls.backend.as_ref()?.client_certificate_ref.as_ref());
     let client_certificate = reference.and_then(|reference| {
@@ -122,7 +95,7 @@ pub(crate) fn draft<'a>(
         key: key.clone(),
         generation: gateway.metadata.generation,
         listeners,
-        addresses: addresses(key, &spec.addresses, context),
+        addresses: addresses::read(key, &spec.addresses, context),
         frontend,
         client_certificate,
         rejected,
@@ -245,97 +218,6 @@ pub(crate) fn problems(listeners: &[Draft]) -> String {
     text
 }
 
-impl Frontend {
-    /// What applies to HTTPS listeners on a port: the port's own configuration, else the default.
-    pub fn of(&self, port: i32) -> Option<&Validation> {
-        match self.ports.get(&port) {
-            Some(own) => own.as_ref(),
-            None => self.default.as_ref(),
-        }
-    }
-
-    fn is_insecure(&self) -> bool {
-        let all = self.default.iter().chain(self.ports.values().flatten());
-        all.filter_map(|v| v.compiled.as_ref()).any(|v| v.mode == ClientValidationMode::AllowInsecureFallback)
-    }
-}
-
-fn frontend<'a>(key: &Key, gateway: &'a Gateway, context: &mut Context<'a, '_>) -> Frontend {
-    let Some(config) = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else {
-        return Frontend::default();
-    };
-    let mut read = |validation: Option<&FrontendTLSValidation>, path: String| {
-        Some(self::validation(key, validation?, &path, context))
-    };
-    let default = read(config.default.validation.as_ref(), "spec.tls.frontend.default.validation".to_owned());
-    let ports = config.per_port.iter().enumerate().map(|(i, own)| {
-        (own.port, read(own.tls.validation.as_ref(), format!("spec.tls.frontend.perPort[{i}].tls.validation")))
-    });
-    Frontend { default, ports: ports.collect() }
-}
-
-fn validation<'a>(
-    gateway: &Key,
-    spec: &FrontendTLSValidation,
-    path: &str,
-    context: &mut Context<'a, '_>,
-) -> Validation {
-    let mut found = Validation { compiled: None, rejected: Vec::new(), refs: Vec::new() };
-    let mode = match spec.mode.as_ref().unwrap_or(&FrontendValidationModeType::AllowValidOnly) {
-        FrontendValidationModeType::AllowValidOnly => ClientValidationMode::AllowValidOnly,
-        FrontendValidationModeType::AllowInsecureFallback => ClientValidationMode::AllowInsecureFallback,
-        FrontendValidationModeType::Other(other) => {
-            let message = format!("{other:?} is neither AllowValidOnly nor AllowInsecureFallback");
-            found.rejected.push(Fault::new(Reason::UnsupportedValue, format!("{path}.mode"), message));
-            ClientValidationMode::AllowValidOnly
-        }
-    };
-    let mut cas = Vec::new();
-    for (i, reference) in spec.ca_certificate_refs.iter().enumerate() {
-        let path = format!("{path}.caCertificateRefs[{i}]");
-        let wrong = |reason: Reason, message: String| Fault::new(reason, path.clone(), message);
-        let namespace = reference.namespace.as_deref().unwrap_or(&gateway.namespace);
-        let name = Key::new(namespace, reference.name.as_str());
-        let kind = Kind::of_group(&reference.group, &reference.kind)
-            .filter(|kind| matches!(kind, Kind::ConfigMap | Kind::Secret));
-        let Some(kind) = kind else {
-            let message = format!(
-                "kind {} of group {:?} can't hold CA certificates; use a ConfigMap",
-                reference.kind, reference.group
-            );
-            found.refs.push(wrong(Reason::InvalidCaCertificateKind, message));
-            continue;
-        };
-        if !context.reader.permits((Kind::Gateway, &gateway.namespace), (&reference.group, &reference.kind, &name)) {
-            found.refs.push(wrong(Reason::RefNotPermitted, ungranted(kind, &name, Kind::Gateway, gateway)));
-            continue;
-        }
-        let object = match kind {
-            Kind::Secret => context.reader.find::<SecretObject>(&name).map(|secret| SecretObject::wrap(secret.clone())),
-            _ => context.reader.find::<ConfigMap>(&name).map(|map| ConfigMap::wrap(map.clone())),
-        };
-        let bundle =
-            object.ok_or_else(|| "it does not exist".to_owned()).and_then(|object| context.vault.bundle(&name, object));
-        match bundle {
-            Ok(bundle) => {
-                if let Some(problem) = bundle.validity.problem(context.settings.now) {
-                    context.reader.note(Kind::Gateway, gateway, path.as_str(), format!("{kind} {name}: {problem}"));
-                }
-                context.secrets.insert(bundle.secret.id.clone(), bundle.secret.clone());
-                cas.push(bundle.secret.id.clone());
-            }
-            Err(error) => found.refs.push(wrong(Reason::InvalidCaCertificateRef, format!("{kind} {name}: {error}"))),
-        }
-    }
-    if cas.is_empty() {
-        let message = "no usable CA certificate, so no client could be let in";
-        found.rejected.push(Fault::new(Reason::NoValidCaCertificate, format!("{path}.caCertificateRefs"), message));
-    } else {
-        found.compiled = Some(ClientValidation { cas, mode });
-    }
-    found
-}
-
 /// The key pair that a reference of a Gateway or ListenerSet names.
 pub(crate) fn key_pair(
     reference: &SecretObjectReference,
@@ -375,82 +257,4 @@ pub(crate) fn ungranted(kind: Kind, to: &Key, from_kind: Kind, from: &Key) -> St
         "{kind} {to} is in another namespace, and no ReferenceGrant in {} lets {from_kind}s of {} refer to it",
         to.namespace, from.namespace
     )
-}
-
-fn addresses(key: &Key, wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>) -> Addresses {
-    let mut found = Addresses::default();
-    let status =
-        |type_: AddressType, value: String| GatewayStatusAddress { type_: Some(type_), value, routability: None };
-    let settings = context.settings;
-    for (i, address) in wanted.iter().enumerate() {
-        let path = format!("spec.addresses[{i}]");
-        let value = address.value.as_deref().unwrap_or_default();
-        if address.routability.is_some() {
-            context.reader.note(
-                Kind::Gateway,
-                key,
-                format!("{path}.routability"),
-                "routability is experimental and has no effect",
-            );
-        }
-        let unusable = |message: String| Fault::new(Reason::AddressNotUsable, format!("{path}.value"), message);
-        match address.type_.as_ref().unwrap_or(&AddressType::IpAddress) {
-            AddressType::IpAddress if value.is_empty() => found.anywhere(settings),
-            AddressType::IpAddress => match value.parse::<IpAddr>() {
-                Ok(ip) if usable(ip, settings) => found.bind(ip, status(AddressType::IpAddress, value.to_owned())),
-                Ok(_) => found.unusable.push(unusable(format!("{value} is not an address of this machine"))),
-                Err(_) => found.unusable.push(unusable(format!("{value:?} is not an IP address"))),
-            },
-            AddressType::Hostname if value.is_empty() => {
-                let message = "a host name can't be assigned; give a value";
-                found.unusable.push(Fault::new(Reason::AddressNotAssigned, format!("{path}.value"), message));
-            }
-            AddressType::Hostname => {
-                let localhost = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-                let known = settings.local_names.get(value).map(Vec::as_slice);
-                match known.or_else(|| (value == "localhost").then_some(&localhost)) {
-                    Some(ips) => {
-                        ips.iter().for_each(|ip| found.bind(*ip, status(AddressType::Hostname, value.to_owned())))
-                    }
-                    None => found.unusable.push(unusable(format!("{value:?} is no name of this machine"))),
-                }
-            }
-            other => {
-                let message = format!("addresses of type {other} can't be served; IPAddress and Hostname can");
-                found.rejected.push(Fault::new(Reason::UnsupportedAddress, format!("{path}.type"), message));
-            }
-        }
-    }
-    if wanted.is_empty() {
-        found.anywhere(settings);
-    }
-    found
-}
-
-impl Addresses {
-    /// All addresses of the machine.
-    fn anywhere(&mut self, settings: &crate::Settings) {
-        if !self.binds.contains(&None) {
-            self.binds.push(None);
-        }
-        let each = settings.addresses.iter().map(|ip| GatewayStatusAddress {
-            type_: Some(AddressType::IpAddress),
-            value: ip.to_string(),
-            routability: None,
-        });
-        self.published.extend(each);
-    }
-
-    fn bind(&mut self, ip: IpAddr, status: GatewayStatusAddress) {
-        if !self.binds.contains(&Some(ip)) {
-            self.binds.push(Some(ip));
-        }
-        if !self.published.contains(&status) {
-            self.published.push(status);
-        }
-    }
-}
-
-fn usable(ip: IpAddr, settings: &crate::Settings) -> bool {
-    ip.is_loopback() || ip.is_unspecified() || settings.local_addresses.as_ref().is_none_or(|local| local.contains(&ip))
 }

@@ -8,6 +8,7 @@
 //! [`plan`] is the meaning; [`Planner`] gives the same with work in proportion to the change. The rules stand at the top of
 //! each module; `testdata/<topic>/<case>/{in,ir,status}.yaml` show them.
 
+mod addresses;
 mod attach;
 mod class;
 mod cluster;
@@ -16,6 +17,7 @@ mod duration;
 mod endpoints;
 mod features;
 mod frame;
+mod frontend;
 mod gateway;
 mod host;
 mod listener;

@@ -53,7 +53,7 @@ pub(crate) struct Owner<'a> {
     pub kind: Kind,
     pub key: &'a Key,
     /// CA validation of clients by port, from the Gateway.
-    pub frontend: &'a crate::gateway::Frontend,
+    pub frontend: &'a crate::frontend::Frontend,
 }
 
 /// A listener on its way through the checks.
