@@ -201,6 +201,29 @@ fn work_follows_the_change() {
     assert_eq!(planner.looked_at(), 0, "a Gateway that means the same");
 }
 
+#[test]
+fn endpoints_follow_service_and_slices() {
+    let mut objects = many(2);
+    let mut planner = Planner::new(Settings::default());
+    let addresses = |plan: &Plan| plan.config.endpoints["service/shop/s1/80"].endpoints.len();
+    assert_eq!(addresses(&planner.plan(&World::of(objects.clone()), &[])), 1);
+
+    let mut renamed = service(1).to_value().unwrap();
+    renamed["spec"]["ports"][0]["name"] = json!("web");
+    let changed = replace(&mut objects, object(renamed));
+    let plan = planner.plan(&World::of(objects.clone()), &changed);
+    assert_eq!(addresses(&plan), 0, "no slice has a port of this name");
+
+    let mut moved = slice(0, 5).to_value().unwrap();
+    moved["metadata"]["labels"]["kubernetes.io/service-name"] = json!("s1");
+    moved["ports"][0]["name"] = json!("web");
+    let changed = replace(&mut objects, object(moved));
+    let plan = planner.plan(&World::of(objects.clone()), &changed);
+    assert_eq!(addresses(&plan), 1, "the slice changed hands");
+    assert!(plan.config.endpoints["service/shop/s0/80"].endpoints.is_empty());
+    assert_eq!(plan, fairlead_translate::plan(&World::of(objects.clone()), &Settings::default()));
+}
+
 /// `cargo test -p fairlead-translate --test memo -- --ignored --nocapture` prints what a change among 10,000 routes costs.
 #[test]
 #[ignore = "prints times"]
