@@ -104,9 +104,10 @@ async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut L
     ex.clock.set_attempt(route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit));
     let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
     let want = want(cluster, ex);
-    match cluster.try_checkout(&pick, want) {
-        Some(up) => ex.up = Some(up),
-        None => connect(cluster, &pick, want, ex).await?,
+    // Not a match on the checkout: what it matches on would live in this future until the connection stands.
+    ex.up = cluster.try_checkout(&pick, want);
+    if ex.up.is_none() {
+        connect(cluster, &pick, want, ex).await?;
     }
     if ex.notes.takes_backend_host
         && let Some(host) = pick.endpoint().hostname()
@@ -198,6 +199,7 @@ fn poll_head(
     let mut failed = None;
     match body.poll(cx, down, up, tee.as_mut(), &mut moved) {
         Poll::Ready(Err(Failure::Downstream)) => return Poll::Ready(Err(Unanswered::Downstream)),
+        Poll::Ready(Err(Failure::Upstream(error))) if pump::is_gone(&error) => body.give_up(),
         Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
         _ => {}
     }
