@@ -1,0 +1,54 @@
+//! Bytes per idle connection and per route.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use fairlead_test_load::{Backend, Identity, Request, Routes, SMALL, Subject, TlsClient, manifests, open, raise_file_limit, report, tls_manifests};
+use std::time::Duration;
+
+const ONE: Routes = Routes { count: 1, own_backends: false };
+const REQUEST: fn() -> Request = || Request::small("h0.example.com", "/");
+
+/// A connection that waits owns no buffer.
+#[test]
+fn an_idle_connection_takes_two_kibibytes() {
+    raise_file_limit();
+    let backend = Backend::start(SMALL);
+    let subject = Subject::start(&manifests(ONE, backend.address.port()));
+    let _warm = open(subject.address, 50, &REQUEST());
+    let before = subject.pss_kib();
+    let _idle: Vec<_> = (0..COUNT).flat_map(|_| open(subject.address, 1, &REQUEST())).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    report("KiB per idle connection", (subject.pss_kib() - before) / COUNT as f64, 2.0);
+}
+
+#[test]
+fn an_idle_tls_connection_takes_thirteen_kibibytes() {
+    raise_file_limit();
+    let backend = Backend::start(SMALL);
+    let identity = Identity::new("h0.example.com");
+    let subject = Subject::start(&tls_manifests(ONE, backend.address.port(), &identity));
+    let client = TlsClient::new(&identity);
+    let _warm: Vec<_> = (0..50).map(|_| client.open(subject.address, &REQUEST())).collect();
+    let before = subject.pss_kib();
+    let _idle: Vec<_> = (0..COUNT).map(|_| client.open(subject.address, &REQUEST())).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    report("KiB per idle TLS connection", (subject.pss_kib() - before) / COUNT as f64, 13.0);
+}
+
+#[test]
+fn a_route_takes_four_kibibytes() {
+    report("KiB per route", per_route(false), 4.0);
+}
+
+#[test]
+fn a_route_with_its_own_backend_takes_four_kibibytes() {
+    report("KiB per route with a backend of its own", per_route(true), 4.0);
+}
+
+const COUNT: usize = 2000;
+
+fn per_route(own_backends: bool) -> f64 {
+    let (few, many) = (1000, 6000);
+    let backend = Backend::start(SMALL);
+    let pss = |count| Subject::start(&manifests(Routes { count, own_backends }, backend.address.port())).pss_kib();
+    (pss(many) - pss(few)) / f64::from(5000)
+}
