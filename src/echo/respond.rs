@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::body::{Body, Generated, Received, drain};
 use super::report::{Connection, Context, Report, canonical, text};
@@ -49,6 +49,12 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn respond(&self, request: Request<Incoming>, wish: Wish) -> Response<Body> {
+        let to_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+        let response = self.choose(request, wish).await;
+        if to_head { without_content(response) } else { response }
+    }
+
+    async fn choose(&self, request: Request<Incoming>, wish: Wish) -> Response<Body> {
         let path = request.uri().path().replace("//", "/");
         let last = path.rsplit('/').next().unwrap_or_default();
         if path.starts_with("/retry/") {
@@ -225,6 +231,16 @@ async fn sink(mut request: Request<Incoming>) -> Response<Body> {
 fn status_response(path: &str) -> Response<Body> {
     let code = path.strip_prefix("/status/").filter(|code| code.len() == 3).and_then(wish::status);
     empty_response(code.unwrap_or(StatusCode::BAD_REQUEST))
+}
+
+/// The answer to HEAD, which hyper makes by itself on HTTP/1.1 only.
+fn without_content(mut response: Response<Body>) -> Response<Body> {
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|n| *n > 0 && !response.headers().contains_key(CONTENT_LENGTH)) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
+    response
 }
 
 fn empty_response(status: StatusCode) -> Response<Body> {

@@ -46,6 +46,14 @@ async fn http2_without_tls_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn head_gets_no_content_on_http2() {
+    let echo = Echo::start(&[]);
+    let request = Request::head(format!("http://{}/?size=5", echo.http())).body(Full::default()).unwrap();
+    let (head, body, _) = ask_http2(echo.http(), request).await.unwrap();
+    assert_eq!((head.headers["content-length"].to_str().unwrap(), body.len()), ("5", 0));
+}
+
+#[tokio::test]
 async fn http10_and_absolute_targets() {
     let echo = Echo::start(&[]);
     let answer = raw(echo.http(), "GET /old HTTP/1.0\r\n\r\n").await;

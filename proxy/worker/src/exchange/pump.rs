@@ -114,6 +114,11 @@ impl RequestBody {
         self.done
     }
 
+    /// Sends no more of it: the endpoint takes nothing, but may have answered.
+    pub fn give_up(&mut self) {
+        self.done = true;
+    }
+
     /// Whether the request was received whole.
     pub fn is_received(&self) -> bool {
         self.ended
@@ -247,6 +252,8 @@ pub async fn bodies(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cut> {
         let mut moved = false;
         if !body.is_done() {
             match body.poll(cx, down, up, tee.as_mut(), &mut moved) {
+                // An endpoint may answer and close without reading the request: what it sent is read to its end.
+                Poll::Ready(Err(Failure::Upstream(error))) if is_gone(&error) => body.give_up(),
                 Poll::Ready(Err(failure)) if !up.recv_done() => return Poll::Ready(Err(Cut::from(failure))),
                 _ => {}
             }
@@ -276,6 +283,12 @@ impl From<Failure> for Cut {
     fn from(failure: Failure) -> Self {
         Cut::Failed(failure)
     }
+}
+
+/// Whether the other side is gone, so that reading from it ends soon: with an answer that it sent before, or with an error.
+pub fn is_gone(error: &Error) -> bool {
+    use fairlead_http::ErrorKind;
+    matches!(error.kind, ErrorKind::Closed | ErrorKind::Io(_) | ErrorKind::Reset(_) | ErrorKind::Refused)
 }
 
 /// The cause of an upstream failure before the response's head.
