@@ -191,7 +191,9 @@ pub fn severity(condition: &Condition) -> Option<Severity> {
 
 /// A condition that only says that something below has a condition.
 fn is_summary(condition: &Condition) -> bool {
-    matches!(condition.reason.as_str(), "ListenersNotValid" | "ListenersNotResolved" | "ParentNotAccepted" | "ParentNotProgrammed")
+    let reason = condition.reason.as_str();
+    matches!(reason, "ListenersNotValid" | "ListenersNotResolved" | "ParentNotAccepted" | "ParentNotProgrammed")
+        || condition.message.ends_with("the listeners say why")
 }
 
 /// The condition's type as status has it.

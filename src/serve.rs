@@ -12,14 +12,19 @@ mod session;
 mod table;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use args::Args;
 
 use crate::dataplane::{self, DataPlane};
 use crate::input::{self, Bar};
+use crate::output;
 use anyhow::Context as _;
 use fairlead_admin::{Admin, AdminState, Readiness};
 use fairlead_store::Watch;
 use fairlead_telemetry::{LogWriter, Registry};
+use report::Reporter;
 use session::Session;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -50,7 +55,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let wish = Arc::new(Notify::new());
     let admin = admin(&args, &data_plane, &registry, readiness, &wish, logs)?;
 
-    let mut session = Session::new(data_plane.clone(), plan, args.output, ready.clone());
+    let reporter = Reporter::new(args.output, output::style(), Box::new(output::print));
+    let mut session = Session::new(data_plane.clone(), plan, reporter, ready.clone());
     session.begin(&first, started, admin.as_ref().map(Admin::address))?;
     let stopper = watch.stopper();
     let (ended, end) = oneshot::channel();

@@ -2,7 +2,7 @@
 
 use super::table;
 use super::view::View;
-use crate::output::{self, Format, Paint, count};
+use crate::output::{Format, Paint, count};
 use fairlead_crds::Kind;
 use fairlead_ir::{Bind, ResourceId};
 use fairlead_store::{Key, Problem, Severity, Style};
@@ -17,7 +17,11 @@ pub struct Reporter {
     style: Style,
     /// Problems of files that were printed.
     known: Vec<Problem>,
+    print: Print,
 }
+
+/// Where text goes: [`crate::output::print`].
+pub type Print = Box<dyn FnMut(&str) -> std::io::Result<()> + Send>;
 
 /// What happened.
 pub struct Event<'a> {
@@ -44,8 +48,8 @@ const MAX_NAMES: usize = 3;
 
 impl Reporter {
     /// Nothing was printed yet.
-    pub fn new(format: Format) -> Reporter {
-        Reporter { format, style: output::style(), known: Vec::new() }
+    pub fn new(format: Format, style: Style, print: Print) -> Reporter {
+        Reporter { format, style, known: Vec::new(), print }
     }
 
     /// At the start.
@@ -63,7 +67,7 @@ impl Reporter {
         let admin = event.admin.map(|address| format!(", admin interface on http://{address}")).unwrap_or_default();
         let resources = count(event.upserts, "resource");
         let _ = writeln!(text, "{} {resources} after {}{admin}", paint.bold("serving"), duration(event.took));
-        output::print(&text).map_err(Into::into)
+        (self.print)(&text).map_err(Into::into)
     }
 
     /// At each change.
@@ -81,17 +85,17 @@ impl Reporter {
             let _ = writeln!(text, "{} {}: {what} in {}", paint.bold("changed"), names(event.changed), duration(event.took));
         }
         self.problems(&mut text, event);
-        output::print(&text).map_err(Into::into)
+        (self.print)(&text).map_err(Into::into)
     }
 
     /// Ports that could be taken after all.
-    pub fn recovered(&self, binds: &[Bind]) -> anyhow::Result<()> {
+    pub fn recovered(&mut self, binds: &[Bind]) -> anyhow::Result<()> {
         for bind in binds {
             let line = match self.format {
                 Format::Json => format!("{}\n", json!({"event": "listening", "port": bind.port, "address": bind.address})),
                 Format::Text => format!("{} on port {}\n", Paint(self.style).bold("listening"), bind.port),
             };
-            output::print(&line)?;
+            (self.print)(&line)?;
         }
         Ok(())
     }
@@ -134,7 +138,7 @@ impl Reporter {
             object.insert("routes".to_owned(), serde_json::to_value(&view.routes)?);
             object.insert("admin".to_owned(), event.admin.map_or(Value::Null, |address| address.to_string().into()));
         }
-        output::print(&format!("{line}\n")).map_err(Into::into)
+        (self.print)(&format!("{line}\n")).map_err(Into::into)
     }
 }
 

@@ -4,7 +4,6 @@ use super::ports;
 use super::report::{Event, Reporter};
 use super::view::{Binds, View};
 use crate::dataplane::DataPlane;
-use crate::output::Format;
 use fairlead_admin::Readiness;
 use fairlead_ir::{Bind, ResourceId};
 use fairlead_publish::Publisher;
@@ -60,7 +59,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Before the first change.
-    pub fn new(data_plane: Arc<DataPlane>, plan: Plan, format: Format, ready: watch::Sender<Readiness>) -> Session {
+    pub fn new(data_plane: Arc<DataPlane>, plan: Plan, reporter: Reporter, ready: watch::Sender<Readiness>) -> Session {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
         let settings = Settings { now, addresses: vec![own_address()], ..Settings::default() };
         Session {
@@ -69,7 +68,7 @@ impl Session {
             publisher: Publisher::new(),
             port_map: plan.port_map,
             ready,
-            reporter: Reporter::new(format),
+            reporter,
             binds: Binds::new(),
             state: State::default(),
         }
