@@ -10,9 +10,11 @@ pub struct Split<'a> {
 }
 
 /// Takes an authority apart, whether it is valid or not: the last colon outside brackets starts a port.
-#[inline]
 pub fn split(authority: &[u8]) -> Split<'_> {
-    let (host, port) = host_and_port(authority);
+    let (host, port) = match memchr::memrchr(b':', authority) {
+        Some(colon) if !authority[colon..].contains(&b']') => (&authority[..colon], Some(&authority[colon + 1..])),
+        _ => (authority, None),
+    };
     Split { host: host.strip_suffix(b".").unwrap_or(host), port: port.and_then(parse_port) }
 }
 
@@ -22,21 +24,64 @@ pub fn split(authority: &[u8]) -> Split<'_> {
 /// backends disagree on their meaning), no empty labels, no empty port, at most 255 bytes of host.
 #[inline]
 pub fn is_valid(authority: &[u8]) -> bool {
-    let (host, port) = host_and_port(authority);
-    port.is_none_or(|p| parse_port(p).is_some()) && is_host(host)
+    parse(authority).is_some()
+}
+
+/// A valid authority's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// Length of the host, without a trailing dot.
+    pub(crate) host_len: usize,
+    pub(crate) port: Option<u16>,
+    /// Whether the host has upper-case letters.
+    pub(crate) upper: bool,
+}
+
+/// Takes an authority apart in one pass, if it is valid.
+#[inline]
+pub(crate) fn parse(authority: &[u8]) -> Option<Parsed> {
+    let (mut before, mut end, mut upper) = (b'.', 0, false);
+    for c in authority {
+        match c {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {}
+            b'A'..=b'Z' => upper = true,
+            b'.' if before != b'.' => {}
+            b':' => break,
+            b'[' if end == 0 => return parse_ipv6(authority),
+            _ => return None,
+        }
+        before = *c;
+        end += 1;
+    }
+    let port = match authority.get(end + 1..) {
+        Some(port) => Some(parse_port(port)?),
+        None if authority.len() > end => return None,
+        None => None,
+    };
+    if end == 0 || end > MAX_HOST {
+        return None;
+    }
+    Some(Parsed { host_len: end - usize::from(before == b'.'), port, upper })
+}
+
+#[cold]
+fn parse_ipv6(authority: &[u8]) -> Option<Parsed> {
+    let close = memchr::memchr(b']', authority)?;
+    let port = match &authority[close + 1..] {
+        [] => None,
+        [b':', port @ ..] => Some(parse_port(port)?),
+        _ => return None,
+    };
+    let host = &authority[..=close];
+    let literal = str::from_utf8(&host[1..close]).ok()?;
+    literal.parse::<std::net::Ipv6Addr>().ok()?;
+    Some(Parsed { host_len: host.len(), port, upper: host.iter().any(u8::is_ascii_uppercase) })
 }
 
 /// Whether two authorities name the same host and port; `default_port` stands for a missing one.
 pub fn same(a: &[u8], b: &[u8], default_port: u16) -> bool {
     let (a, b) = (split(a), split(b));
     a.host.eq_ignore_ascii_case(b.host) && a.port.unwrap_or(default_port) == b.port.unwrap_or(default_port)
-}
-
-fn host_and_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match memchr::memrchr(b':', authority) {
-        Some(colon) if !authority[colon..].contains(&b']') => (&authority[..colon], Some(&authority[colon + 1..])),
-        _ => (authority, None),
-    }
 }
 
 fn parse_port(port: &[u8]) -> Option<u16> {
@@ -50,25 +95,7 @@ fn parse_port(port: &[u8]) -> Option<u16> {
     u16::try_from(n).ok().filter(|n| *n != 0)
 }
 
-fn is_host(host: &[u8]) -> bool {
-    if host.len() > 255 {
-        return false;
-    }
-    if let [b'[', inner @ .., b']'] = host {
-        return str::from_utf8(inner).is_ok_and(|s| s.parse::<std::net::Ipv6Addr>().is_ok());
-    }
-    let mut before = b'.';
-    for c in host {
-        match c {
-            b'.' if before == b'.' => return false,
-            b'.' | b'-' | b'_' | b'~' => {}
-            c if c.is_ascii_alphanumeric() => {}
-            _ => return false,
-        }
-        before = *c;
-    }
-    !host.is_empty()
-}
+const MAX_HOST: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::known::{Known, LONGEST};
+use crate::known::Known;
 
 /// Header fields in the order they arrived, owning their bytes in one buffer.
 ///
-/// Names are lower-case. Known names are stored as a number, others as bytes before their value. Removing and replacing leave
-/// the old bytes in the buffer until [`Fields::clear`]; a list is meant to be cleared and used again, and then allocates nothing
-/// once it has grown to the size of the traffic.
+/// Names are lower-case, and known ones are also told apart by number. Each field lies in the buffer as a line of HTTP/1, so that a head is
+/// taken in and written out in a few large pieces. Removing and replacing leave the old bytes in the buffer until [`Fields::clear`]; a list
+/// is meant to be cleared and used again, and then allocates nothing once it has grown to the size of the traffic.
 ///
 /// Values are stored as received: no CR, LF or NUL (the codecs see to that for what comes in, callers for what they add).
 #[derive(Clone, Default)]
@@ -19,13 +19,31 @@ pub struct Fields {
     seen: u128,
 }
 
-/// One field: `[name][value]` at `at`; the name is empty for known ids.
+/// One field: `name: value\r\n` at `at`.
 #[derive(Clone, Copy)]
 struct Field {
     at: u32,
     name_len: u32,
     value_len: u32,
     known: Known,
+}
+
+impl Field {
+    #[inline]
+    fn start(&self) -> usize {
+        self.at as usize
+    }
+
+    #[inline]
+    fn value(&self) -> std::ops::Range<usize> {
+        let start = self.start() + self.name_len as usize + SEPARATOR.len();
+        start..start + self.value_len as usize
+    }
+
+    #[inline]
+    fn end(&self) -> usize {
+        self.value().end + LINE_END.len()
+    }
 }
 
 /// A field as seen from outside.
@@ -126,39 +144,65 @@ impl Fields {
     #[inline]
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         debug_assert!(!name.iter().any(u8::is_ascii_uppercase), "field names are lower-case");
-        let known = Known::of(name);
-        let name = if known == Known::Other { name } else { &[] };
-        self.append(known, name, &[value]);
+        self.append(Known::of(name), name, &[value]);
     }
 
     /// Appends a field whose name may have upper-case letters.
-    #[inline]
     pub fn push_any_case(&mut self, name: &[u8], value: &[u8]) {
-        let mut lower = [0u8; LONGEST];
-        if let Some(lower) = lower.get_mut(..name.len()) {
-            for (l, n) in lower.iter_mut().zip(name) {
-                *l = n.to_ascii_lowercase();
-            }
-            self.push(lower, value);
-        } else {
-            let at = self.data.len();
-            self.append(Known::Other, name, &[value]);
-            self.data[at..at + name.len()].make_ascii_lowercase();
+        let at = self.data.len();
+        self.data.reserve(name.len() + value.len() + SEPARATOR.len() + LINE_END.len());
+        for part in [name, SEPARATOR, value, LINE_END] {
+            self.data.extend_from_slice(part);
         }
+        self.push_line(at, name.len(), value.len());
+    }
+
+    /// Copies lines of a head (`name: value\r\n`) to make fields of them with [`Fields::push_line`]; says where they start.
+    #[inline]
+    pub(crate) fn copy_lines(&mut self, lines: &[u8]) -> usize {
+        let at = self.data.len();
+        self.data.extend_from_slice(lines);
+        at
+    }
+
+    /// Appends the field whose line was copied to `at`. Its name may have upper-case letters.
+    #[inline]
+    pub(crate) fn push_line(&mut self, at: usize, name_len: usize, value_len: usize) {
+        let name = &mut self.data[at..at + name_len];
+        name.make_ascii_lowercase();
+        let known = Known::of(name);
+        self.list.push(Field { at: at as u32, name_len: name_len as u32, value_len: value_len as u32, known });
+        self.seen |= known.bit();
     }
 
     /// Appends a field with a known name.
     #[inline]
     pub fn push_known(&mut self, known: Known, value: &[u8]) {
-        debug_assert!(known != Known::Other);
-        self.append(known, &[], &[value]);
+        self.push_parts(known, &[value]);
     }
 
     /// Appends a field with a known name whose value is `parts` put together.
     #[inline]
     pub fn push_parts(&mut self, known: Known, parts: &[&[u8]]) {
         debug_assert!(known != Known::Other);
-        self.append(known, &[], parts);
+        self.append(known, known.name().as_bytes(), parts);
+    }
+
+    /// Hands out the lines of the fields that `keep` names, as they go on the wire, neighbours together.
+    #[inline]
+    pub(crate) fn lines(&self, keep: impl Fn(Known) -> bool, mut put: impl FnMut(&[u8])) {
+        let (mut start, mut end) = (0, 0);
+        for f in &self.list {
+            if !keep(f.known) {
+                continue;
+            }
+            if f.start() != end {
+                put(&self.data[start..end]);
+                start = f.start();
+            }
+            end = f.end();
+        }
+        put(&self.data[start..end]);
     }
 
     /// Replaces all fields of this name by one at the end. `name` must be in lower case.
@@ -188,27 +232,30 @@ impl Fields {
 
     fn join_with(&mut self, known: Known, separator: &[u8], last: Option<&[u8]>) {
         let at = self.data.len();
+        self.data.extend_from_slice(known.name().as_bytes());
+        self.data.extend_from_slice(SEPARATOR);
+        let start = self.data.len();
         if self.may_have(known) {
             for i in 0..self.list.len() {
                 let f = self.list[i];
                 if f.known == known {
-                    if self.data.len() > at {
+                    if self.data.len() > start {
                         self.data.extend_from_slice(separator);
                     }
-                    let value = f.at as usize + f.name_len as usize;
-                    self.data.extend_from_within(value..value + f.value_len as usize);
+                    self.data.extend_from_within(f.value());
                 }
             }
             self.remove_known(known);
         }
         if let Some(last) = last {
-            if self.data.len() > at {
+            if self.data.len() > start {
                 self.data.extend_from_slice(separator);
             }
             self.data.extend_from_slice(last);
         }
-        let value_len = (self.data.len() - at) as u32;
-        self.list.push(Field { at: at as u32, name_len: 0, value_len, known });
+        let value_len = (self.data.len() - start) as u32;
+        self.data.extend_from_slice(LINE_END);
+        self.list.push(Field { at: at as u32, name_len: known.name().len() as u32, value_len, known });
         self.seen |= known.bit();
     }
 
@@ -256,12 +303,15 @@ impl Fields {
     #[inline]
     fn append(&mut self, known: Known, name: &[u8], value: &[&[u8]]) {
         let at = self.data.len();
+        let value_len: usize = value.iter().map(|part| part.len()).sum();
+        self.data.reserve(name.len() + value_len + SEPARATOR.len() + LINE_END.len());
         self.data.extend_from_slice(name);
+        self.data.extend_from_slice(SEPARATOR);
         for part in value {
             self.data.extend_from_slice(part);
         }
-        let value_len = (self.data.len() - at - name.len()) as u32;
-        self.list.push(Field { at: at as u32, name_len: name.len() as u32, value_len, known });
+        self.data.extend_from_slice(LINE_END);
+        self.list.push(Field { at: at as u32, name_len: name.len() as u32, value_len: value_len as u32, known });
         self.seen |= known.bit();
     }
 
@@ -277,21 +327,22 @@ impl Fields {
 
     #[inline]
     fn name(&self, f: &Field) -> &[u8] {
-        &self.data[f.at as usize..][..f.name_len as usize]
+        &self.data[f.start()..][..f.name_len as usize]
     }
 
     #[inline]
     fn value(&self, f: &Field) -> &[u8] {
-        &self.data[f.at as usize + f.name_len as usize..][..f.value_len as usize]
+        &self.data[f.value()]
     }
 }
 
 #[inline]
 fn view<'a>(data: &'a [u8], f: &Field) -> FieldRef<'a> {
-    let (name, value) = data[f.at as usize..][..f.name_len as usize + f.value_len as usize].split_at(f.name_len as usize);
-    let name = if f.known == Known::Other { name } else { f.known.name().as_bytes() };
-    FieldRef { known: f.known, name, value }
+    FieldRef { known: f.known, name: &data[f.start()..][..f.name_len as usize], value: &data[f.value()] }
 }
+
+const SEPARATOR: &[u8; 2] = b": ";
+const LINE_END: &[u8; 2] = b"\r\n";
 
 impl fmt::Debug for FieldRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

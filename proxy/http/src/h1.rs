@@ -78,6 +78,8 @@ struct Facts {
     awaits_head: bool,
     /// The client waits for `100 Continue`, which was not sent.
     expects_continue: bool,
+    /// Whether bytes were waited for since the last read.
+    waited: bool,
     /// Interim responses so far.
     interims: u8,
     /// Our direction was ended.
@@ -169,13 +171,16 @@ impl Conn {
 
     /// Waits for bytes without owning a buffer, then reads some; 0 is the end of the stream.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
-        if self.input.is_empty() {
+        if self.input.is_empty() && !self.facts.waited {
             self.input.release();
+            // Asks the runtime only; from now on there is likely something when we are woken, and asking first would be in vain.
+            self.facts.waited = true;
             ready!(self.stream.poll_readable(cx))?;
         }
         match self.stream.poll_read_into(cx, self.input.spare()) {
             Poll::Ready(Ok(n)) => {
                 self.input.filled(n);
+                self.facts.waited = false;
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(e)) => Poll::Ready(Err(e.into())),

@@ -140,18 +140,6 @@ pub(crate) fn all() -> impl Iterator<Item = Known> {
     ALL.iter().copied()
 }
 
-/// Length of the longest known name.
-pub(crate) const LONGEST: usize = {
-    let (mut i, mut longest) = (0, 0);
-    while i < NAMES.len() {
-        if NAMES[i].len() > longest {
-            longest = NAMES[i].len();
-        }
-        i += 1;
-    }
-    longest
-};
-
 const SLOTS: usize = 1024;
 
 /// A perfect hash: length and four bytes of the name, mixed by a seed that is checked (or searched) at compile time.
@@ -210,7 +198,6 @@ mod tests {
         for (id, name) in NAMES.iter().enumerate().skip(1) {
             assert_eq!(Known::of(name.as_bytes()), ALL[id]);
             assert_eq!(ALL[id].name(), *name);
-            assert!(name.len() <= LONGEST);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::authority;
+use crate::authority::{self, Parsed};
 use crate::fields::Fields;
 use crate::known::Known;
 use crate::method::{Method, Scheme, Version};
@@ -108,12 +108,19 @@ impl RequestHead {
 
     /// Sets the authority, and host and port from it; the caller has checked it (see [`authority::is_valid`]).
     pub fn set_authority(&mut self, authority: &[u8]) {
-        self.authority = self.put(authority);
         let split = authority::split(authority);
-        self.port = split.port;
-        self.host = Span { at: self.authority.at, len: split.host.len() as u32 };
-        if split.host.iter().any(u8::is_ascii_uppercase) {
-            self.host = self.put(split.host);
+        let upper = split.host.iter().any(u8::is_ascii_uppercase);
+        self.set_parsed_authority(authority, Parsed { host_len: split.host.len(), port: split.port, upper });
+    }
+
+    /// Sets the authority that was parsed already.
+    #[inline]
+    pub(crate) fn set_parsed_authority(&mut self, authority: &[u8], parsed: Parsed) {
+        self.authority = self.put(authority);
+        self.port = parsed.port;
+        self.host = Span { at: self.authority.at, len: parsed.host_len as u32 };
+        if parsed.upper {
+            self.host = self.put(&authority[..parsed.host_len]);
             let Span { at, len } = self.host;
             self.text[at as usize..][..len as usize].make_ascii_lowercase();
         }

@@ -188,7 +188,7 @@ impl Decoder {
 pub(crate) fn trailer(line: &[u8], trailers: &mut Fields, bounds: &Bounds) -> Result<(), Error> {
     let line = line.strip_suffix(b"\r\n").unwrap_or(line);
     let colon = memchr::memchr(b':', line).ok_or(Error::protocol("http1.invalid_trailer"))?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     if name.is_empty() || !name.iter().all(|c| is_token(*c)) || !value.iter().all(|c| is_value(*c)) {
         return Err(Error::protocol("http1.invalid_trailer"));
     }
@@ -280,6 +280,14 @@ fn skip_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
         }
         bytes = rest;
     }
+}
+
+/// Without the optional white space around it. Not `trim_ascii`, which takes a form feed for white space.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// A character of a token (RFC 9110 §5.6.2).

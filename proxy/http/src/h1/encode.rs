@@ -2,7 +2,7 @@
 
 use crate::buf::Buf;
 use crate::error::Error;
-use crate::fields::{FieldRef, Fields};
+use crate::fields::Fields;
 use crate::framing::{Framing, parse_length};
 use crate::h1::decode::is_forbidden_trailer;
 use crate::known::Known;
@@ -51,11 +51,8 @@ pub(crate) struct Recipient {
 pub(crate) fn request(head: &RequestHead, framing: Framing, out: &mut Buf) -> Result<Encoder, Error> {
     let mut line = Line::new(out);
     line.put(&[head.method_bytes(), b" ", head.path_and_query(), b" HTTP/1.1\r\nhost: ", head.authority(), b"\r\n"]);
-    for f in head.fields.iter() {
-        if !is_connections_own(f.known) || keeps_te(f) {
-            line.field(f.name, f.value);
-        }
-    }
+    let trailers = head.fields.get(Known::Te) == Some(b"trailers");
+    line.fields(&head.fields, |f| !is_connections_own(f) || (trailers && f == Known::Te));
     match framing {
         Framing::Empty if head.method().expects_content() => line.put(&[b"content-length: 0\r\n"]),
         Framing::Empty => {}
@@ -64,7 +61,7 @@ pub(crate) fn request(head: &RequestHead, framing: Framing, out: &mut Buf) -> Re
     }
     match head.upgrade {
         Some(Upgrade::WebSocket) => line.put(&[b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"]),
-        None if head.fields.get(Known::Te) == Some(b"trailers") => line.put(&[b"connection: te\r\n\r\n"]),
+        None if trailers => line.put(&[b"connection: te\r\n\r\n"]),
         None => line.put(&[b"\r\n"]),
     }
     line.finish()?;
@@ -83,11 +80,7 @@ pub(crate) fn response(head: &ResponseHead, framing: Framing, to: Recipient, out
     };
     let mut line = Line::new(out);
     line.status(head.status);
-    for f in head.fields.iter() {
-        if !is_connections_own(f.known) {
-            line.field(f.name, f.value);
-        }
-    }
+    line.fields(&head.fields, |f| !is_connections_own(f));
     match encoder {
         Encoder::Discard if to.to_head || head.status == 304 => match (framing, head.fields.get(Known::ContentLength)) {
             (Framing::Length(n), _) => line.length(n),
@@ -134,10 +127,8 @@ pub(crate) fn chunk_size(n: usize, out: &mut Buf) -> bool {
 pub(crate) fn chunks_end(trailers: Option<&Fields>, out: &mut Buf) -> Result<(), Error> {
     let mut line = Line::new(out);
     line.put(&[b"0\r\n"]);
-    for f in trailers.into_iter().flat_map(Fields::iter) {
-        if !is_forbidden_trailer(f.known) {
-            line.field(f.name, f.value);
-        }
+    if let Some(trailers) = trailers {
+        line.fields(trailers, |f| !is_forbidden_trailer(f));
     }
     line.put(&[b"\r\n"]);
     line.finish()
@@ -156,11 +147,6 @@ fn is_connections_own(known: Known) -> bool {
         | Known::TransferEncoding.bit()
         | Known::Upgrade.bit();
     OWN & known.bit() != 0
-}
-
-/// `te: trailers` is the one thing a `TE` may say to an upstream.
-fn keeps_te(f: FieldRef<'_>) -> bool {
-    f.known == Known::Te && f.value == b"trailers"
 }
 
 /// Text being written straight into a buffer's free part; counts only once it is finished.
@@ -190,8 +176,8 @@ impl<'a> Line<'a> {
     }
 
     #[inline]
-    fn field(&mut self, name: &[u8], value: &[u8]) {
-        self.put(&[name, b": ", value, b"\r\n"]);
+    fn fields(&mut self, fields: &Fields, keep: impl Fn(Known) -> bool) {
+        fields.lines(keep, |lines| self.put(&[lines]));
     }
 
     #[inline]

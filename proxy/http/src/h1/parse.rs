@@ -11,6 +11,7 @@ use crate::authority;
 use crate::error::{Error, Reject};
 use crate::fields::Fields;
 use crate::framing::Framing;
+use crate::h1::preface::PREFACE_LINE;
 use crate::known::Known;
 use crate::limits::{Limits, Underscores};
 use crate::method::{Method, Scheme, Version};
@@ -41,6 +42,10 @@ pub(crate) fn request(
 ) -> Result<Option<Parsed>, Reject> {
     let Some(skip) = empty_line(input)? else { return Ok(None) };
     let bytes = &input[skip..];
+    if bytes[0] == b'P' && PREFACE_LINE.starts_with(bytes) && bytes != PREFACE_LINE {
+        // Who serves the connection tells HTTP/2 by the whole line.
+        return Ok(None);
+    }
     let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let slots = &mut slots[..MAX_FIELDS.min(limits.max_headers as usize)];
     let mut parsed = httparse::Request::new(&mut []);
@@ -62,8 +67,8 @@ pub(crate) fn request(
     if head.version == Version::Http10 && !limits.accept_http10 {
         return Err(Reject::closing(426, "low_version"));
     }
-    check_line_ends(bytes, len, parsed.headers)?;
-    let host = take_fields(parsed.headers, &mut head.fields, limits.underscores)?;
+    check_line_ends(&bytes[..len])?;
+    let host = take_fields(&bytes[..len], parsed.headers, &mut head.fields, Some(limits.underscores))?;
     place_target(head, path.as_bytes(), host, limits)?;
     let framing = Framing::of_request(head.version, &head.fields, None)?;
     let options = Options::of(head.version, &head.fields);
@@ -108,10 +113,9 @@ pub(crate) fn response(
     }
     head.status = status;
     head.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    check_line_ends(bytes, len, parsed.headers).map_err(|r| Error::protocol(r.details))?;
-    for h in parsed.headers.iter() {
-        head.fields.push_any_case(h.name.as_bytes(), h.value);
-    }
+    check_line_ends(&bytes[..len])
+        .and_then(|()| take_fields(&bytes[..len], parsed.headers, &mut head.fields, None))
+        .map_err(|r| Error::protocol(r.details))?;
     let framing = Framing::of_response(head.version, &head.fields, status, to_head, None)?;
     let keep_alive = framing != Framing::UntilClose && Options::of(head.version, &head.fields).keep_alive;
     Ok(Some(Parsed { len, framing, keep_alive }))
@@ -163,60 +167,69 @@ fn empty_line(input: &[u8]) -> Result<Option<usize>, Reject> {
     }
 }
 
-/// Refuses line feeds without a carriage return, which httparse accepts. Carriage returns elsewhere it refuses itself.
+/// Refuses line feeds without a carriage return at the start line's end and the head's, which httparse accepts; [`take_fields`] does at
+/// the fields' ends. Carriage returns elsewhere httparse refuses itself.
 #[inline]
-fn check_line_ends(bytes: &[u8], len: usize, headers: &[httparse::Header<'_>]) -> Result<(), Reject> {
-    const BARE: Reject = Reject::bad("http1.invalid_line_end");
-    let start_line = memchr::memchr(b'\n', bytes).unwrap_or(0);
-    if start_line == 0 || bytes[start_line - 1] != b'\r' || !bytes[..len].ends_with(b"\r\n") {
-        return Err(BARE);
-    }
-    for h in headers {
-        let mut end = h.value.as_ptr() as usize - bytes.as_ptr() as usize + h.value.len();
-        while let Some(b' ' | b'\t') = bytes.get(end) {
-            end += 1;
-        }
-        if bytes.get(end) != Some(&b'\r') {
-            return Err(BARE);
-        }
+fn check_line_ends(head: &[u8]) -> Result<(), Reject> {
+    let start_line = memchr::memchr(b'\n', head).unwrap_or(0);
+    if start_line == 0 || head[start_line - 1] != b'\r' || !head.ends_with(b"\r\n") {
+        return Err(BARE_LF);
     }
     Ok(())
 }
 
-/// Moves the fields into the head; `Host` is returned instead.
+/// Moves the fields into the head: all lines with one copy, and again those that are not `name: value\r\n` to the byte. For requests, which
+/// `underscores` is given for, `Host` is returned instead.
 #[inline]
 fn take_fields<'a>(
+    bytes: &'a [u8],
     headers: &[httparse::Header<'a>],
     fields: &mut Fields,
-    underscores: Underscores,
+    underscores: Option<Underscores>,
 ) -> Result<Option<&'a [u8]>, Reject> {
+    let offset = |part: *const u8| part as usize - bytes.as_ptr() as usize;
+    let Some(first) = headers.first().map(|h| offset(h.name.as_ptr())) else { return Ok(None) };
+    let copied = fields.copy_lines(&bytes[first..]);
     let mut host = None;
     for h in headers {
-        let name = h.name.as_bytes();
-        if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
-            if host.replace(h.value).is_some() {
-                return Err(Reject::bad("http1.several_hosts"));
-            }
-            continue;
+        let (name, value) = (h.name.as_bytes(), h.value);
+        let (start, value_start) = (offset(name.as_ptr()), offset(value.as_ptr()));
+        let (name_end, end) = (start + name.len(), value_start + value.len());
+        let plain = value_start == name_end + 2 && bytes[name_end + 1] == b' ' && bytes[end..].starts_with(b"\r\n");
+        if !plain && bytes[end..].iter().find(|c| !matches!(c, b' ' | b'\t')) != Some(&b'\r') {
+            return Err(BARE_LF);
         }
-        if underscores != Underscores::Allow && name.contains(&b'_') {
-            if underscores == Underscores::Drop {
+        if let Some(underscores) = underscores {
+            if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
+                if host.replace(value).is_some() {
+                    return Err(Reject::bad("http1.several_hosts"));
+                }
                 continue;
             }
-            return Err(Reject::bad("http1.unexpected_underscore"));
+            if underscores != Underscores::Allow && name.contains(&b'_') {
+                if underscores == Underscores::Drop {
+                    continue;
+                }
+                return Err(Reject::bad("http1.unexpected_underscore"));
+            }
         }
-        fields.push_any_case(name, h.value);
+        if plain {
+            fields.push_line(copied + start - first, name.len(), value.len());
+        } else {
+            fields.push_any_case(name, value);
+        }
     }
     Ok(host)
 }
 
+const BARE_LF: Reject = Reject::bad("http1.invalid_line_end");
+
 fn place_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>, limits: &Limits) -> Result<(), Reject> {
-    match (host, head.version) {
-        (None, Version::Http10) => {}
-        (None, _) => return Err(Reject::bad("missing_host_header")),
-        (Some(host), _) if !authority::is_valid(host) => return Err(Reject::bad("http1.invalid_host")),
-        (Some(_), _) => {}
-    }
+    let parsed = match host {
+        None if head.version == Version::Http10 => None,
+        None => return Err(Reject::bad("missing_host_header")),
+        Some(host) => Some(authority::parse(host).ok_or(Reject::bad("http1.invalid_host"))?),
+    };
     match target::parse(head.method(), target)? {
         Target::Origin(path) => head.set_path_and_query(path),
         Target::Asterisk => head.set_path_and_query(b"*"),
@@ -233,8 +246,8 @@ fn place_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>, limi
             return Ok(());
         }
     }
-    if let Some(host) = host {
-        head.set_authority(host);
+    if let (Some(host), Some(parsed)) = (host, parsed) {
+        head.set_parsed_authority(host, parsed);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Before the first request: waiting for bytes, and finding out that a plain connection speaks HTTP/2.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use fairlead_net::Stream;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::h1::Conn;
 
 /// How an HTTP/2 connection starts (RFC 9113 §3.4); as an HTTP/1 request it is none.
-const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
+pub(super) const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 impl Conn {
     /// Ready when a read would give something, the end included, or when a pipelined request is here already. Takes no buffer.
@@ -18,7 +18,8 @@ impl Conn {
     #[inline]
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.input.is_empty() {
-            return self.stream.poll_readable(cx).map_err(Error::from);
+            ready!(self.stream.poll_readable(cx))?;
+            self.facts.waited = true;
         }
         Poll::Ready(Ok(()))
     }

@@ -146,6 +146,11 @@ impl Conn {
         if !self.input.is_empty() || !self.decoder.is_done() {
             return Poll::Pending;
         }
+        // Nearly always pending.
+        if let Err(e) = ready!(self.stream.poll_readable(cx)) {
+            return Poll::Ready(e.into());
+        }
+        self.facts.waited = true;
         match ready!(self.poll_fill(cx)) {
             Ok(0) => Poll::Ready(Error::CLOSED),
             Ok(_) => Poll::Pending,

@@ -344,3 +344,27 @@ fn a_switch_nobody_asked_for_is_not_sent() {
         assert!(conn.reusable());
     });
 }
+
+#[test]
+fn the_preface_of_http2_is_told_however_it_arrives() {
+    for cut in 1..24 {
+        run(async move {
+            let (mut client, mut conn) = server().await;
+            let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+            let task = tokio::task::spawn_local(async move {
+                client.write_all(&preface[..cut]).await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                client.write_all(&preface[cut..]).await.unwrap();
+                client.shutdown().await.unwrap();
+                client
+            });
+            assert!(matches!(next_request(&mut conn).await, Err(RequestError::Reject(_))), "{cut}");
+            assert!(conn.speaks_http2(), "{cut}");
+            let _client = task.await.unwrap();
+            let mut stream = conn.into_stream();
+            let mut all = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut all).await.unwrap();
+            assert_eq!(all, preface);
+        });
+    }
+}

@@ -91,6 +91,7 @@ const CHUNKS: &[(&str, &[u8], &str)] = &[
     ("trailer with space before colon", b"0\r\na : x\r\n\r\n", "http1.invalid_trailer"),
     ("folded trailer", b"0\r\na: x\r\n y\r\n\r\n", "http1.invalid_trailer"),
     ("trailer with NUL", b"0\r\na: \0\r\n\r\n", "http1.invalid_trailer"),
+    ("trailer with form feed", b"0\r\na: \x0cx\r\n\r\n", "http1.invalid_trailer"),
     ("request line as trailer", b"0\r\nGET / HTTP/1.1\r\n\r\n", "http1.invalid_trailer"),
     ("too many trailers", b"0\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n", "http1.too_many_trailers"),
     ("trailers too large", b"0\r\na: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "http1.trailers_too_large"),
