@@ -16,7 +16,7 @@ use crate::tls::Vault;
 use crate::{Note, Settings};
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{Gateway, ListenerSet};
-use fairlead_ir::{Bind, Id, Listener, Secret};
+use fairlead_ir::{Bind, Id, Listener, ListenerTls, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use imbl::OrdMap;
@@ -131,7 +131,11 @@ impl Frame {
             frame.add(gateway, sets, settings);
         }
         orphans(sets, &mut context);
+        // Keys of listeners that are not served stay here.
+        let named: HashSet<Id> =
+            frame.listeners.values().flat_map(|listener| &listener.tls).flat_map(secrets).collect();
         frame.secrets = std::mem::take(&mut context.secrets);
+        frame.secrets.retain(|id, _| named.contains(id));
         frame.reads = context.reader.reads;
         frame.notes = context.reader.notes;
         frame
@@ -231,6 +235,12 @@ fn orphans(sets: BTreeMap<Key, Vec<(&Key, &Arc<ListenerSet>)>>, context: &mut Co
             );
         }
     }
+}
+
+/// Ids of the secrets that a listener names.
+fn secrets(tls: &ListenerTls) -> impl Iterator<Item = Id> + '_ {
+    let cas = tls.client_validation.iter().flat_map(|validation| &validation.cas);
+    tls.certificates.iter().chain(cas).cloned()
 }
 
 /// Creation time in seconds since 1970, objects of files last.

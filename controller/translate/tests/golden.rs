@@ -10,12 +10,12 @@ mod common;
 
 use common::{cases, objects, settings};
 use fairlead_crds::Kind;
-use fairlead_ir::HttpSettings;
+use fairlead_ir::{BackendTarget, CaSource, Discovery, Filter, HttpSettings};
 use fairlead_store::World;
 use fairlead_translate::status::Reason;
 use fairlead_translate::{Plan, Settings, plan};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -24,6 +24,7 @@ fn golden() {
     let mut wrong = Vec::new();
     for case in cases() {
         let plan = plan(&World::of(objects(&case)), &settings(&case));
+        check_references(&plan, &case);
         for (name, value) in [("ir.yaml", ir(&plan)), ("status.yaml", status(&plan))] {
             let (path, text) = (case.join(name), yaml(&value));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -63,42 +64,43 @@ fn total() {
     assert_eq!(plan(&World::default(), &Settings::default()), Plan::default());
 }
 
-/// Nothing in a configuration names what is not in it.
+/// A configuration holds what it names, and nothing else.
 fn check_references(plan: &Plan, case: &Path) {
     let config = &plan.config;
+    let (mut clusters, mut endpoints, mut secrets) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for route in config.routes.values() {
         assert!(!route.listeners.is_empty(), "{}: {} is on no listener", case.display(), route.id);
         assert!(route.listeners.iter().all(|id| config.listeners.contains_key(id)), "{}: {}", case.display(), route.id);
         for backend in &route.backends {
-            if let fairlead_ir::BackendTarget::Cluster(id) = &backend.target {
-                assert!(config.clusters.contains_key(id), "{}: {} names {id}", case.display(), route.id);
+            clusters.extend(match &backend.target {
+                BackendTarget::Cluster(id) => Some(id),
+                BackendTarget::Invalid(_) => None,
+            });
+        }
+        for filter in route.filters.iter().chain(route.backends.iter().flat_map(|backend| &backend.filters)) {
+            if let Filter::Mirror(mirror) = filter {
+                clusters.insert(&mirror.cluster);
             }
         }
     }
     for cluster in config.clusters.values() {
-        if let fairlead_ir::Discovery::Endpoints(id) = &cluster.discovery {
-            assert!(config.endpoints.contains_key(id), "{}: {} names {id}", case.display(), cluster.id);
+        if let Discovery::Endpoints(id) = &cluster.discovery {
+            endpoints.insert(id);
         }
-        let tls = cluster.tls.iter();
-        let secrets = tls.flat_map(|tls| {
-            tls.client_certificate.iter().chain(match &tls.ca {
-                fairlead_ir::CaSource::Secrets(ids) => ids.as_slice(),
-                _ => &[],
-            })
-        });
-        for id in secrets {
-            assert!(config.secrets.contains_key(id), "{}: {} names {id}", case.display(), cluster.id);
+        if let Some(tls) = &cluster.tls {
+            secrets.extend(&tls.client_certificate);
+            if let CaSource::Secrets(ids) = &tls.ca {
+                secrets.extend(ids);
+            }
         }
     }
-    for listener in config.listeners.values() {
-        let ids = listener
-            .tls
-            .iter()
-            .flat_map(|tls| tls.certificates.iter().chain(tls.client_validation.iter().flat_map(|v| &v.cas)));
-        for id in ids {
-            assert!(config.secrets.contains_key(id), "{}: {} names {id}", case.display(), listener.id);
-        }
+    for tls in config.listeners.values().flat_map(|listener| &listener.tls) {
+        secrets.extend(&tls.certificates);
+        secrets.extend(tls.client_validation.iter().flat_map(|validation| &validation.cas));
     }
+    assert_eq!(clusters, config.clusters.keys().collect(), "{}", case.display());
+    assert_eq!(endpoints, config.endpoints.keys().collect(), "{}", case.display());
+    assert_eq!(secrets, config.secrets.keys().collect(), "{}", case.display());
 }
 
 /// The configuration, without PEM and without what is always the same.

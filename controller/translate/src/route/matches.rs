@@ -7,19 +7,24 @@ use fairlead_crds::gateway::{
     HTTPRouteMatch, HeaderMatchType, PathMatchType, QueryParamMatchType,
 };
 use fairlead_ir::{HeaderMatch, Method, MethodMatch, PathMatch, QueryMatch, RouteMatch, StringMatch};
-use regex::RegexBuilder;
+use regex::bytes::RegexBuilder;
 
 /// Bytes of a compiled expression, as the data plane allows.
-const REGEX_LIMIT: usize = 1 << 20;
+const REGEX_LIMIT: usize = 256 * 1024;
 
 fn wrong(path: impl Into<String>, message: impl Into<String>) -> Fault {
     Fault::new(Reason::UnsupportedValue, path, message)
 }
 
-/// Whether the data plane can compile it.
-pub(super) fn regex(pattern: &str, path: &str) -> Result<(), Fault> {
-    match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_LIMIT).build() {
-        Ok(_) => Ok(()),
+/// Whether the data plane can compile it: on bytes, with ASCII classes unless the pattern names Unicode. Gives the number of groups,
+/// the whole match included.
+pub(super) fn regex(pattern: &str, path: &str) -> Result<usize, Fault> {
+    let build = |unicode| {
+        let mut builder = RegexBuilder::new(pattern);
+        builder.unicode(unicode).size_limit(REGEX_LIMIT).nest_limit(100).build()
+    };
+    match build(false).or_else(|_| build(true)) {
+        Ok(regex) => Ok(regex.captures_len()),
         Err(regex::Error::CompiledTooBig(_)) => {
             Err(wrong(path, format!("{pattern:?} is too large a regular expression")))
         }
@@ -35,7 +40,7 @@ fn string(exact: bool, value: &str, path: &str) -> Result<StringMatch, Fault> {
     if exact {
         return Ok(StringMatch::Exact(value.into()));
     }
-    regex(value, path).map(|()| StringMatch::Regex(value.into()))
+    regex(value, path).map(|_| StringMatch::Regex(value.into()))
 }
 
 /// Without a path, prefix `/`.
@@ -121,7 +126,7 @@ fn path(spec: &HTTPPathMatch, path: &str) -> Result<PathMatch, Fault> {
             Ok(PathMatch::Prefix(if trimmed.is_empty() { "/".into() } else { trimmed.into() }))
         }
         PathMatchType::RegularExpression => {
-            regex(value, &format!("{path}.value")).map(|()| PathMatch::Regex(value.into()))
+            regex(value, &format!("{path}.value")).map(|_| PathMatch::Regex(value.into()))
         }
         PathMatchType::Other(other) => {
             Err(wrong(format!("{path}.type"), format!("{other:?} is none of Exact, PathPrefix, RegularExpression")))
@@ -186,4 +191,24 @@ fn grpc_method(spec: &GRPCMethodMatch, path: &str) -> Result<MethodMatch, Fault>
         return Err(wrong(path, "service or method is needed"));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_judged_as_they_stand() {
+        for (pattern, groups) in [
+            ("/v[0-9]+", Some(1)),
+            ("(a)(b)", Some(3)),
+            ("[é]", Some(1)),
+            ("\\p{Greek}", Some(1)),
+            ("a)(b", None),
+            ("(", None),
+        ] {
+            assert_eq!(regex(pattern, "x").ok(), groups, "{pattern}");
+        }
+        assert!(regex("(a{1000}){1000}", "x").unwrap_err().message.contains("too large"));
+    }
 }

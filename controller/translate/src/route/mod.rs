@@ -35,7 +35,7 @@ use crate::status::{Condition, ConditionType, Fault, ParentStatus, Reason, Route
 use crate::{Note, host};
 use fairlead_crds::gateway::{GatewayDefaultScope, ParentReference};
 use fairlead_crds::{Kind, Typed};
-use fairlead_ir::{Cluster, Id, Order, Route, Secret};
+use fairlead_ir::{BackendTarget, CaSource, Cluster, Discovery, Filter, Id, Order, Route, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -77,6 +77,39 @@ pub(crate) struct Scope<'s, 'a> {
     pub speaks_tls: bool,
     pub refs: Vec<Fault>,
     pub uses: Uses,
+}
+
+impl Uses {
+    /// Lets go of what no rule that is served names: backends of dropped and broken rules, mirrors that never fire.
+    fn prune(&mut self, routes: &[Arc<Route>]) {
+        let mut named: HashSet<&Id> = HashSet::default();
+        for route in routes {
+            for backend in &route.backends {
+                if let BackendTarget::Cluster(id) = &backend.target {
+                    named.insert(id);
+                }
+            }
+            for filter in route.filters.iter().chain(route.backends.iter().flat_map(|backend| &backend.filters)) {
+                if let Filter::Mirror(mirror) = filter {
+                    named.insert(&mirror.cluster);
+                }
+            }
+        }
+        self.clusters.retain(|id, _| named.contains(id));
+        let mut named: HashSet<&Id> = HashSet::default();
+        for cluster in self.clusters.values() {
+            if let Discovery::Endpoints(id) = &cluster.discovery {
+                named.insert(id);
+            }
+            let Some(tls) = &cluster.tls else { continue };
+            named.extend(&tls.client_certificate);
+            if let CaSource::Secrets(ids) = &tls.ca {
+                named.extend(ids);
+            }
+        }
+        self.endpoints.retain(|id, _| named.contains(id));
+        self.secrets.retain(|id, _| named.contains(id));
+    }
 }
 
 impl Scope<'_, '_> {
@@ -175,6 +208,7 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
             break;
         }
     }
+    plan.uses.prune(&plan.routes);
     for attachment in attachments.iter().filter(|attachment| attachment.fault.is_none() && verdict.served()) {
         plan.gateways.insert(attachment.parent.gateway.clone());
         plan.attached.extend(attachment.doors.iter().map(|door| (attachment.id.clone(), *door)));
@@ -240,6 +274,7 @@ fn lower<R: RouteKind>(
 ) -> Vec<Arc<Route>> {
     let (name, created): (Id, i64) = (key.to_string().into(), age(route.metadata()));
     let each = rules.into_iter().enumerate().filter(|(_, rule)| !rule.dropped).map(|(i, rule)| {
+        let broken = rule.broken.is_some();
         Arc::new(Route {
             id: format!("{}/{key}/{i}{suffix}", R::PREFIX).into(),
             name: match &rule.name {
@@ -252,8 +287,8 @@ fn lower<R: RouteKind>(
             hostnames: hosts.to_vec(),
             matches: rule.matches,
             order: Order { created, object: name.clone(), rule: u32::try_from(i).unwrap_or(u32::MAX) },
-            filters: rule.filters,
-            backends: rule.backends,
+            filters: if broken { Vec::new() } else { rule.filters },
+            backends: if broken { Vec::new() } else { rule.backends },
             broken: rule.broken,
             timeouts: rule.timeouts,
             retry: rule.retry,

@@ -69,12 +69,13 @@ fn hostname(spec: &HostnameRewrite) -> Result<HostRewrite, Fault> {
 fn path(spec: &PathSpec) -> Result<PathRewrite, Fault> {
     match (&spec.type_, &spec.replace_regex_match) {
         (PathRewriteType::ReplaceRegexMatch, Some(replace)) => {
-            let field = "spec.urlRewrite.path.replaceRegexMatch.pattern";
-            matches::regex(&replace.pattern, field).map_err(|fault| Fault { reason: Reason::Invalid, ..fault })?;
-            Ok(PathRewrite::Regex {
-                pattern: replace.pattern.as_str().into(),
-                substitution: replace.substitution.as_str().into(),
-            })
+            let field = "spec.urlRewrite.path.replaceRegexMatch";
+            let invalid = |fault: Fault| Fault { reason: Reason::Invalid, ..fault };
+            let groups = matches::regex(&replace.pattern, &format!("{field}.pattern")).map_err(invalid)?;
+            substitution(&replace.substitution, groups)
+                .map_err(|message| wrong(format!("{field}.substitution"), message))?;
+            let (pattern, substitution) = (replace.pattern.as_str().into(), replace.substitution.as_str().into());
+            Ok(PathRewrite::Regex { pattern, substitution })
         }
         (PathRewriteType::ReplaceRegexMatch, None) => {
             Err(wrong("spec.urlRewrite.path.replaceRegexMatch", "is needed for type ReplaceRegexMatch"))
@@ -83,6 +84,26 @@ fn path(spec: &PathSpec) -> Result<PathRewrite, Fault> {
             Err(wrong("spec.urlRewrite.path.type", format!("{other:?} is not ReplaceRegexMatch")))
         }
     }
+}
+
+/// `\0` to `\9` are groups of the pattern, `\\` is a backslash; all else goes into a path.
+fn substitution(text: &str, groups: usize) -> Result<(), String> {
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next().map(|next| (next, next.to_digit(10))) {
+                Some(('\\', _)) => {}
+                Some((_, Some(group))) if (group as usize) < groups => {}
+                Some((_, Some(group))) => {
+                    return Err(format!("\\{group} is beyond the {} groups of the pattern", groups - 1));
+                }
+                _ => return Err("a backslash needs a digit or another backslash behind it".to_owned()),
+            },
+            other if other.is_ascii_graphic() && other != '#' => {}
+            other => return Err(format!("{other:?} is no character of a path")),
+        }
+    }
+    Ok(())
 }
 
 fn direct(key: &Key, spec: &DirectResponse, reader: &mut Reader<'_>) -> Result<Direct, Fault> {
