@@ -259,9 +259,13 @@ fn requested_upgrade(head: &RequestHead, options: &Options) -> Option<Upgrade> {
     (protocols.next().is_none() && !only.is_empty()).then_some(Upgrade::WebSocket)
 }
 
-fn check_expect(head: &RequestHead) -> Result<(), Reject> {
-    let odd = head.version != Version::Http10
-        && head.fields.all(Known::Expect).any(|v| !v.eq_ignore_ascii_case(b"100-continue"));
+/// Refuses expectations other than the one there is. From HTTP/1.0 they are ignored, and must not be passed on as ours (RFC 9110 §10.1.1).
+fn check_expect(head: &mut RequestHead) -> Result<(), Reject> {
+    if head.version == Version::Http10 {
+        head.fields.remove_known(Known::Expect);
+        return Ok(());
+    }
+    let odd = head.fields.all(Known::Expect).any(|v| !v.eq_ignore_ascii_case(b"100-continue"));
     if odd { Err(Reject::closing(417, "http1.invalid_expectation")) } else { Ok(()) }
 }
 

@@ -53,6 +53,7 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     ("absolute with query only", b"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET a /?q [] Empty"),
     ("asterisk", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS a * [] Empty"),
     ("expect", b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n", "PUT a / [expect: 100-Continue, content-length: 1] Length(1)"),
+    ("expectation of 1.0 is ignored", b"GET / HTTP/1.0\r\nHost: a\r\nExpect: x\r\nConnection: keep-alive\r\n\r\n", "GET a / [connection: keep-alive] Empty"),
     // cut off
     ("nothing", b"", "incomplete"),
     ("empty line only", b"\r\n", "incomplete"),
