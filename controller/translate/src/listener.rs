@@ -2,7 +2,7 @@
 //!
 //! What is wrong goes into one of three places: `accepted` (the listener can't be served as it is: protocol, values, no
 //! usable CA), `refs` (certificates, CAs, route kinds), `conflict` (see [`crate::conflict`]). A listener is fit to serve when it is
-//! accepted, has no conflict and, for HTTPS, has at least one usable certificate.
+//! accepted, has no conflict and, where it terminates TLS, has at least one usable certificate.
 
 use crate::frame::{Context, Door, Namespaces};
 use crate::host::Host;
@@ -69,6 +69,8 @@ pub(crate) struct Draft {
     nameless: bool,
     kinds: Vec<Kind>,
     namespaces: Namespaces,
+    /// TLS ends here, so that a certificate is needed.
+    terminates: bool,
     certificates: Vec<Id>,
     /// DNS names of the certificates.
     pub certificate_names: Vec<Host>,
@@ -95,6 +97,7 @@ pub(crate) fn draft<'a>(spec: &Spec<'a>, index: usize, owner: &Owner<'_>, contex
         nameless: false,
         kinds: Vec::new(),
         namespaces: Namespaces::None,
+        terminates: false,
         certificates: Vec::new(),
         certificate_names: Vec::new(),
         client_validation: None,
@@ -193,6 +196,7 @@ impl Draft {
                 return self.reject(path, ".tls.mode", &format!("{other:?} is neither Terminate nor Passthrough"));
             }
         }
+        self.terminates = true;
         if terminates.certificate_refs.is_empty() {
             self.refs.push(Fault::new(
                 Reason::InvalidCertificateRef,
@@ -241,8 +245,7 @@ impl Draft {
 
     /// Whether it can be served.
     pub fn fit(&self) -> bool {
-        let terminates = self.protocol == Some(ListenerProtocol::Https);
-        self.accepted.is_empty() && self.conflict.is_none() && !(terminates && self.certificates.is_empty())
+        self.accepted.is_empty() && self.conflict.is_none() && !(self.terminates && self.certificates.is_empty())
     }
 
     /// Whether it claims requests that another listener could claim too.
@@ -286,11 +289,11 @@ impl Draft {
     }
 
     pub fn listener(&self, id: Id, gateway: &Key, bind: Bind) -> fairlead_ir::Listener {
-        let https = self.protocol == Some(ListenerProtocol::Https);
-        let tls = https.then(|| ListenerTls {
+        let encrypted = matches!(self.protocol, Some(ListenerProtocol::Https | ListenerProtocol::Tls));
+        let tls = encrypted.then(|| ListenerTls {
             certificates: self.certificates.clone(),
             client_validation: self.client_validation.clone(),
-            detect_misdirected: true,
+            detect_misdirected: self.protocol == Some(ListenerProtocol::Https),
         });
         fairlead_ir::Listener {
             id,
