@@ -100,6 +100,11 @@ impl DataPlane {
         self.workers.drain(timeout).await
     }
 
+    /// Ends the workers, with what they still serve; what they wrote to the access log is handed over by then.
+    pub fn stop(self) {
+        self.workers.stop();
+    }
+
     fn listen(&self, wanted: &[Bind]) -> BTreeMap<Bind, Result<SocketAddr, String>> {
         let mut bound = self.bound();
         bound.retain(|bind, result| {

@@ -73,6 +73,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         tracing::error!("the watch thread panicked");
     }
     drop(admin);
+    // The last lines of the access log are with the workers, then with its writer.
+    if let Some(data_plane) = Arc::into_inner(data_plane) {
+        data_plane.stop();
+    }
+    if let Some(writer) = writer.and_then(Arc::into_inner) {
+        writer.close();
+    }
     code
 }
 
