@@ -162,6 +162,11 @@ impl Chain {
         self.rewrites().any(Rewrite::changes_path)
     }
 
+    /// Whether a filter may change the host, so that the log wants the original.
+    pub fn rewrites_host(&self) -> bool {
+        self.rewrites().any(Rewrite::changes_host)
+    }
+
     /// Whether the request's host is to become the host name of the chosen endpoint, which no filter knows:
     /// [`ir::HostRewrite::Backend`].
     pub fn takes_backend_host(&self) -> bool {

@@ -55,6 +55,8 @@ pub(crate) struct Notes {
     pub details: &'static str,
     /// The original path, when a filter changed it.
     pub original_path: Vec<u8>,
+    /// The original authority, when a filter may change it.
+    pub original_authority: Vec<u8>,
     /// The last endpoint that was tried, and those before it.
     pub pick: Option<Pick>,
     pub tried: Vec<Rc<Endpoint>>,
@@ -91,6 +93,7 @@ impl Exchange {
         self.notes.pick = None;
         self.notes.tried.clear();
         self.notes.original_path.clear();
+        self.notes.original_authority.clear();
         self.body.clear();
         small
     }
@@ -100,6 +103,7 @@ impl Exchange {
         self.notes = Notes {
             start: now,
             original_path: std::mem::take(&mut self.notes.original_path),
+            original_authority: std::mem::take(&mut self.notes.original_authority),
             tried: std::mem::take(&mut self.notes.tried),
             ..Notes::starting(now)
         };
@@ -123,6 +127,7 @@ impl Notes {
             flags: Flags::default(),
             details: "via_upstream",
             original_path: Vec::new(),
+            original_authority: Vec::new(),
             pick: None,
             tried: Vec::new(),
             cluster: None,

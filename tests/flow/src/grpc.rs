@@ -27,7 +27,11 @@ impl Called {
 /// A call of `service/method` with an empty message.
 pub fn ask(host: &str, method: &str) -> Ask {
     let message = Content::Sized(b"\0\0\0\0\0".as_slice().into());
-    Ask::new("POST", &format!("/{method}")).host(host).header("content-type", "application/grpc").header("te", "trailers").content(message)
+    Ask::new("POST", &format!("/{method}"))
+        .host(host)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .content(message)
 }
 
 /// Calls over HTTP/2 without TLS.

@@ -40,8 +40,10 @@ pub fn directory() -> PathBuf {
 /// All pages.
 pub fn pages() -> Vec<Page> {
     let entries = std::fs::read_dir(directory()).expect("docs");
-    let paths = entries.map(|entry| entry.expect("entry").path()).filter(|path| path.extension().is_some_and(|e| e == "md"));
-    let mut pages: Vec<Page> = paths.map(|path| Page { text: std::fs::read_to_string(&path).expect("readable"), path }).collect();
+    let paths =
+        entries.map(|entry| entry.expect("entry").path()).filter(|path| path.extension().is_some_and(|e| e == "md"));
+    let mut pages: Vec<Page> =
+        paths.map(|path| Page { text: std::fs::read_to_string(&path).expect("readable"), path }).collect();
     pages.sort_by(|a, b| a.path.cmp(&b.path));
     pages
 }
@@ -98,7 +100,8 @@ impl Page {
             } else {
                 continue;
             };
-            let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {}: {e}", self.name(), file.display()));
+            let text =
+                std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {}: {e}", self.name(), file.display()));
             out.push_str(if end == "```" { &text } else { tables(&text) });
             let last = lines.by_ref().find(|line| *line == end);
             out.push_str(last.unwrap_or_else(|| panic!("{}: {line} is not closed", self.name())));
@@ -141,7 +144,8 @@ pub fn commands(block: &str) -> Vec<(String, String)> {
 pub fn run(command: &str) -> String {
     let own = Path::new(&binary()).parent().map(Path::to_owned).unwrap_or_default();
     let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("sh").args(["-c", command]).current_dir(repository()).env("PATH", path).output().expect("sh");
+    let output =
+        Command::new("sh").args(["-c", command]).current_dir(repository()).env("PATH", path).output().expect("sh");
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -176,6 +180,9 @@ mod tests {
 
     #[test]
     fn commands_and_their_output() {
-        assert_eq!(commands("$ a b\nx\ny\n$ c\n"), [("a b".to_owned(), "x\ny\n".to_owned()), ("c".to_owned(), String::new())]);
+        assert_eq!(
+            commands("$ a b\nx\ny\n$ c\n"),
+            [("a b".to_owned(), "x\ny\n".to_owned()), ("c".to_owned(), String::new())]
+        );
     }
 }

@@ -40,7 +40,8 @@ impl Setup {
     pub fn example(topic: &str) -> Setup {
         let directory = repository().join("docs/examples").join(topic);
         let files = std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
-        let files = files.map(|file| file.expect("entry").path()).filter(|path| path.extension().is_some_and(|e| e == "yaml"));
+        let files =
+            files.map(|file| file.expect("entry").path()).filter(|path| path.extension().is_some_and(|e| e == "yaml"));
         let read = |path: PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
             (name, std::fs::read_to_string(&path).expect("readable"))
@@ -99,9 +100,11 @@ impl Setup {
         self.port(port, free_port())
     }
 
-    /// Starts the proxy and waits until it serves.
+    /// Starts the proxy and waits until it serves and has said so.
     pub fn start(self) -> Stage {
-        self.run(fairlead_testkit::ProxyBuilder::start)
+        let stage = self.run(fairlead_testkit::ProxyBuilder::start);
+        stage.until_printed(&["serving"]);
+        stage
     }
 
     /// Starts the proxy without waiting.
@@ -151,9 +154,13 @@ impl Backends {
 
 /// Ports of Gateways and ListenerSets.
 fn listener_ports(text: &str) -> Vec<u16> {
-    let ours = |document: &&str| document.lines().any(|line| matches!(line.trim(), "kind: Gateway" | "kind: ListenerSet"));
+    let ours =
+        |document: &&str| document.lines().any(|line| matches!(line.trim(), "kind: Gateway" | "kind: ListenerSet"));
     let of_document = |document: &str| {
-        let words = document.match_indices("port: ").map(|(at, word)| document[at + word.len()..].to_owned()).collect::<Vec<_>>();
+        let words = document
+            .match_indices("port: ")
+            .map(|(at, word)| document[at + word.len()..].to_owned())
+            .collect::<Vec<_>>();
         words.into_iter().filter_map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
             rest[..end].parse::<u16>().ok()

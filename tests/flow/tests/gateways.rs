@@ -33,7 +33,8 @@ fn the_example() {
 /// httproute-hostname-intersection and httproute-listener-hostname-matching.
 #[test]
 fn hostnames_of_routes_meet_those_of_listeners() {
-    let stage = Setup::manifests("
+    let stage = Setup::manifests(
+        "
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: gw}
@@ -79,7 +80,8 @@ metadata: {name: one-1, labels: {kubernetes.io/service-name: one}}
 addressType: IPv4
 ports: [{port: 3000}]
 endpoints: [{addresses: [127.0.0.1]}]
-")
+",
+    )
     .echo(3000, "one")
     .start();
     for (host, path, pod) in [
@@ -99,7 +101,10 @@ endpoints: [{addresses: [127.0.0.1]}]
         assert_eq!(stage.pod(8080, host, path), pod, "{host}{path}");
     }
     let output = stage.proxy.process.output();
-    assert!(output.contains("HTTPRoute default/none-match") && output.contains("NoMatchingListenerHostname"), "{output}");
+    assert!(
+        output.contains("HTTPRoute default/none-match") && output.contains("NoMatchingListenerHostname"),
+        "{output}"
+    );
 }
 
 const ONE: &str = "
@@ -145,10 +150,16 @@ spec:
         route("no-section", "sectionName: nowhere", "one"),
         route("not-both", "sectionName: a, port: 8081", "one"),
     ];
-    let stage = Setup::manifests(&format!("{listeners}{}{ONE}", routes.concat())).echo(3000, "one").echo(3001, "two").start();
-    for (port, host, pod) in
-        [(8080, "foo.com", "one"), (8081, "foo.com", "two"), (8081, "bar.com", "two"), (8082, "foo.com", "one"), (8082, "bar.com", "404"), (8080, "bar.com", "404")]
-    {
+    let stage =
+        Setup::manifests(&format!("{listeners}{}{ONE}", routes.concat())).echo(3000, "one").echo(3001, "two").start();
+    for (port, host, pod) in [
+        (8080, "foo.com", "one"),
+        (8081, "foo.com", "two"),
+        (8081, "bar.com", "two"),
+        (8082, "foo.com", "one"),
+        (8082, "bar.com", "404"),
+        (8080, "bar.com", "404"),
+    ] {
         assert_eq!(stage.pod(port, host, "/"), pod, "{host}:{port}");
     }
     let output = stage.proxy.process.output();
@@ -161,7 +172,12 @@ spec:
 /// gateway-http-listener-isolation: by path through the whole chain of listeners on one port.
 #[test]
 fn a_listener_keeps_its_requests_to_itself() {
-    let names = [("empty", None), ("wild", Some("*.example.com")), ("foo-wild", Some("*.foo.example.com")), ("exact", Some("abc.foo.example.com"))];
+    let names = [
+        ("empty", None),
+        ("wild", Some("*.example.com")),
+        ("foo-wild", Some("*.foo.example.com")),
+        ("exact", Some("abc.foo.example.com")),
+    ];
     let listener = |(name, host): &(&str, Option<&str>)| {
         let host = host.map(|host| format!(", hostname: '{host}'")).unwrap_or_default();
         format!("  - {{name: {name}, protocol: HTTP, port: 8080{host}}}\n")
@@ -174,9 +190,16 @@ fn a_listener_keeps_its_requests_to_itself() {
         )
     };
     let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec:\n  gatewayClassName: fairlead\n  listeners:\n";
-    let manifests = [gateway, &names.iter().map(listener).collect::<String>(), &names.iter().map(route).collect::<String>(), ONE].concat();
+    let manifests =
+        [gateway, &names.iter().map(listener).collect::<String>(), &names.iter().map(route).collect::<String>(), ONE]
+            .concat();
     let stage = Setup::manifests(&manifests).echo(3000, "one").nobody(3001).start();
-    for (host, own) in [("bar.com", "empty"), ("bar.example.com", "wild"), ("bar.foo.example.com", "foo-wild"), ("abc.foo.example.com", "exact")] {
+    for (host, own) in [
+        ("bar.com", "empty"),
+        ("bar.example.com", "wild"),
+        ("bar.foo.example.com", "foo-wild"),
+        ("abc.foo.example.com", "exact"),
+    ] {
         for (name, _) in names {
             let expected = if name == own { "one" } else { "404" };
             assert_eq!(stage.pod(8080, host, &format!("/{name}")), expected, "{host}/{name}");
@@ -187,11 +210,17 @@ fn a_listener_keeps_its_requests_to_itself() {
 /// httproute-cross-namespace, httproute-invalid-cross-namespace-parent-ref, httproute-disallowed-kind.
 #[test]
 fn listeners_take_routes_of_allowed_kinds_and_namespaces() {
-    let listener = |name: &str, port: u16, allowed: &str| format!("  - {{name: {name}, protocol: HTTP, port: {port}, allowedRoutes: {allowed}}}\n");
+    let listener = |name: &str, port: u16, allowed: &str| {
+        format!("  - {{name: {name}, protocol: HTTP, port: {port}, allowedRoutes: {allowed}}}\n")
+    };
     let listeners = [
         listener("same", 8080, "{namespaces: {from: Same}}"),
         listener("all", 8081, "{namespaces: {from: All}}"),
-        listener("selector", 8082, "{namespaces: {from: Selector, selector: {matchExpressions: [{key: team, operator: In, values: [red, blue]}]}}}"),
+        listener(
+            "selector",
+            8082,
+            "{namespaces: {from: Selector, selector: {matchExpressions: [{key: team, operator: In, values: [red, blue]}]}}}",
+        ),
         listener("grpc", 8083, "{namespaces: {from: All}, kinds: [{kind: GRPCRoute}]}"),
     ];
     let route = |namespace: &str, section: &str| {
@@ -201,8 +230,11 @@ fn listeners_take_routes_of_allowed_kinds_and_namespaces() {
              rules: [{{backendRefs: [{{group: fairlead.dev, kind: Backend, name: one}}]}}]\n"
         )
     };
-    let backend = |namespace: &str| ONE.replace("metadata: {name: one}", &format!("metadata: {{name: one, namespace: {namespace}}}"));
-    let routes = ["infra", "red", "green"].map(|ns| ["same", "all", "selector", "grpc"].map(|section| route(ns, section)).concat() + &backend(ns));
+    let backend = |namespace: &str| {
+        ONE.replace("metadata: {name: one}", &format!("metadata: {{name: one, namespace: {namespace}}}"))
+    };
+    let routes = ["infra", "red", "green"]
+        .map(|ns| ["same", "all", "selector", "grpc"].map(|section| route(ns, section)).concat() + &backend(ns));
     let manifests = format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: gw, namespace: infra}}\nspec:\n  \
          gatewayClassName: fairlead\n  listeners:\n{}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: red, labels: {{team: red}}}}\n{}",
@@ -243,7 +275,11 @@ fn listener_sets_attach_where_they_may() {
         gateway("open", 8080, "  allowedListeners: {namespaces: {from: All}}\n"),
         gateway("closed", 8081, ""),
         gateway("same", 8082, "  allowedListeners: {namespaces: {from: Same}}\n"),
-        gateway("chosen", 8083, "  allowedListeners: {namespaces: {from: Selector, selector: {matchLabels: {add: 'yes'}}}}\n"),
+        gateway(
+            "chosen",
+            8083,
+            "  allowedListeners: {namespaces: {from: Selector, selector: {matchLabels: {add: 'yes'}}}}\n",
+        ),
         "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: teams, labels: {add: 'yes'}}\n".to_owned(),
         set("open", "teams", "open", 8080, "extra.test"),
         set("own-port", "teams", "open", 8084, "extra.test"),
@@ -252,7 +288,8 @@ fn listener_sets_attach_where_they_may() {
         set("same-too", "infra", "same", 8082, "extra.test"),
         set("chosen", "teams", "chosen", 8083, "extra.test"),
         set("conflict", "teams", "open", 8080, "own.test"),
-        ONE.replace("{name: one}", "{name: one, namespace: teams}").replace("{name: two}", "{name: one, namespace: infra}"),
+        ONE.replace("{name: one}", "{name: one, namespace: teams}")
+            .replace("{name: two}", "{name: one, namespace: infra}"),
     ];
     let stage = Setup::manifests(&manifests.concat()).echo(3000, "teams").echo(3001, "infra").start();
     for (port, pod) in [(8080, "teams"), (8084, "teams"), (8081, "404"), (8082, "infra"), (8083, "teams")] {
@@ -260,7 +297,9 @@ fn listener_sets_attach_where_they_may() {
     }
     assert_eq!(stage.pod(8080, "own.test", "/"), "404");
     let output = stage.proxy.process.output();
-    let row = |name: &str| output.lines().find(|l| l.starts_with(&format!("ListenerSet {name} "))).unwrap_or_default().to_owned();
+    let row = |name: &str| {
+        output.lines().find(|l| l.starts_with(&format!("ListenerSet {name} "))).unwrap_or_default().to_owned()
+    };
     assert!(row("teams/closed").contains("NotAllowed"), "{output}");
     assert!(row("teams/same").contains("NotAllowed"), "{output}");
     assert!(row("teams/conflict").contains("HostnameConflict"), "{output}");
@@ -295,7 +334,8 @@ spec:
     assert_eq!(stage.pod(8080, "x.test", "/"), "one");
     assert_eq!(stage.pod(8081, "x.test", "/"), "one");
     let output = stage.proxy.process.output();
-    let rows: Vec<&str> = output.lines().filter(|l| l.starts_with("default/a ") || l.starts_with("default/b ")).collect();
+    let rows: Vec<&str> =
+        output.lines().filter(|l| l.starts_with("default/a ") || l.starts_with("default/b ")).collect();
     assert_eq!(rows.len(), 2, "{output}");
     for row in rows {
         assert_eq!(row.split_whitespace().nth(6), Some("1"), "{row}");
@@ -336,9 +376,16 @@ spec:
 #[test]
 fn http2_without_tls_by_prior_knowledge() {
     let stage: Stage = Setup::example("quickstart").echo(3000, "one").start();
-    let answer = Client::connect(Version::H2, stage.proxy.address(8080)).ask(&Ask::get("/hello?x=1").host("any.test")).whole();
+    let answer =
+        Client::connect(Version::H2, stage.proxy.address(8080)).ask(&Ask::get("/hello?x=1").host("any.test")).whole();
     assert_eq!((answer.status, answer.header("x-served-by")), (200, Some("fairlead")));
     let json = answer.json();
-    assert_eq!((json["path"].as_str(), json["host"].as_str(), json["proto"].as_str()), (Some("/hello?x=1"), Some("any.test"), Some("HTTP/1.1")));
-    assert_eq!(stage.get(8080, "any.test", "/old/a?b").header("location").map(|to| to.ends_with("/new/a?b")), Some(true));
+    assert_eq!(
+        (json["path"].as_str(), json["host"].as_str(), json["proto"].as_str()),
+        (Some("/hello?x=1"), Some("any.test"), Some("HTTP/1.1"))
+    );
+    assert_eq!(
+        stage.get(8080, "any.test", "/old/a?b").header("location").map(|to| to.ends_with("/new/a?b")),
+        Some(true)
+    );
 }

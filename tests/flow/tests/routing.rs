@@ -78,7 +78,10 @@ spec: {endpoints: [{ip: {address: 127.0.0.1, port: 3002}}]}
 fn route(name: &str, host: &str, rules: &str) -> String {
     let mut rules = rules.to_owned();
     for backend in ["one", "two", "three"] {
-        rules = rules.replace(&format!("{{{backend}}}"), &format!("backendRefs: [{{group: fairlead.dev, kind: Backend, name: {backend}}}]"));
+        rules = rules.replace(
+            &format!("{{{backend}}}"),
+            &format!("backendRefs: [{{group: fairlead.dev, kind: Backend, name: {backend}}}]"),
+        );
     }
     format!(
         "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\n\
@@ -148,7 +151,11 @@ fn all() -> Stage {
         route("half", "half.test", "
   - backendRefs: [{group: fairlead.dev, kind: Backend, name: one}, {group: fairlead.dev, kind: Backend, name: missing}]"),
     ];
-    Setup::manifests(&format!("{GATEWAY}{}", routes.concat())).echo(3000, "one").echo(3001, "two").echo(3002, "three").start()
+    Setup::manifests(&format!("{GATEWAY}{}", routes.concat()))
+        .echo(3000, "one")
+        .echo(3001, "two")
+        .echo(3002, "three")
+        .start()
 }
 
 static STAGE: Shared<Stage> = Shared::new(all);
@@ -163,113 +170,134 @@ fn check(host: &str, cases: &[(&str, &str, &[(&str, &str)], &str)]) {
 
 #[test]
 fn paths_by_whole_segments_and_longest_first() {
-    check("paths.test", &[
-        ("GET", "/match/exact/one", &[], "three"),
-        ("GET", "/match/exact", &[], "one"),
-        ("GET", "/match", &[], "one"),
-        ("GET", "/match/", &[], "two"),
-        ("GET", "/match/exactly", &[], "two"),
-        ("GET", "/match/exact/one/", &[], "one"),
-        ("GET", "/matching", &[], "three"),
-        ("GET", "/", &[], "three"),
-        ("GET", "/MATCH", &[], "three"),
-        // Normalised before it is matched.
-        ("GET", "/x/../match/./exact/%6fne", &[], "three"),
-        ("GET", "//match//exact", &[], "one"),
-    ]);
+    check(
+        "paths.test",
+        &[
+            ("GET", "/match/exact/one", &[], "three"),
+            ("GET", "/match/exact", &[], "one"),
+            ("GET", "/match", &[], "one"),
+            ("GET", "/match/", &[], "two"),
+            ("GET", "/match/exactly", &[], "two"),
+            ("GET", "/match/exact/one/", &[], "one"),
+            ("GET", "/matching", &[], "three"),
+            ("GET", "/", &[], "three"),
+            ("GET", "/MATCH", &[], "three"),
+            // Normalised before it is matched.
+            ("GET", "/x/../match/./exact/%6fne", &[], "three"),
+            ("GET", "//match//exact", &[], "one"),
+        ],
+    );
 }
 
 #[test]
 fn headers_by_name_in_any_case() {
-    check("headers.test", &[
-        ("GET", "/", &[("version", "one")], "one"),
-        ("GET", "/", &[("VERSION", "two")], "two"),
-        ("GET", "/", &[("version", "two"), ("color", "orange")], "one"),
-        // One header each: the first rule.
-        ("GET", "/", &[("version", "two"), ("color", "blue")], "two"),
-        ("GET", "/", &[("color", "blue")], "one"),
-        ("GET", "/", &[("color", "green")], "one"),
-        ("GET", "/", &[("color", "red")], "three"),
-        ("GET", "/", &[("color", "reds")], "404"),
-        ("GET", "/", &[("color", "orange")], "404"),
-        ("GET", "/", &[("some-other-header", "one")], "404"),
-        ("GET", "/", &[], "404"),
-    ]);
+    check(
+        "headers.test",
+        &[
+            ("GET", "/", &[("version", "one")], "one"),
+            ("GET", "/", &[("VERSION", "two")], "two"),
+            ("GET", "/", &[("version", "two"), ("color", "orange")], "one"),
+            // One header each: the first rule.
+            ("GET", "/", &[("version", "two"), ("color", "blue")], "two"),
+            ("GET", "/", &[("color", "blue")], "one"),
+            ("GET", "/", &[("color", "green")], "one"),
+            ("GET", "/", &[("color", "red")], "three"),
+            ("GET", "/", &[("color", "reds")], "404"),
+            ("GET", "/", &[("color", "orange")], "404"),
+            ("GET", "/", &[("some-other-header", "one")], "404"),
+            ("GET", "/", &[], "404"),
+        ],
+    );
 }
 
 #[test]
 fn query_parameters_decoded_and_the_first_of_a_name() {
-    check("query.test", &[
-        ("GET", "/?animal=whale", &[], "one"),
-        ("GET", "/?animal=dolphin", &[], "two"),
-        ("GET", "/?animal=dolphin&color=blue", &[], "three"),
-        ("GET", "/?color=blue&animal=dolphin", &[], "three"),
-        ("GET", "/?animal=whale&animal=dolphin", &[], "one"),
-        ("GET", "/path5?animal=hydra", &[], "one"),
-        ("GET", "/?animal=hydra", &[], "404"),
-        ("GET", "/?Animal=whale", &[], "404"),
-        ("GET", "/?a%20b=c%2Bd%2Fe", &[], "two"),
-        ("GET", "/?a+b=c%2Bd/e", &[], "two"),
-        ("GET", "/?count=42", &[], "three"),
-        ("GET", "/?count=42x", &[], "404"),
-        ("GET", "/?count", &[], "404"),
-        ("GET", "/", &[], "404"),
-    ]);
+    check(
+        "query.test",
+        &[
+            ("GET", "/?animal=whale", &[], "one"),
+            ("GET", "/?animal=dolphin", &[], "two"),
+            ("GET", "/?animal=dolphin&color=blue", &[], "three"),
+            ("GET", "/?color=blue&animal=dolphin", &[], "three"),
+            ("GET", "/?animal=whale&animal=dolphin", &[], "one"),
+            ("GET", "/path5?animal=hydra", &[], "one"),
+            ("GET", "/?animal=hydra", &[], "404"),
+            ("GET", "/?Animal=whale", &[], "404"),
+            ("GET", "/?a%20b=c%2Bd%2Fe", &[], "two"),
+            ("GET", "/?a+b=c%2Bd/e", &[], "two"),
+            ("GET", "/?count=42", &[], "three"),
+            ("GET", "/?count=42x", &[], "404"),
+            ("GET", "/?count", &[], "404"),
+            ("GET", "/", &[], "404"),
+        ],
+    );
 }
 
 #[test]
 fn methods_come_after_paths_and_before_headers() {
-    check("methods.test", &[
-        ("POST", "/", &[], "one"),
-        ("GET", "/", &[], "two"),
-        ("HEAD", "/", &[], "404"),
-        ("GET", "/path1", &[], "one"),
-        ("PUT", "/", &[("version", "one")], "two"),
-        ("PUT", "/", &[], "404"),
-        ("POST", "/path2", &[], "three"),
-        ("PATCH", "/path2", &[("version", "four")], "three"),
-        ("PATCH", "/path2", &[], "404"),
-        ("DELETE", "/any/thing", &[], "three"),
-        ("get", "/", &[], "404"),
-    ]);
+    check(
+        "methods.test",
+        &[
+            ("POST", "/", &[], "one"),
+            ("GET", "/", &[], "two"),
+            ("HEAD", "/", &[], "404"),
+            ("GET", "/path1", &[], "one"),
+            ("PUT", "/", &[("version", "one")], "two"),
+            ("PUT", "/", &[], "404"),
+            ("POST", "/path2", &[], "three"),
+            ("PATCH", "/path2", &[("version", "four")], "three"),
+            ("PATCH", "/path2", &[], "404"),
+            ("DELETE", "/any/thing", &[], "three"),
+            ("get", "/", &[], "404"),
+        ],
+    );
 }
 
 #[test]
 fn ties_go_to_the_first_rule_and_the_first_name() {
     check("order.test", &[("GET", "/same", &[], "two")]);
-    check("across.test", &[
-        ("GET", "/", &[], "one"),
-        ("GET", "/example", &[], "one"),
-        ("GET", "/", &[("version", "one")], "one"),
-        ("GET", "/v2", &[], "two"),
-        ("GET", "/v2example", &[], "one"),
-        ("GET", "/foo/v2/example", &[], "one"),
-        ("GET", "/tie", &[], "one"),
-    ]);
+    check(
+        "across.test",
+        &[
+            ("GET", "/", &[], "one"),
+            ("GET", "/example", &[], "one"),
+            ("GET", "/", &[("version", "one")], "one"),
+            ("GET", "/v2", &[], "two"),
+            ("GET", "/v2example", &[], "one"),
+            ("GET", "/foo/v2/example", &[], "one"),
+            ("GET", "/tie", &[], "one"),
+        ],
+    );
 }
 
 #[test]
 fn regular_expressions_take_whole_paths() {
-    check("regex.test", &[
-        ("GET", "/r/abc", &[], "two"),
-        ("GET", "/r/abd", &[], "one"),
-        ("GET", "/r/abd/x", &[], "404"),
-        ("GET", "/r/a7", &[], "three"),
-        ("GET", "/x/r/abd", &[], "404"),
-    ]);
+    check(
+        "regex.test",
+        &[
+            ("GET", "/r/abc", &[], "two"),
+            ("GET", "/r/abd", &[], "one"),
+            ("GET", "/r/abd/x", &[], "404"),
+            ("GET", "/r/a7", &[], "three"),
+            ("GET", "/x/r/abd", &[], "404"),
+        ],
+    );
 }
 
 #[test]
 fn rules_without_a_backend_answer_500() {
     let stage = STAGE.take();
-    check("empty.test", &[
-        ("GET", "/omitted", &[], "500"),
-        ("GET", "/empty", &[], "500"),
-        ("GET", "/unknown-kind", &[], "500"),
-        ("GET", "/missing", &[], "500"),
-        ("GET", "/zero", &[], "500"),
-        ("GET", "/fine", &[], "one"),
-    ]);
+    check(
+        "empty.test",
+        &[
+            ("GET", "/omitted", &[], "500"),
+            ("GET", "/empty", &[], "500"),
+            ("GET", "/unknown-kind", &[], "500"),
+            ("GET", "/missing", &[], "500"),
+            ("GET", "/zero", &[], "500"),
+            ("GET", "/fine", &[], "one"),
+        ],
+    );
     let line = stage.proxy.log_of("/missing");
     assert_eq!((line["response_flags"].as_str(), line["response_code"].as_u64()), (Some("NC"), Some(500)), "{line}");
     let output = stage.proxy.process.output();

@@ -57,6 +57,10 @@ impl Rewrite {
         self.path.is_some()
     }
 
+    pub(crate) fn changes_host(&self) -> bool {
+        self.host.is_some()
+    }
+
     pub(crate) fn takes_backend_host(&self) -> bool {
         matches!(self.host, Some(HostRewrite::Backend))
     }

@@ -107,7 +107,12 @@ async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut L
     // Not a match on the checkout: what it matches on would live in this future until the connection stands.
     ex.up = cluster.try_checkout(&pick, want);
     if ex.up.is_none() {
-        connect(cluster, &pick, want, ex).await?;
+        let connected = connect(cluster, &pick, want, ex).await;
+        if let Err(missed) = connected {
+            // The next attempt goes elsewhere, and the log names this one.
+            ex.notes.pick = Some(pick);
+            return Err(missed);
+        }
     }
     if ex.notes.takes_backend_host
         && let Some(host) = pick.endpoint().hostname()

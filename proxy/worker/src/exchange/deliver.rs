@@ -79,6 +79,9 @@ fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &m
     if chain.rewrites_path() && ex.notes.original_path.is_empty() {
         ex.notes.original_path.extend_from_slice(ex.request.path_and_query());
     }
+    if chain.rewrites_host() && ex.notes.original_authority.is_empty() {
+        ex.notes.original_authority.extend_from_slice(ex.request.authority());
+    }
     let listener_port = public_port(conn, &ex.request);
     let mut ctx = RequestCtx {
         head: &mut ex.request,

@@ -37,6 +37,7 @@ pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found
             request_duration: ex.body.received.map(|at| at - ex.notes.start),
             response_duration: ex.notes.answered.map(|at| at - ex.notes.start),
             original_path: Some(ex.notes.original_path.as_slice()).filter(|p| !p.is_empty()),
+            original_authority: Some(ex.notes.original_authority.as_slice()).filter(|a| !a.is_empty()),
             response: Some(&ex.response),
             status,
             flags: ex.notes.flags,
