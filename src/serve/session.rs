@@ -130,9 +130,13 @@ impl Session {
     /// Plans, pushes, applies. What is printed comes after.
     fn take(&mut self, world: &World, changed: &[(fairlead_crds::Kind, fairlead_store::Key)]) -> Done {
         let start = Instant::now();
-        let plan = self.planner.plan(world, changed);
-        let push = self.publisher.push(plan.config);
-        let mut state = State { world: world.clone(), status: plan.status, notes: plan.notes };
+        let touched = self.planner.update(world, changed);
+        let push = self.publisher.update(self.planner.config(), &touched);
+        let mut state = State {
+            world: world.clone(),
+            status: self.planner.status().clone(),
+            notes: self.planner.notes().to_vec(),
+        };
         let (upserts, removals) = (push.upserts.len(), push.removals.len());
         let mut rejected = Vec::new();
         // The very first push is applied even when it is empty: from then on it is ready.
@@ -184,8 +188,8 @@ impl Session {
         if settings.bind_failures != failures {
             let settings = Settings { bind_failures: failures, ..settings.clone() };
             self.planner.set_settings(settings);
-            let plan = self.planner.plan(&state.world, &[]);
-            (state.status, state.notes) = (plan.status, plan.notes);
+            self.planner.update(&state.world, &[]);
+            (state.status, state.notes) = (self.planner.status().clone(), self.planner.notes().to_vec());
         }
     }
 

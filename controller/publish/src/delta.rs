@@ -1,7 +1,7 @@
 //! The difference between two configurations, and its application.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairlead_ir::{Config, Id, Push, Resource, ResourceId};
@@ -18,6 +18,31 @@ pub fn delta(old: &Config, new: &Config) -> Push {
     compare(&old.listeners, &new.listeners, |r| upserts.push(Resource::Listener(r)), |id| gone.push(ResourceId::Listener(id)));
     gone.reverse();
     Push { version: 0, upserts, removals: gone }
+}
+
+/// As [`delta`], looking at `touched` only. The order of [`ResourceId`] is that of upserts.
+pub fn delta_of(old: &Config, new: &Config, touched: &BTreeSet<ResourceId>) -> Push {
+    let mut push = Push::default();
+    for id in touched {
+        let (before, after) = (find(old, id), find(new, id));
+        match after {
+            Some(after) if before.as_ref() != Some(&after) => push.upserts.push(after),
+            None if before.is_some() => push.removals.push(id.clone()),
+            _ => {}
+        }
+    }
+    push.removals.reverse();
+    push
+}
+
+fn find(config: &Config, id: &ResourceId) -> Option<Resource> {
+    match id {
+        ResourceId::Secret(id) => config.secrets.get(id).cloned().map(Resource::Secret),
+        ResourceId::Endpoints(id) => config.endpoints.get(id).cloned().map(Resource::Endpoints),
+        ResourceId::Cluster(id) => config.clusters.get(id).cloned().map(Resource::Cluster),
+        ResourceId::Route(id) => config.routes.get(id).cloned().map(Resource::Route),
+        ResourceId::Listener(id) => config.listeners.get(id).cloned().map(Resource::Listener),
+    }
 }
 
 /// Applies a push: `apply(&mut a, delta(&a, &b))` makes `a` equal to `b`. Removing what is not there does nothing.

@@ -1,16 +1,17 @@
 //! Plans to pushes: the delta between two configurations, in order.
 //!
 //! ```text
-//! Config, Config, … ──(Publisher::push)──► Push{version, upserts, removals} ──(apply)──► Config
+//! Config, Config, … ──(Publisher::update)──► Push{version, upserts, removals} ──(apply)──► Config
 //! ```
 //!
 //! Knows resources by id and equality only, not what they mean. Pure: no I/O, no clock.
 
 mod delta;
 
-pub use delta::{apply, delta};
+pub use delta::{apply, delta, delta_of};
 
-use fairlead_ir::{Config, Push};
+use fairlead_ir::{Config, Push, ResourceId};
+use std::collections::BTreeSet;
 
 /// Keeps what a proxy was told last, and says what is to be told next.
 #[derive(Debug, Default)]
@@ -25,13 +26,11 @@ impl Publisher {
         Self::default()
     }
 
-    /// The push that brings the proxy to `config`. When nothing differs it is empty and has the version of the last one.
-    ///
-    /// Costs a walk over the ids; a resource is compared only when its `Arc` is another one.
-    pub fn push(&mut self, config: Config) -> Push {
-        let mut push = delta(&self.told, &config);
-        // Also when nothing differs: comparing the new `Arc`s is what will be fast the next time.
-        self.told = config;
+    /// The push that brings the proxy to `config`, when `touched` holds at least the ids of all that may differ: the rest costs nothing. When
+    /// nothing differs it is empty and has the version of the last one.
+    pub fn update(&mut self, config: &Config, touched: &BTreeSet<ResourceId>) -> Push {
+        let mut push = delta_of(&self.told, config, touched);
+        apply(&mut self.told, push.clone());
         self.version += u64::from(!push.is_empty());
         push.version = self.version;
         push

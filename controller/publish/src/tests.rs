@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use fairlead_ir::{
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 
-use crate::{Publisher, apply, delta};
+use crate::{Publisher, apply, delta, delta_of};
 
 fn id(kind: &str, number: u8) -> Id {
     format!("{kind}/{number}").into()
@@ -100,6 +101,17 @@ fn differences(a: &Config, b: &Config) -> usize {
         + count(&a.listeners, &b.listeners)
 }
 
+fn push(publisher: &mut Publisher, config: &Config) -> Push {
+    let touched = ids(publisher.config(), config);
+    publisher.update(config, &touched)
+}
+
+/// All ids of two configurations.
+fn ids(a: &Config, b: &Config) -> BTreeSet<ResourceId> {
+    let everything = |config| delta(&Config::default(), config).upserts;
+    everything(a).iter().chain(&everything(b)).map(Resource::id).collect()
+}
+
 proptest! {
     #[test]
     fn applying_a_delta_gives_the_new_configuration(a in config(), b in config()) {
@@ -113,13 +125,14 @@ proptest! {
         apply(&mut applied, push);
         prop_assert_eq!(&applied, &b);
         prop_assert!(delta(&b, &b).is_empty());
+        prop_assert_eq!(delta_of(&a, &b, &ids(&a, &b)), delta(&a, &b));
     }
 
     #[test]
     fn a_proxy_that_follows_every_push_has_the_last_configuration(configs in proptest::collection::vec(config(), 1..5)) {
         let (mut publisher, mut proxy, mut version) = (Publisher::new(), Config::default(), 0);
         for config in configs {
-            let push = publisher.push(config.clone());
+            let push = push(&mut publisher, &config);
             version += u64::from(!push.is_empty());
             prop_assert_eq!((push.version, publisher.version()), (version, version));
             apply(&mut proxy, push);
@@ -135,9 +148,9 @@ proptest! {
 fn equal_resources_are_not_pushed_even_if_they_were_made_anew() {
     let of = |value| Config { routes: [("httproute/1".into(), route(1, value))].into(), ..Config::default() };
     let mut publisher = Publisher::new();
-    assert_eq!(publisher.push(of(1)).version, 1);
-    assert_eq!(publisher.push(of(1)), Push { version: 1, ..Push::default() });
-    let push = publisher.push(of(2));
+    assert_eq!(push(&mut publisher, &of(1)).version, 1);
+    assert_eq!(push(&mut publisher, &of(1)), Push { version: 1, ..Push::default() });
+    let push = push(&mut publisher, &of(2));
     assert_eq!((push.version, push.upserts.len()), (2, 1));
     assert!(matches!(&push.upserts[0], Resource::Route(route) if route.order.created == 2));
 }
@@ -150,11 +163,11 @@ fn one_change_among_many_is_found_quickly() {
         config.routes.insert(route.id.clone(), route);
     }
     let mut publisher = Publisher::new();
-    publisher.push(config.clone());
+    push(&mut publisher, &config);
     let changed = route(5_000, 1);
     config.routes.insert(changed.id.clone(), changed);
     let start = Instant::now();
-    let push = publisher.push(config);
+    let push = push(&mut publisher, &config);
     let took = start.elapsed();
     assert_eq!(push.upserts.len(), 1);
     // Well below 1 ms when optimised; this is an unoptimised build on a busy machine.
