@@ -40,17 +40,18 @@ pub(crate) struct Parsed {
 /// Takes an authority apart in one pass, if it is valid.
 #[inline]
 pub(crate) fn parse(authority: &[u8]) -> Option<Parsed> {
-    let (mut before, mut end, mut upper) = (b'.', 0, false);
+    let (mut before, mut end, mut upper) = (Class::Dot, 0, false);
     for c in authority {
-        match c {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {}
-            b'A'..=b'Z' => upper = true,
-            b'.' if before != b'.' => {}
-            b':' => break,
-            b'[' if end == 0 => return parse_ipv6(authority),
-            _ => return None,
+        let class = CLASSES[*c as usize];
+        match class {
+            Class::Plain => {}
+            Class::Upper => upper = true,
+            Class::Dot if before != Class::Dot => {}
+            Class::Colon => break,
+            Class::Bracket if end == 0 => return parse_ipv6(authority),
+            Class::Dot | Class::Bracket | Class::Other => return None,
         }
-        before = *c;
+        before = class;
         end += 1;
     }
     let port = match authority.get(end + 1..) {
@@ -61,7 +62,7 @@ pub(crate) fn parse(authority: &[u8]) -> Option<Parsed> {
     if end == 0 || end > MAX_HOST {
         return None;
     }
-    Some(Parsed { host_len: end - usize::from(before == b'.'), port, upper })
+    Some(Parsed { host_len: end - usize::from(before == Class::Dot), port, upper })
 }
 
 #[cold]
@@ -96,6 +97,34 @@ fn parse_port(port: &[u8]) -> Option<u16> {
 }
 
 const MAX_HOST: usize = 255;
+
+/// What a byte may be in an authority.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Bracket,
+    Colon,
+    Dot,
+    Other,
+    Plain,
+    Upper,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut c = 0;
+    while c < 256 {
+        classes[c] = match c as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => Class::Plain,
+            b'A'..=b'Z' => Class::Upper,
+            b'.' => Class::Dot,
+            b':' => Class::Colon,
+            b'[' => Class::Bracket,
+            _ => Class::Other,
+        };
+        c += 1;
+    }
+    classes
+};
 
 #[cfg(test)]
 mod tests {

@@ -169,7 +169,7 @@ impl Fields {
     #[inline]
     pub(crate) fn push_line(&mut self, at: usize, name_len: usize, value_len: usize) {
         let name = &mut self.data[at..at + name_len];
-        name.make_ascii_lowercase();
+        lower(name);
         let known = Known::of(name);
         self.list.push(Field { at: at as u32, name_len: name_len as u32, value_len: value_len as u32, known });
         self.seen |= known.bit();
@@ -339,6 +339,21 @@ impl Fields {
 #[inline]
 fn view<'a>(data: &'a [u8], f: &Field) -> FieldRef<'a> {
     FieldRef { known: f.known, name: &data[f.start()..][..f.name_len as usize], value: &data[f.value()] }
+}
+
+/// Makes ASCII letters lower-case, eight bytes at a time.
+#[inline]
+fn lower(name: &mut [u8]) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = name.as_chunks_mut::<8>();
+    for word in words {
+        let x = u64::from_le_bytes(*word);
+        // Per byte, in its high bit: at least `A` but not above `Z`. Bytes outside ASCII must not carry into their neighbours, nor change.
+        let low = x & (ONES * 0x7f);
+        let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !x & (ONES * 0x80);
+        *word = (x | upper >> 2).to_le_bytes();
+    }
+    rest.make_ascii_lowercase();
 }
 
 const SEPARATOR: &[u8; 2] = b": ";

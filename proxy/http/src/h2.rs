@@ -9,7 +9,8 @@
 //! extended CONNECTs on the wire (RFC 8441) and look like HTTP/1.1 upgrades to everyone else.
 
 mod client;
-pub(crate) mod head;
+mod duplex;
+mod head;
 mod server;
 mod stream;
 mod websocket;

@@ -85,3 +85,14 @@ fn clear_keeps_memory_and_forgets_all() {
     assert_eq!(g.retain(|f| f.known == Known::Accept), 2);
     assert_eq!(text(&g), ["accept: a", "accept: b"]);
 }
+
+#[test]
+fn lowers_every_byte_as_the_standard_library_does() {
+    let mut all: Vec<u8> = (0..=255).collect();
+    let expected = all.to_ascii_lowercase();
+    lower(&mut all);
+    assert_eq!(all, expected);
+    let mut odd = b"X-AbCdEfGhIjKlM@[Z".to_vec();
+    lower(&mut odd);
+    assert_eq!(odd, b"x-abcdefghijklm@[z");
+}
