@@ -241,7 +241,11 @@ fn place_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>, limi
             if differs && !limits.allow_host_mismatch {
                 return Err(Reject::bad("http1.host_mismatch"));
             }
-            head.set_absolute_path(path);
+            match path {
+                // RFC 9112 §3.2.4: what a proxy's client says for the server as a whole.
+                [] if head.method() == Method::Options => head.set_path_and_query(b"*"),
+                path => head.set_absolute_path(path),
+            }
             head.set_authority(named);
             return Ok(());
         }

@@ -51,6 +51,7 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     ("absolute", b"GET http://a:80/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET a:80 /x [] Empty"),
     ("absolute without path", b"GET http://a HTTP/1.1\r\nHost: A\r\n\r\n", "GET a / [] Empty"),
     ("absolute with query only", b"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET a /?q [] Empty"),
+    ("absolute, all of the server", b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS a * [] Empty"),
     ("asterisk", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS a * [] Empty"),
     ("expect", b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n", "PUT a / [expect: 100-Continue, content-length: 1] Length(1)"),
     ("expectation of 1.0 is ignored", b"GET / HTTP/1.0\r\nHost: a\r\nExpect: x\r\nConnection: keep-alive\r\n\r\n", "GET a / [connection: keep-alive] Empty"),
