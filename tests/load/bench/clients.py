@@ -56,7 +56,7 @@ def read_wrk(text: str) -> Load:
         requests=int(done.group(1)),
         failed=failed,
         seconds=_seconds(done.group(2), done.group(3)),
-        p50_us=_seconds(p50.group(1), p50.group(2)) * 1e6 if p50 else None,
+        p50_us=round(_seconds(p50.group(1), p50.group(2)) * 1e6, 1) if p50 else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// An answer as nginx gives it: five headers and a body of 128 bytes.
 pub const SMALL: &[&str] = &[
@@ -34,6 +35,7 @@ pub const FAT: &[&str] = &[
 pub struct Backend {
     /// Where it listens.
     pub address: SocketAddr,
+    gate: Arc<Gate>,
 }
 
 impl Backend {
@@ -42,18 +44,42 @@ impl Backend {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n{}", headers.join("\r\n"), "x".repeat(128));
+        let gate = Arc::new(Gate::default());
+        let shared = gate.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let answer = answer.clone();
-                std::thread::spawn(move || serve(stream, answer.as_bytes()));
+                let (answer, gate) = (answer.clone(), shared.clone());
+                std::thread::spawn(move || serve(stream, answer.as_bytes(), &gate));
             }
         });
-        Backend { address }
+        Backend { address, gate }
+    }
+
+    /// The next `count` requests are answered only when all of them are here: the proxy then has as many connections open.
+    pub fn gather(&self, count: usize) {
+        *self.gate.awaited.lock().expect("no panic while locked") = count;
+    }
+}
+
+/// Holds answers back while more requests are awaited.
+#[derive(Default)]
+struct Gate {
+    awaited: Mutex<usize>,
+    open: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut awaited = self.awaited.lock().expect("no panic while locked");
+        *awaited = awaited.saturating_sub(1);
+        self.open.notify_all();
+        let passed = self.open.wait_while(awaited, |awaited| *awaited > 0);
+        drop(passed);
     }
 }
 
 /// One request at a time, which is how a proxy uses a connection to a backend.
-fn serve(mut stream: TcpStream, answer: &[u8]) {
+fn serve(mut stream: TcpStream, answer: &[u8], gate: &Gate) {
     let _ = stream.set_nodelay(true);
     let mut buffer = [0; 8192];
     let mut filled = 0;
@@ -64,6 +90,7 @@ fn serve(mut stream: TcpStream, answer: &[u8]) {
         filled += n;
         if buffer[..filled].ends_with(b"\r\n\r\n") {
             filled = 0;
+            gate.pass();
             if stream.write_all(answer).is_err() {
                 return;
             }

@@ -19,5 +19,5 @@ pub use callgrind::{Callgrind, Counts};
 pub use client::{Request, drive, open};
 pub use manifests::{Routes, manifests, tls_manifests};
 pub use strace::{Calls, count_calls};
-pub use subject::{Subject, is_missing, raise_file_limit, report};
+pub use subject::{AccessLog, Subject, is_missing, raise_file_limit, report};
 pub use tls::{Identity, TlsClient};

@@ -11,7 +11,16 @@ use std::time::Duration;
 /// Valgrind slows a process down by a factor of fifty.
 const START: Duration = Duration::from_secs(120);
 
-/// `fairlead serve` with one worker, metrics and access log on, perhaps run by another command.
+/// Whether requests are logged. Metrics are always on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Not at all.
+    Off,
+    /// As JSON, to `/dev/null`.
+    Json,
+}
+
+/// `fairlead serve` with one worker, perhaps run by another command.
 pub struct Subject {
     /// The process.
     pub process: Process,
@@ -22,12 +31,12 @@ pub struct Subject {
 
 impl Subject {
     /// Starts it as it is.
-    pub fn start(manifests: &str) -> Subject {
-        Subject::under(&[], manifests)
+    pub fn start(manifests: &str, log: AccessLog) -> Subject {
+        Subject::under(&[], manifests, log)
     }
 
     /// Starts it as argument of a command (`valgrind …`), and waits until it serves.
-    pub fn under(wrapper: &[&str], manifests: &str) -> Subject {
+    pub fn under(wrapper: &[&str], manifests: &str, log: AccessLog) -> Subject {
         let dir = TempDir::new();
         dir.write("manifests.yaml", manifests);
         let binary = binary();
@@ -37,7 +46,10 @@ impl Subject {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg("serve").arg("-f").arg(dir.path());
         command.args(["--workers", "1", "--admin-address", &admin.to_string()]);
-        command.args(["--access-log", "json", "--access-log-file", "/dev/null"]);
+        command.args(match log {
+            AccessLog::Off => ["--access-log", "off"].as_slice(),
+            AccessLog::Json => &["--access-log", "json", "--access-log-file", "/dev/null"],
+        });
         command.args(["--port-map", &format!("{PORT}={port}")]);
         let mut subject = Subject { process: Process::start(&mut command), address: SocketAddr::from(([127, 0, 0, 1], port)), _dir: dir };
         wait_until(START, "the proxy to be ready", || {
@@ -90,7 +102,7 @@ fn binary() -> PathBuf {
 fn ready(admin: SocketAddr) -> bool {
     let answer = || -> Option<Answer> {
         TcpStream::connect(admin).ok()?;
-        Wire::connect(admin).send("GET /ready HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").response(false)
+        Wire::connect(admin).send(format!("GET /ready HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")).response(false)
     };
     answer().is_some_and(|answer| answer.status == 200)
 }

@@ -1,7 +1,7 @@
 //! Bytes per idle connection and per route.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use fairlead_test_load::{Backend, Identity, Request, Routes, SMALL, Subject, TlsClient, manifests, open, raise_file_limit, report, tls_manifests};
+use fairlead_test_load::{AccessLog, Backend, Identity, Request, Routes, SMALL, Subject, TlsClient, manifests, open, raise_file_limit, report, tls_manifests};
 use std::time::Duration;
 
 const ONE: Routes = Routes { count: 1, own_backends: false };
@@ -12,7 +12,7 @@ const REQUEST: fn() -> Request = || Request::small("h0.example.com", "/");
 fn an_idle_connection_takes_two_kibibytes() {
     raise_file_limit();
     let backend = Backend::start(SMALL);
-    let subject = Subject::start(&manifests(ONE, backend.address.port()));
+    let subject = Subject::start(&manifests(ONE, backend.address.port()), AccessLog::Off);
     let _warm = open(subject.address, 50, &REQUEST());
     let before = subject.pss_kib();
     let _idle: Vec<_> = (0..COUNT).flat_map(|_| open(subject.address, 1, &REQUEST())).collect();
@@ -25,7 +25,7 @@ fn an_idle_tls_connection_takes_thirteen_kibibytes() {
     raise_file_limit();
     let backend = Backend::start(SMALL);
     let identity = Identity::new("h0.example.com");
-    let subject = Subject::start(&tls_manifests(ONE, backend.address.port(), &identity));
+    let subject = Subject::start(&tls_manifests(ONE, backend.address.port(), &identity), AccessLog::Off);
     let client = TlsClient::new(&identity);
     let _warm: Vec<_> = (0..50).map(|_| client.open(subject.address, &REQUEST())).collect();
     let before = subject.pss_kib();
@@ -49,6 +49,6 @@ const COUNT: usize = 2000;
 fn per_route(own_backends: bool) -> f64 {
     let (few, many) = (1000, 6000);
     let backend = Backend::start(SMALL);
-    let pss = |count| Subject::start(&manifests(Routes { count, own_backends }, backend.address.port())).pss_kib();
+    let pss = |count| Subject::start(&manifests(Routes { count, own_backends }, backend.address.port()), AccessLog::Off).pss_kib();
     (pss(many) - pss(few)) / f64::from(5000)
 }
