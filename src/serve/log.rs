@@ -16,11 +16,17 @@ pub struct Logs {
 
 /// Starts to log.
 pub fn start(level: &str) -> anyhow::Result<Logs> {
-    let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level {level}"))?;
+    let filter = filter(level).with_context(|| format!("--log-level {level}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let text = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
     tracing_subscriber::registry().with(filter).with(text).try_init().context("cannot start the log")?;
     Ok(Logs { handle, level: Arc::new(Mutex::new(level.to_owned())) })
+}
+
+/// What a filter says, except that the h2 crate is quiet unless it is named: it warns of frames that any client may send as often as it
+/// likes.
+fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(format!("h2=error,{level}"))
 }
 
 impl Logs {
@@ -31,7 +37,7 @@ impl Logs {
 
     /// Replaces the filter; the error says what is wrong with it.
     pub fn set(&self, level: &str) -> Result<(), String> {
-        let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+        let filter = filter(level).map_err(|error| error.to_string())?;
         self.handle.reload(filter).map_err(|error| error.to_string())?;
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level.to_owned();
         Ok(())

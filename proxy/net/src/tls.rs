@@ -40,6 +40,8 @@ use rustls::{ProtocolVersion, SupportedProtocolVersion};
 pub const ALPN_H2: &[u8] = b"h2";
 /// HTTP/1.1 as an ALPN identifier (RFC 7301 §6).
 pub const ALPN_HTTP11: &[u8] = b"http/1.1";
+/// HTTP/1.0 as an ALPN identifier (IANA's registry); who offers only this would not be served otherwise.
+pub const ALPN_HTTP10: &[u8] = b"http/1.0";
 
 /// A protocol version. Older ones than 1.2 don't exist here (RFC 8996).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

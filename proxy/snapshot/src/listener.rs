@@ -2,7 +2,7 @@
 
 use crate::Route;
 use fairlead_ir as ir;
-use fairlead_net::tls::{ClientAuth, Identity, Roots, ServerTls, Tickets};
+use fairlead_net::tls::{ALPN_H2, ALPN_HTTP10, ALPN_HTTP11, ClientAuth, Identity, Roots, ServerTls, Tickets};
 use fairlead_route::{ListenerIndex, Table};
 use fairlead_telemetry::ListenerMetrics;
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ pub(crate) struct Secrets {
 /// # Errors
 /// What is wrong with the certificates or CAs.
 pub(crate) fn tls(config: &ir::ListenerTls, secrets: &Secrets, tickets: &Tickets) -> Result<ServerTls, String> {
-    let mut builder = ServerTls::builder(tickets).alpn([fairlead_net::tls::ALPN_H2, fairlead_net::tls::ALPN_HTTP11]);
+    let mut builder = ServerTls::builder(tickets).alpn([ALPN_H2, ALPN_HTTP11, ALPN_HTTP10]);
     let mut found = false;
     for id in &config.certificates {
         if let Some(identity) = secrets.identities.get(id) {

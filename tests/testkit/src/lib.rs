@@ -19,6 +19,7 @@ pub use backend::{Act, Backend, Request, Seen, reset};
 pub use client::{Ask, Client, Content, End, Io, LIMIT, Reply, Version, ask, runtime};
 pub use command::{Process, binary, curl, free_port, has_command, tool, wait_until};
 pub use dir::TempDir;
+pub use frames::Frames;
 pub use proxy::{Echo, Proxy, ProxyBuilder};
 pub use shared::Shared;
 pub use wire::{Answer, Wire, exchange, read_response};

@@ -32,10 +32,11 @@ pub(super) fn request(
 ) -> Result<Framing, Reject> {
     head.version = Version::H2;
     head.set_method(parts.method.as_str().as_bytes());
-    head.scheme = match parts.uri.scheme_str() {
-        Some(name) => Scheme::of(name.as_bytes()).ok_or(Reject::bad("http2.invalid_scheme"))?,
-        None => scheme,
-    };
+    // What the client claims is only checked: backends are told (`x-forwarded-proto`) what the connection is.
+    if parts.uri.scheme_str().is_some_and(|name| Scheme::of(name.as_bytes()).is_none()) {
+        return Err(Reject::bad("http2.invalid_scheme"));
+    }
+    head.scheme = scheme;
     if parts.headers.len() > limits.max_headers as usize {
         return Err(Reject::closing(431, "http2.too_many_headers"));
     }
