@@ -24,11 +24,11 @@ def ask(session: Session, shape: Shape, count: int) -> list[dict[str, Any]]:
             try:
                 open_ += [_connection(shape, running.place.port) for _ in range(_WARM)]
                 time.sleep(_SETTLE_SECONDS / 4)
-                before, cpu = running.process.pss_kib(), running.process.cpu_ns()
+                before, cpu = running.process.memory_kib(), running.process.cpu_ns()
                 open_ += [_connection(shape, running.place.port) for _ in range(count)]
                 cpu = running.process.cpu_ns() - cpu
                 time.sleep(_SETTLE_SECONDS)
-                after = running.process.pss_kib()
+                after = running.process.memory_kib()
             except OSError as error:
                 raise Failure(f"{name} took {len(open_)} connections and then: {error}") from error
             finally:
@@ -42,8 +42,8 @@ def ask(session: Session, shape: Shape, count: int) -> list[dict[str, Any]]:
                 "variant": "",
                 "connections": count,
                 "kib": round(each, 3),
-                "pss_kib_before": before,
-                "pss_kib_after": after,
+                "memory_kib_before": before,
+                "memory_kib_after": after,
                 "cpu_us_per_connection": round(cpu / 1e3 / count, 1),
             }
         )

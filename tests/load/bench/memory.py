@@ -15,11 +15,11 @@ def ask(session: Session) -> list[dict[str, Any]]:
     many = session.mode.backends
     answers = []
     for name, peer in session.peers.items():
-        pss, ready = {}, {}
+        memory, ready = {}, {}
         for count in (_FEW, many):
             with session.serving(peer, Shape(routes=Routes("hosts", count, own_backends=True))) as running:
-                pss[count], ready[count] = running.pss_kib, running.ready_seconds
-        per_route = (pss[many] - pss[_FEW]) / (many - _FEW)
+                memory[count], ready[count] = running.memory_kib, running.ready_seconds
+        per_route = (memory[many] - memory[_FEW]) / (many - _FEW)
         say(f"  {name}: {per_route:.2f} KiB per route, {many:,} served after {ready[many]:.2f} s")
         answers.append(
             {
@@ -27,8 +27,8 @@ def ask(session: Session) -> list[dict[str, Any]]:
                 "variant": "",
                 "routes": many,
                 "kib": round(per_route, 3),
-                "pss_kib_few": pss[_FEW],
-                "pss_kib_many": pss[many],
+                "memory_kib_few": memory[_FEW],
+                "memory_kib_many": memory[many],
                 "ready_seconds": round(ready[many], 3),
             }
         )

@@ -54,15 +54,15 @@ class Process:
         """User and system time of the tree, with that of threads that ended. Nanoseconds."""
         return sum(_cpu_clock(pid) for pid in self.pids())
 
-    def pss_kib(self) -> float:
-        """Proportional set size of the tree."""
+    def memory_kib(self) -> float:
+        """Anonymous and shared memory of the tree (PSS). Pages of the binary, which other subjects may run too, don't count."""
         total = 0
         for pid in self.pids():
             try:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             except OSError:
                 continue
-            total += sum(int(n) for n in re.findall(r"^Pss:\s+(\d+)", text, re.M))
+            total += sum(int(n) for n in re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+)", text, re.M))
         return float(total)
 
     def check_alive(self) -> None:

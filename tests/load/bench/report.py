@@ -98,7 +98,7 @@ def _more_routes(results: Results) -> str:
 def _per_route(few: dict[str, Any] | None, many: dict[str, Any] | None) -> str:
     if not few or not many:
         return _ABSENT
-    return f"{(many['pss_kib'] - few['pss_kib']) / (many['routes'] - few['routes']):.2f}"
+    return f"{(many['memory_kib'] - few['memory_kib']) / (many['routes'] - few['routes']):.2f}"
 
 
 def _change(results: Results) -> str:
@@ -128,7 +128,7 @@ def _memory(results: Results) -> str:
         if cell in results["cells"]:
             found = [_cell(answer(results, cell, name), lambda a: f"{a['kib']:.2f}") for name in peers]
             rows.append([results["cells"][cell]["title"], *found])
-    return _table(["Memory, KiB (PSS)", *(_TITLES[p] for p in peers)], rows)
+    return _table(["Memory, KiB", *(_TITLES[p] for p in peers)], rows)
 
 
 def _targets(results: Results) -> str:

@@ -98,8 +98,8 @@ class Subject:
             "cpu_us": Spread.of([r.cpu_us for r in self.rounds]).rounded(),
             "failed": sum(r.failed for r in self.rounds),
             "ready_seconds": round(self.running.ready_seconds, 3),
-            "pss_kib": self.running.pss_kib,
-            "pss_kib_after": self.running.process.pss_kib(),
+            "memory_kib": self.running.memory_kib,
+            "memory_kib_after": self.running.process.memory_kib(),
             "parity": self.parity,
             "rounds": [asdict(r) for r in self.rounds],
         }

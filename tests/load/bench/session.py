@@ -52,11 +52,11 @@ class Running:
     place: Place
     ready_seconds: float
     """From its start to the first answer of its last route."""
-    pss_kib: float = field(init=False)
+    memory_kib: float = field(init=False)
     """After that answer."""
 
     def __post_init__(self) -> None:
-        self.pss_kib = self.process.pss_kib()
+        self.memory_kib = self.process.memory_kib()
 
 
 class Session:

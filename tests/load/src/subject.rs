@@ -59,11 +59,11 @@ impl Subject {
         subject
     }
 
-    /// Proportional set size, KiB.
-    pub fn pss_kib(&self) -> f64 {
+    /// Anonymous memory (PSS), KiB. Pages of the binary don't count: who else runs it changes their share.
+    pub fn memory_kib(&self) -> f64 {
         let path = format!("/proc/{}/smaps_rollup", self.process.id());
         let text = std::fs::read_to_string(&path).expect("a kernel with smaps_rollup");
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).expect("Pss");
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).expect("Pss_Anon");
         line.trim_end_matches("kB").trim().parse().expect("a number")
     }
 }

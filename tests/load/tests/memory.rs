@@ -14,10 +14,10 @@ fn an_idle_connection_takes_two_kibibytes() {
     let backend = Backend::start(SMALL);
     let subject = Subject::start(&manifests(ONE, backend.address.port()), AccessLog::Off);
     let _warm = open(subject.address, 50, &REQUEST());
-    let before = subject.pss_kib();
+    let before = subject.memory_kib();
     let _idle: Vec<_> = (0..COUNT).flat_map(|_| open(subject.address, 1, &REQUEST())).collect();
     std::thread::sleep(Duration::from_millis(500));
-    report("KiB per idle connection", (subject.pss_kib() - before) / COUNT as f64, 2.0);
+    report("KiB per idle connection", (subject.memory_kib() - before) / COUNT as f64, 2.0);
 }
 
 #[test]
@@ -28,10 +28,10 @@ fn an_idle_tls_connection_takes_thirteen_kibibytes() {
     let subject = Subject::start(&tls_manifests(ONE, backend.address.port(), &identity), AccessLog::Off);
     let client = TlsClient::new(&identity);
     let _warm: Vec<_> = (0..50).map(|_| client.open(subject.address, &REQUEST())).collect();
-    let before = subject.pss_kib();
+    let before = subject.memory_kib();
     let _idle: Vec<_> = (0..COUNT).map(|_| client.open(subject.address, &REQUEST())).collect();
     std::thread::sleep(Duration::from_millis(500));
-    report("KiB per idle TLS connection", (subject.pss_kib() - before) / COUNT as f64, 13.0);
+    report("KiB per idle TLS connection", (subject.memory_kib() - before) / COUNT as f64, 13.0);
 }
 
 #[test]
@@ -49,6 +49,6 @@ const COUNT: usize = 2000;
 fn per_route(own_backends: bool) -> f64 {
     let (few, many) = (1000, 6000);
     let backend = Backend::start(SMALL);
-    let pss = |count| Subject::start(&manifests(Routes { count, own_backends }, backend.address.port()), AccessLog::Off).pss_kib();
-    (pss(many) - pss(few)) / f64::from(5000)
+    let memory = |count| Subject::start(&manifests(Routes { count, own_backends }, backend.address.port()), AccessLog::Off).memory_kib();
+    (memory(many) - memory(few)) / f64::from(5000)
 }

@@ -14,7 +14,7 @@ def answers(rounds: dict[tuple[str, str], list[float]]) -> list[dict]:
             "routes": 10,
             "cpu_us": Spread.of(cpu).rounded(),
             "rounds": [{"cpu_us": c} for c in cpu],
-            "pss_kib": 1000.0,
+            "memory_kib": 1000.0,
             "ready_seconds": 0.1,
         }
         for (peer, variant), cpu in rounds.items()
