@@ -37,7 +37,7 @@ def _http1(connections: int, path: str = "/", headers: dict[str, str] | None = N
 
 
 def _http2(shape: Shape, port: int, seconds: float) -> Load:
-    return h2load(f"{shape.scheme}://127.0.0.1:{port}/", requests=round(15_000 * seconds), connections=8, streams=8)
+    return h2load(f"{shape.scheme}://127.0.0.1:{port}/", requests=round(30_000 * seconds), connections=8, streams=8)
 
 
 def _handshakes(shape: Shape, port: int, seconds: float) -> Load:

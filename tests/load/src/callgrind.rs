@@ -31,7 +31,8 @@ impl Callgrind {
     pub fn start(manifests: &str, log: AccessLog) -> Callgrind {
         let dir = TempDir::new();
         let file = format!("--callgrind-out-file={}/callgrind.out", dir.path().display());
-        let subject = Subject::under(&["valgrind", "--tool=callgrind", "--separate-threads=yes", &file], manifests, log);
+        let subject =
+            Subject::under(&["valgrind", "--tool=callgrind", "--separate-threads=yes", &file], manifests, log);
         Callgrind { subject, dir, dumps: 0 }
     }
 
@@ -42,7 +43,8 @@ impl Callgrind {
         let asked = Command::new("callgrind_control").args(["--dump", &pid]).output().expect("callgrind_control");
         assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
         let prefix = format!("callgrind.out.{}-", self.dumps);
-        let files = std::fs::read_dir(self.dir.path()).expect("the dumps' directory").map(|entry| entry.expect("an entry"));
+        let files =
+            std::fs::read_dir(self.dir.path()).expect("the dumps' directory").map(|entry| entry.expect("an entry"));
         let dumps = files.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix));
         let threads = dumps.map(|file| Counts::read(&std::fs::read_to_string(file.path()).expect("a dump")));
         // What other threads do – following files, writing the log – depends on time, not on requests.
@@ -58,7 +60,8 @@ impl Counts {
 
     /// The costliest functions, with their instructions per request.
     pub fn costliest(&self, requests: f64) -> String {
-        let lines = self.functions.iter().take(15).map(|(name, cost)| format!("{:8.0}  {name}", *cost as f64 / requests));
+        let lines =
+            self.functions.iter().take(15).map(|(name, cost)| format!("{:8.0}  {name}", *cost as f64 / requests));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -98,7 +101,9 @@ impl<'a> Reader<'a> {
             }
         } else if let Some(total) = line.strip_prefix("totals: ") {
             self.total = first_number(total);
-        } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) && !std::mem::take(&mut self.after_call) {
+        } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c))
+            && !std::mem::take(&mut self.after_call)
+        {
             let cost = line.split(' ').nth(1).map_or(0, first_number);
             *self.costs.entry(self.function).or_default() += cost;
         }
@@ -126,7 +131,10 @@ fn first_number(text: &str) -> u64 {
 fn allocates(function: &str) -> bool {
     let name = function.split('\'').next().unwrap_or(function);
     let name = name.strip_prefix("_rjem_").unwrap_or(name);
-    matches!(name, "malloc" | "calloc" | "realloc" | "memalign" | "posix_memalign" | "aligned_alloc" | "mallocx" | "rallocx")
+    matches!(
+        name,
+        "malloc" | "calloc" | "realloc" | "memalign" | "posix_memalign" | "aligned_alloc" | "mallocx" | "rallocx"
+    )
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ impl Calls {
     pub fn per_request(&self, requests: usize) -> String {
         let mut calls: Vec<_> = self.0.iter().collect();
         calls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let shares = calls.iter().take(6).map(|(name, count)| format!("{name} {:.2}", **count as f64 / requests as f64));
+        let shares =
+            calls.iter().take(6).map(|(name, count)| format!("{name} {:.2}", **count as f64 / requests as f64));
         shares.collect::<Vec<_>>().join(", ")
     }
 

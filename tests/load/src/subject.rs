@@ -51,7 +51,11 @@ impl Subject {
             AccessLog::Json => &["--access-log", "json", "--access-log-file", "/dev/null"],
         });
         command.args(["--port-map", &format!("{PORT}={port}")]);
-        let mut subject = Subject { process: Process::start(&mut command), address: SocketAddr::from(([127, 0, 0, 1], port)), _dir: dir };
+        let mut subject = Subject {
+            process: Process::start(&mut command),
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            _dir: dir,
+        };
         wait_until(START, "the proxy to be ready", || {
             assert!(subject.process.is_running(), "{}", subject.process.output());
             ready(admin).then_some(())
@@ -80,7 +84,8 @@ pub fn is_missing(tool: &str) -> bool {
 /// Lets this process and its children open as many files as they may.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).expect("soft limit up to the hard one");
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .expect("soft limit up to the hard one");
 }
 
 /// Prints what was counted, and fails when it is more than it may be.
@@ -102,7 +107,9 @@ fn binary() -> PathBuf {
 fn ready(admin: SocketAddr) -> bool {
     let answer = || -> Option<Answer> {
         TcpStream::connect(admin).ok()?;
-        Wire::connect(admin).send(format!("GET /ready HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")).response(false)
+        Wire::connect(admin)
+            .send(format!("GET /ready HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"))
+            .response(false)
     };
     answer().is_some_and(|answer| answer.status == 200)
 }

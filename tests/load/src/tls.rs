@@ -21,8 +21,14 @@ pub struct Identity {
 impl Identity {
     /// For a host.
     pub fn new(name: &str) -> Identity {
-        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
-        Identity { certificate: cert.pem(), key: signing_key.serialize_pem(), name: name.to_owned(), der: cert.der().clone() }
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        Identity {
+            certificate: cert.pem(),
+            key: signing_key.serialize_pem(),
+            name: name.to_owned(),
+            der: cert.der().clone(),
+        }
     }
 }
 
@@ -38,7 +44,8 @@ impl TlsClient {
         let mut roots = RootCertStore::empty();
         roots.add(identity.der.clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+        let versions =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
         let mut config = versions.with_root_certificates(roots).with_no_client_auth();
         config.resumption = rustls::client::Resumption::disabled();
         TlsClient { config: Arc::new(config), name: ServerName::try_from(identity.name.clone()).expect("a name") }

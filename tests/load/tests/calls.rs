@@ -1,7 +1,9 @@
 //! System calls of a keep-alive GET.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use fairlead_test_load::{AccessLog, Backend, Request, Routes, SMALL, Subject, count_calls, drive, is_missing, manifests, open, report};
+use fairlead_test_load::{
+    AccessLog, Backend, Request, Routes, SMALL, Subject, count_calls, drive, is_missing, manifests, open, report,
+};
 
 const CONNECTIONS: usize = 32;
 const EACH: usize = 500;
@@ -14,7 +16,8 @@ fn a_keep_alive_get_takes_four_system_calls() {
         return;
     }
     let backend = Backend::start(SMALL);
-    let subject = Subject::start(&manifests(Routes { count: 100, own_backends: false }, backend.address.port()), AccessLog::Json);
+    let subject =
+        Subject::start(&manifests(Routes { count: 100, own_backends: false }, backend.address.port()), AccessLog::Json);
     let request = Request::small("h42.example.com", "/");
     let mut wires = open(subject.address, CONNECTIONS, &request);
     backend.gather(CONNECTIONS);

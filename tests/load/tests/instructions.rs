@@ -1,7 +1,9 @@
 //! Instructions and heap allocations of a keep-alive GET, with routing and metrics, and with the access log too.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use fairlead_test_load::{AccessLog, Backend, Callgrind, FAT, Request, Routes, SMALL, drive, is_missing, manifests, open, report};
+use fairlead_test_load::{
+    AccessLog, Backend, Callgrind, FAT, Request, Routes, SMALL, drive, is_missing, manifests, open, report,
+};
 
 const CONNECTIONS: usize = 16;
 const EACH: usize = 125;

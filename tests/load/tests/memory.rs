@@ -1,7 +1,10 @@
 //! Bytes per idle connection and per route.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use fairlead_test_load::{AccessLog, Backend, Identity, Request, Routes, SMALL, Subject, TlsClient, manifests, open, raise_file_limit, report, tls_manifests};
+use fairlead_test_load::{
+    AccessLog, Backend, Identity, Request, Routes, SMALL, Subject, TlsClient, manifests, open, raise_file_limit,
+    report, tls_manifests,
+};
 use std::time::Duration;
 
 const ONE: Routes = Routes { count: 1, own_backends: false };
@@ -49,6 +52,8 @@ const COUNT: usize = 2000;
 fn per_route(own_backends: bool) -> f64 {
     let (few, many) = (1000, 6000);
     let backend = Backend::start(SMALL);
-    let memory = |count| Subject::start(&manifests(Routes { count, own_backends }, backend.address.port()), AccessLog::Off).memory_kib();
+    let memory = |count| {
+        Subject::start(&manifests(Routes { count, own_backends }, backend.address.port()), AccessLog::Off).memory_kib()
+    };
     (memory(many) - memory(few)) / f64::from(5000)
 }
