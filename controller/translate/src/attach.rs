@@ -48,8 +48,8 @@ pub(crate) fn all<'a, R: RouteKind>(
             continue;
         };
         let id = (kind, name);
-        reader.reads.insert(id.clone());
-        let Some(parent) = frame.parents.get(&id) else {
+        let Some((known, parent)) = frame.parents.get_key_value(&id) else {
+            reader.reads.insert(id.clone());
             if reader.world.entry(id.0, &id.1.namespace, &id.1.name).is_none() {
                 reader.note(
                     R::KIND,
@@ -60,6 +60,9 @@ pub(crate) fn all<'a, R: RouteKind>(
             }
             continue;
         };
+        // The frame's id rather than one of the same name: they are kept, and shared this way.
+        let id = known.clone();
+        reader.reads.insert(id.clone());
         let (doors, fault) = match doors::<R>(key, hosts, reference, &id, parent, &path, reader) {
             Ok(doors) => (doors, None),
             Err(fault) => (Vec::new(), Some(fault)),

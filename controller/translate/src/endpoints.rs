@@ -52,6 +52,8 @@ pub(crate) fn of_service<'s>(
     let mut endpoints: Vec<Endpoint> = found.into_iter().map(|f| f.endpoint).collect();
     endpoints.sort_by(|a, b| a.address.cmp(&b.address).then_with(|| a.zone.cmp(&b.zone)));
     endpoints.dedup_by(|b, a| a.address == b.address);
+    // Made in the place of `found`, whose elements are larger.
+    endpoints.shrink_to_fit();
     Endpoints { id, endpoints }
 }
 

@@ -93,6 +93,8 @@ pub(crate) fn read(context: &Context<'_>, chunk: &Chunk<'_>, hash: u64) -> Chunk
     for (index, document) in documents.into_iter().enumerate() {
         reader.document(index, document);
     }
+    // Chunks stay, and most have one object.
+    out.objects.shrink_to_fit();
     out
 }
 

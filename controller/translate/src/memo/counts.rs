@@ -1,13 +1,13 @@
 //! What many routes add up to: attached routes of listeners, Gateways that reach a backend, routes with notes.
 
 use super::RouteId;
+use super::trace::Trace;
 use crate::frame::ParentId;
 use crate::policy::Target;
-use crate::route::RoutePlan;
 use crate::status::ListenerStatus;
 use fairlead_store::Key;
 use foldhash::{HashMap, HashSet};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 #[derive(Default)]
 pub(super) struct Counts {
@@ -16,14 +16,14 @@ pub(super) struct Counts {
     /// Parents whose numbers changed.
     changed: HashSet<ParentId>,
     /// Routes by target and Gateway.
-    reach: HashMap<Target, BTreeMap<Key, u32>>,
+    reach: HashMap<Target, Gateways>,
     reach_changed: bool,
     noted: BTreeSet<RouteId>,
 }
 
 impl Counts {
     /// A route: from the old to the new.
-    pub fn swap(&mut self, id: &RouteId, new: &RoutePlan, old: &RoutePlan) {
+    pub fn swap(&mut self, id: &RouteId, new: &Trace, old: &Trace) {
         if new.attached != old.attached {
             for door in &new.attached {
                 *self.attached.entry(door.clone()).or_default() += 1;
@@ -34,27 +34,19 @@ impl Counts {
                 self.changed.insert(door.0.clone());
             }
         }
-        if new.gateways != old.gateways || new.uses.targets != old.uses.targets {
-            for target in &new.uses.targets {
+        if new.gateways != old.gateways || new.targets != old.targets {
+            for target in &new.targets {
                 let gateways = self.reach.entry(target.clone()).or_default();
                 for gateway in &new.gateways {
-                    let users = gateways.entry(gateway.clone()).or_default();
-                    self.reach_changed |= *users == 0;
-                    *users += 1;
+                    self.reach_changed |= gateways.add(gateway);
                 }
             }
-            for target in &old.uses.targets {
+            for target in &old.targets {
                 let Some(gateways) = self.reach.get_mut(target) else { continue };
                 for gateway in &old.gateways {
-                    if let Some(users) = gateways.get_mut(gateway) {
-                        *users -= 1;
-                        if *users == 0 {
-                            gateways.remove(gateway);
-                            self.reach_changed = true;
-                        }
-                    }
+                    self.reach_changed |= gateways.remove(gateway);
                 }
-                if gateways.is_empty() {
+                if gateways.0.is_empty() {
                     self.reach.remove(target);
                 }
             }
@@ -77,7 +69,7 @@ impl Counts {
 
     /// Gateways that reach a target, ordered.
     pub fn gateways(&self, target: &Target) -> impl Iterator<Item = &Key> + use<'_> {
-        self.reach.get(target).into_iter().flat_map(|gateways| gateways.keys())
+        self.reach.get(target).into_iter().flat_map(|gateways| gateways.0.iter().map(|(gateway, _)| gateway))
     }
 
     pub fn noted(&self) -> &BTreeSet<RouteId> {
@@ -88,6 +80,42 @@ impl Counts {
         for (i, listener) in listeners.iter_mut().enumerate() {
             listener.attached_routes = self.attached.get(&(parent.clone(), i)).copied().unwrap_or_default();
         }
+    }
+}
+
+/// Gateways with the number of their routes, ordered: few, and mostly one.
+#[derive(Default)]
+struct Gateways(Vec<(Key, u32)>);
+
+impl Gateways {
+    /// One route more. Says whether the Gateway is new.
+    fn add(&mut self, gateway: &Key) -> bool {
+        match self.find(gateway) {
+            Ok(at) => {
+                self.0[at].1 += 1;
+                false
+            }
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (gateway.clone(), 1));
+                true
+            }
+        }
+    }
+
+    /// One route less. Says whether that was the Gateway's last.
+    fn remove(&mut self, gateway: &Key) -> bool {
+        let Ok(at) = self.find(gateway) else { return false };
+        self.0[at].1 -= 1;
+        let last = self.0[at].1 == 0;
+        if last {
+            self.0.remove(at);
+        }
+        last
+    }
+
+    fn find(&self, gateway: &Key) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.cmp(gateway))
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod counts;
 mod endpoints;
+mod trace;
 mod tracked;
 mod uses;
 
@@ -29,6 +30,7 @@ use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use trace::{Trace, only};
 use tracked::Tracked;
 use uses::Users;
 
@@ -63,7 +65,7 @@ struct Memo {
     frame: Frame,
     policies: Policies,
     vault: Vault,
-    routes: BTreeMap<RouteId, RoutePlan>,
+    routes: BTreeMap<RouteId, Trace>,
     /// Who looked something up.
     dependents: HashMap<Dependency, HashSet<RouteId>>,
     counts: Counts,
@@ -214,7 +216,7 @@ impl Memo {
         // What has no parent before and after may still exist now, or no longer.
         dirty.extend(changed.iter().filter(|id| made_of(id.0) && !new.parents.contains_key(id)).cloned());
         self.config.replace(&new.listeners);
-        self.users.secrets.swap(&mut self.config, &new.secrets, &old.secrets);
+        self.users.secrets.swap(&mut self.config, &new.secrets, old.secrets.keys());
         self.status.gateway_classes = std::mem::take(&mut new.classes);
         self.frame = new;
         true
@@ -240,21 +242,19 @@ impl Memo {
     /// Plans a route again, and moves all that follows from it from the old to the new.
     fn refresh_route(&mut self, id: RouteId, world: &World, settings: &Settings) {
         let around = Surroundings { world, frame: &self.frame, policies: &self.policies, settings };
-        let mut new = plan_route(&id, &around);
+        let plan = plan_route(&id, &around);
+        let exists = plan.is_some();
+        let plan = plan.unwrap_or_default();
+        let new = Trace::of(&plan);
         let old = self.routes.remove(&id).unwrap_or_default();
-        for route in new.iter_mut().flat_map(|plan| &mut plan.routes) {
-            *route = self.config.set(&route.id.clone(), route);
+        for route in &plan.routes {
+            self.config.set(&route.id, route);
         }
-        let kept =
-            |id: &fairlead_ir::Id| new.as_ref().is_some_and(|plan| plan.routes.iter().any(|route| route.id == *id));
-        for route in old.routes.iter().filter(|route| !kept(&route.id)) {
-            self.config.remove::<Route>(&route.id);
+        for gone in only(&old.routes, &new.routes) {
+            self.config.remove::<Route>(gone);
         }
-        let status = new.as_ref().and_then(|plan| plan.status.clone());
-        set(&mut self.status.routes, &id, status);
-        let (reads, empty) = (new.as_ref().map(|plan| &plan.reads), HashSet::default());
-        let reads = reads.unwrap_or(&empty);
-        for gone in old.reads.difference(reads) {
+        set(&mut self.status.routes, &id, plan.status);
+        for gone in only(&old.reads, &new.reads) {
             if let Some(routes) = self.dependents.get_mut(gone) {
                 routes.remove(&id);
                 if routes.is_empty() {
@@ -262,14 +262,12 @@ impl Memo {
                 }
             }
         }
-        for read in reads.difference(&old.reads) {
+        for read in only(&new.reads, &old.reads) {
             self.dependents.entry(read.clone()).or_default().insert(id.clone());
         }
-        let none = RoutePlan::default();
-        let plan = new.as_ref().unwrap_or(&none);
-        self.users.swap(&mut self.config, &plan.uses, &old.uses);
-        self.counts.swap(&id, plan, &old);
-        if let Some(new) = new {
+        self.users.swap(&mut self.config, &plan.uses, &old);
+        self.counts.swap(&id, &new, &old);
+        if exists {
             self.routes.insert(id, new);
         }
     }
@@ -341,7 +339,7 @@ impl Memo {
     }
 
     fn collect_notes(&self, world: &World) -> Vec<Arc<Note>> {
-        let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|plan| &plan.notes);
+        let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|trace| &trace.notes);
         let mut notes: Vec<Arc<Note>> =
             self.frame.notes.iter().chain(&self.policies.notes).chain(routes).cloned().collect();
         for kind in UNSERVED {

@@ -1,5 +1,6 @@
 //! What routes and listeners use, counted, so that the last user takes it out of the configuration.
 
+use super::trace::Trace;
 use super::tracked::{Resource, Tracked};
 use crate::endpoints::Origin;
 use crate::route::Uses;
@@ -30,12 +31,17 @@ impl<T> Default for Shared<T> {
 
 impl<T: Resource> Shared<T> {
     /// One user: from using `old` to using `new`.
-    pub fn swap(&mut self, config: &mut Tracked, new: &BTreeMap<Id, Arc<T>>, old: &BTreeMap<Id, Arc<T>>) {
+    pub fn swap<'o>(
+        &mut self,
+        config: &mut Tracked,
+        new: &BTreeMap<Id, Arc<T>>,
+        old: impl IntoIterator<Item = &'o Id>,
+    ) {
         for (id, value) in new {
             *self.0.entry(id.clone()).or_default() += 1;
             config.set(id, value);
         }
-        for id in old.keys() {
+        for id in old {
             if let Some(users) = self.0.get_mut(id) {
                 *users -= 1;
                 if *users == 0 {
@@ -49,9 +55,9 @@ impl<T: Resource> Shared<T> {
 
 impl Users {
     /// A route: from what it used to what it uses.
-    pub fn swap(&mut self, config: &mut Tracked, new: &Uses, old: &Uses) {
-        self.clusters.swap(config, &new.clusters, &old.clusters);
-        self.secrets.swap(config, &new.secrets, &old.secrets);
+    pub fn swap(&mut self, config: &mut Tracked, new: &Uses, old: &Trace) {
+        self.clusters.swap(config, &new.clusters, &*old.clusters);
+        self.secrets.swap(config, &new.secrets, &*old.secrets);
         for (id, origin) in &new.endpoints {
             let entry = self.endpoints.entry(id.clone()).or_insert_with(|| {
                 self.fresh.insert(id.clone());
@@ -59,7 +65,7 @@ impl Users {
             });
             entry.0 += 1;
         }
-        for id in old.endpoints.keys() {
+        for id in &old.endpoints {
             if let Some((users, _)) = self.endpoints.get_mut(id) {
                 *users -= 1;
                 if *users == 0 {

@@ -273,8 +273,9 @@ fn lower<R: RouteKind>(
     suffix: &str,
 ) -> Vec<Arc<Route>> {
     let (name, created): (Id, i64) = (key.to_string().into(), age(route.metadata()));
-    let each = rules.into_iter().enumerate().filter(|(_, rule)| !rule.dropped).map(|(i, rule)| {
+    let each = rules.into_iter().enumerate().filter(|(_, rule)| !rule.dropped).map(|(i, mut rule)| {
         let broken = rule.broken.is_some();
+        rule.shrink();
         Arc::new(Route {
             id: format!("{}/{key}/{i}{suffix}", R::PREFIX).into(),
             name: match &rule.name {

@@ -63,6 +63,13 @@ impl Rule {
         }
     }
 
+    /// Gives back what its lists have room for: rules are kept, and most lists have one element.
+    pub fn shrink(&mut self) {
+        self.matches.shrink_to_fit();
+        self.filters.shrink_to_fit();
+        self.backends.shrink_to_fit();
+    }
+
     /// Notes that the rule can't be honoured: invalid, and 500 for what it matches.
     pub fn refuse(&mut self, faults: impl IntoIterator<Item = Fault>) {
         self.invalid.extend(faults);
