@@ -57,6 +57,8 @@ pub enum Cause {
     UpgradeRefused,
     /// The client went away: nothing is answered.
     ClientGone,
+    /// The client reset its stream: nothing is answered.
+    ClientReset,
 }
 
 impl From<Reject> for Cause {
@@ -124,6 +126,7 @@ impl Cause {
             Cause::Rejected { status, details, .. } => (status, Some(Flag::DownstreamProtocolError), details, ""),
             Cause::UpgradeRefused => (403, None, "upgrade_failed", ""),
             Cause::ClientGone => (0, Some(Flag::DownstreamConnectionTermination), "downstream_remote_disconnect", ""),
+            Cause::ClientReset => (0, Some(Flag::DownstreamRemoteReset), "http2.remote_reset", ""),
         };
         Answer { status, flags: flag.map(Flags::from).unwrap_or_default(), details, body }
     }

@@ -3,14 +3,15 @@
 use crate::cause::{Answer, Cause};
 use crate::exchange::Exchange;
 use fairlead_filter::{Chain, Reply, ResponseCtx};
-use fairlead_http::{Framing, Known, Leg, Method, ResponseHead};
+use fairlead_http::{Error, ErrorKind, Framing, Known, Leg, Method, ResponseHead};
 use fairlead_snapshot::Route;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 /// Answers a cause, if the client can still be answered.
 pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>, cause: Cause) {
+    let cause = if cause == Cause::ClientGone && was_reset(down) { Cause::ClientReset } else { cause };
     let Answer { status, flags, details, body } = cause.answer();
     ex.flag(flags);
     if ex.notes.status != 0 {
@@ -36,6 +37,13 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
     }
     let body = if grpc { &[][..] } else { body.as_bytes() };
     send(down, ex, body, cause.is_final()).await;
+}
+
+/// Whether a client that is gone has reset its stream and not its connection.
+fn was_reset(down: &mut Leg) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    matches!(down, Leg::H2Server(_))
+        && matches!(down.poll_gone(&mut cx), Poll::Ready(Error { kind: ErrorKind::Reset(_), .. }))
 }
 
 /// Answers what a filter said; it has passed the response filters of its own chain, `rest` are those after it.
