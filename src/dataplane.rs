@@ -63,6 +63,7 @@ impl DataPlane {
             workers: settings.workers,
             snapshots: shared.snapshots.clone(),
             access_log: settings.access_log,
+            registry: shared.registry.clone(),
         })
         .context("cannot start the workers")?;
         let resolved = shared.clone();

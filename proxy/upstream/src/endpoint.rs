@@ -86,10 +86,14 @@ impl Endpoint {
 
     pub(crate) fn picked(&self) {
         self.active.set(self.active.get() + 1);
+        self.cells().requests_active.inc();
+        self.core.cells().requests_active.inc();
     }
 
     pub(crate) fn unpicked(&self) {
         self.active.set(self.active.get() - 1);
+        self.cells().requests_active.dec();
+        self.core.cells().requests_active.dec();
     }
 
     pub(crate) fn is_retired(&self) -> bool {

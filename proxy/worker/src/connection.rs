@@ -1,5 +1,6 @@
 //! Facts of a downstream connection, and the registry through which a drain reaches all of them.
 
+use fairlead_http::Leg;
 use fairlead_net::tls::TlsInfo;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -20,12 +21,21 @@ pub struct ConnInfo {
     pub tls: Option<TlsInfo>,
     /// Number of the connection on this worker.
     pub id: u64,
+    /// All of its listening socket.
+    pub siblings: Rc<Connections>,
 }
 
 impl ConnInfo {
     /// The host that the client named in its TLS handshake.
     pub fn server_name(&self) -> Option<&str> {
         self.tls.as_ref()?.sni.as_deref()
+    }
+
+    /// Lets the response that comes next say `Connection: close` when a drain has begun.
+    pub fn announce_end(&self, down: &mut Leg) {
+        if self.siblings.draining.get() {
+            down.set_close(true);
+        }
     }
 }
 
@@ -93,11 +103,6 @@ impl Registered {
             }
         }
         false
-    }
-
-    /// Whether the connection should finish and close.
-    pub fn must_close(&self) -> bool {
-        self.all.draining.get()
     }
 }
 

@@ -158,6 +158,7 @@ pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &
         listener.metrics.at(worker.index).requests_active.inc();
     }
     if let Err(cause) = deliver::deliver(worker, &current, conn, &found, down, ex).await {
+        conn.announce_end(down);
         local::fail(down, ex, found.hit.as_ref().ok().map(|hit| hit.route), cause).await;
     }
     record::record(worker, &current, conn, &found, ex);
@@ -167,6 +168,7 @@ pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &
 pub(crate) async fn reject(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &mut Exchange, cause: Cause) {
     let current = worker.current();
     ex.begin(Framing::Empty, Some(REJECT_TIMEOUT));
+    conn.announce_end(down);
     local::fail(down, ex, None, cause).await;
     if let Some(port) = current.snapshot.port(conn.bind) {
         port.metrics.at(worker.index).rejects.inc(RejectReason::of_status(ex.notes.status));

@@ -48,7 +48,8 @@ pub(crate) fn spawn(worker: &Rc<Worker>, bind: Bind, connections: &Rc<Connection
     let cells = port.metrics.at(worker.index);
     cells.connections.inc();
     cells.connections_active.inc();
-    let info = ConnInfo { peer, local, peer_ip: peer.ip().to_string().into(), bind, tls: None, id: worker.serial() };
+    let (id, siblings) = (worker.serial(), connections.clone());
+    let info = ConnInfo { peer, local, peer_ip: peer.ip().to_string().into(), bind, tls: None, id, siblings };
     let connection =
         Connection { worker: worker.clone(), info: Rc::new(info), port, registered: connections.register() };
     if connection.port.tls.is_some() {

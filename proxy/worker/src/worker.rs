@@ -9,7 +9,7 @@ use fairlead_http::normalize::PathPolicy;
 use fairlead_ir::Bind;
 use fairlead_net::{Accepted, Listener};
 use fairlead_snapshot::{Cell as Snapshots, Snapshot};
-use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Timestamp};
+use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Scope, Timestamp, WorkerCells};
 use fairlead_upstream::Cluster;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -32,6 +32,7 @@ pub(crate) struct Seed {
     pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
     pub peers: Vec<UnboundedSender<Command>>,
     pub loads: Arc<[Load]>,
+    pub metrics: Arc<Scope<WorkerCells>>,
 }
 
 /// A worker's own state.
@@ -54,6 +55,7 @@ pub struct Worker {
     loads: Arc<[Load]>,
     open: Cell<usize>,
     serial: Cell<u64>,
+    metrics: Arc<Scope<WorkerCells>>,
 }
 
 /// A snapshot with this worker's clusters.
@@ -104,6 +106,7 @@ impl Worker {
         if epoch != self.epoch.get() {
             let (epoch, snapshot) = self.snapshots.load();
             let next = Rc::new(self.current.borrow().next(snapshot, self.index));
+            self.metrics.at(0).snapshot_version.set(i64::try_from(next.snapshot.version).unwrap_or(i64::MAX));
             *self.current.borrow_mut() = next;
             self.epoch.set(epoch);
         }
@@ -202,6 +205,7 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         loads: seed.loads,
         open: Cell::new(0),
         serial: Cell::new(0),
+        metrics: seed.metrics,
     });
     drop(seed.peers);
     tokio::task::spawn_local(tick(worker.clone()));
@@ -254,6 +258,9 @@ async fn accept(worker: Rc<Worker>, bind: Bind, listener: Listener) {
                 None => worker.serve(bind, accepted),
             },
             Err(error) => {
+                if let Some(port) = worker.current().snapshot.port(bind) {
+                    port.metrics.at(worker.index).accept_errors.inc();
+                }
                 tracing::warn!(worker = worker.index, port = bind.port, %error, "cannot accept connections");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -4,7 +4,7 @@ use crate::worker::{self, Seed};
 use fairlead_ir::Bind;
 use fairlead_net::{Accepted, ListenError, ListenOptions, listen_tcp_group};
 use fairlead_snapshot::Cell;
-use fairlead_telemetry::{AccessLog, LogWriter};
+use fairlead_telemetry::{AccessLog, LogWriter, Registry};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,8 @@ pub struct Settings {
     pub snapshots: Arc<Cell>,
     /// How a line of the access log looks and where it goes; `None` writes none.
     pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
+    /// Where workers count; made for at least as many.
+    pub registry: Arc<Registry>,
 }
 
 /// The running workers. Dropping it leaves them running until the process ends; see [`Workers::drain`].
@@ -72,6 +74,7 @@ impl Workers {
                 access_log: settings.access_log.clone(),
                 peers: commands.clone(),
                 loads: loads.clone(),
+                metrics: settings.registry.worker(index),
             };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             threads.push(thread.spawn(move || worker::run(seed, receiver))?);

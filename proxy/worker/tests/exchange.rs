@@ -23,7 +23,7 @@ const BIND: ir::Bind = ir::Bind { address: None, port: 80 };
 
 fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
     let registry = Registry::new(1);
-    let mut compiler = Compiler::new(registry, Tickets::new().unwrap());
+    let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
     let endpoints = backends
         .iter()
         .map(|a| ir::Endpoint { address: ir::Address::Ip(*a), weight: 1, zone: None })
@@ -76,7 +76,7 @@ fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
     assert!(applied.rejected.is_empty(), "{applied:?}");
     let snapshots = Arc::new(Cell::default());
     snapshots.store(Arc::new(compiler.snapshot()));
-    let workers = Workers::start(&Settings { workers: 1, snapshots, access_log: None }).unwrap();
+    let workers = Workers::start(&Settings { workers: 1, snapshots, access_log: None, registry }).unwrap();
     let address = workers.listen(BIND, "127.0.0.1:0".parse().unwrap()).unwrap();
     Proxy { address, _workers: workers }
 }

@@ -84,7 +84,7 @@ fn read(job: &Job, limit: u64) -> Read {
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
         let message = format!("larger than the limit of {} MiB", limit >> 20);
-        return Err(Box::new(Problem::error(Code::TooLarge, message).at(at()).help("split it into several files")));
+        return Err(Box::new(Problem::error(Code::TooLarge, message).at(at()).help("split it into several files, or raise the limit (--max-file-size)")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];

@@ -110,6 +110,10 @@ impl Files {
             }
         }
         self.read(jobs, &mut touched, |_| {});
+        if self.files.is_empty() {
+            // That there is none any more is a problem that only a walk can tell.
+            self.scan = Scan::of(&self.settings.paths);
+        }
         (self.finish(touched), false)
     }
 

@@ -57,7 +57,11 @@ pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster
             Err(missed) => missed,
         };
         if matches!(missed, Missed::Final(_)) || left == 0 || !ex.body.can_rewind() {
-            return settle(missed, ex, retry.is_some() && left == 0);
+            let exhausted = retry.is_some() && left == 0 && !matches!(missed, Missed::Final(_));
+            if exhausted {
+                route.metrics.at(worker.index).retries_exhausted.inc();
+            }
+            return settle(missed, ex, exhausted);
         }
         let Some(retry) = retry else { return settle(missed, ex, false) };
         if !worth(&missed, retry) {
@@ -78,7 +82,7 @@ pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster
 
 /// What a miss comes to when nothing is tried again.
 fn settle(missed: Missed, ex: &mut Exchange, limit_reached: bool) -> Result<Answered, Cause> {
-    if limit_reached && !matches!(missed, Missed::Final(_)) {
+    if limit_reached {
         ex.flag(exhausted());
     }
     match missed {
@@ -151,10 +155,14 @@ fn count(worker: &Worker, cluster: &Cluster, ex: &Exchange, result: &Result<Answ
             cells.requests.inc(ex.response.status);
             ex.response.status >= 500
         }
-        Err(Unanswered::Downstream) => false,
+        Err(Unanswered::Downstream) => {
+            cells.resets_sent.inc();
+            false
+        }
         Err(Unanswered::Expired(_)) => {
             cells.requests.inc(504);
             cells.timeouts.inc();
+            cells.resets_sent.inc();
             true
         }
         Err(Unanswered::Upstream(error)) => {

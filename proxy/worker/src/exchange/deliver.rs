@@ -38,11 +38,13 @@ pub async fn deliver(
     }
     let mut prefix_len = hit.prefix_len;
     if let Verdict::Reply(reply) = filter(&route.chain, conn, &mut prefix_len, ex) {
+        conn.announce_end(down);
         local::reply(down, ex, &reply, None).await;
         return Ok(());
     }
     let backend = draw(route)?;
     if let Verdict::Reply(reply) = filter(&backend.chain, conn, &mut prefix_len, ex) {
+        conn.announce_end(down);
         local::reply(down, ex, &reply, Some(&route.chain)).await;
         return Ok(());
     }
@@ -63,6 +65,7 @@ pub async fn deliver(
     backend.chain.on_response(&mut ctx);
     route.chain.on_response(&mut ctx);
     ex.notes.status = ex.response.status;
+    conn.announce_end(down);
     down.send_response(&ex.response, framing).map_err(|_| Cause::ClientGone)?;
     let result = pump::bodies(ex, down).await;
     if let Some(up) = ex.up.take() {

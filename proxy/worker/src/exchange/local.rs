@@ -68,7 +68,8 @@ async fn send(down: &mut Leg, ex: &mut Exchange, body: &[u8], close: bool) {
         down.set_close(true);
     }
     let payload = if ex.request.method() == Method::Head { &[][..] } else { body };
-    let framing = Framing::Length(body.len() as u64);
+    // Without content the head is all: gRPC clients take a status in it only then for the end of the call.
+    let framing = if body.is_empty() { Framing::Empty } else { Framing::Length(body.len() as u64) };
     if down.send_response(head, framing).is_err() {
         return;
     }

@@ -5,7 +5,7 @@ use crate::exchange::{Exchange, find::Found};
 use crate::worker::{Current, Worker};
 use fairlead_http::Version;
 use fairlead_upstream::Cluster;
-use fairlead_telemetry::{Protocol, Record, Upstream};
+use fairlead_telemetry::{Flag, Protocol, Record, Upstream};
 
 /// Counts the exchange and logs it.
 pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found<'_>, ex: &Exchange) {
@@ -18,11 +18,18 @@ pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found
         cells.duration.record_duration(duration);
         cells.bytes_received.add(ex.body.bytes);
         cells.bytes_sent.add(ex.reply.bytes);
+        if ex.notes.cut && ex.request.version == Version::H2 {
+            let by_client = ex.notes.flags.has(Flag::DownstreamConnectionTermination);
+            if by_client { cells.h2_resets_received.inc() } else { cells.h2_resets_sent.inc() }
+        }
     }
     if let Ok(hit) = &found.hit {
         let cells = hit.route.metrics.at(worker.index);
         cells.requests.inc(status);
         cells.duration_micros.add(duration.as_micros() as u64);
+        if ex.notes.flags.has(Flag::UpstreamRequestTimeout) {
+            cells.timeouts.inc();
+        }
     }
     let cluster = ex.notes.cluster.and_then(|slot| current.cluster(slot));
     if let (Some(cluster), Some(time)) = (cluster, ex.notes.upstream_time) {

@@ -113,9 +113,6 @@ async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &
 }
 
 async fn answer(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, framing: Framing) -> After {
-    if connection.registered.must_close() {
-        leg.set_close(true);
-    }
     exchange::run(&connection.worker, &connection.info, leg, ex, framing).await;
     if leg.reusable() {
         After::Next

@@ -23,7 +23,8 @@ pub async fn serve(mut connection: Connection, stream: Stream) {
                 tokio::task::spawn_local(h1::serve(connection, stream));
             }
         }
-        Ok(Ok(None)) => {}
+        // No listener has the name: refused.
+        Ok(Ok(None)) => connection.port.metrics.at(connection.worker.index).tls_errors.inc(),
         Ok(Err(error)) => {
             connection.port.metrics.at(connection.worker.index).tls_errors.inc();
             tracing::debug!(peer = %connection.info.peer, port = connection.info.bind.port, %error, "TLS handshake failed");
