@@ -1,5 +1,6 @@
 //! Endpoints in use, and the slices that they come from.
 
+use super::few::Few;
 use super::tracked::Tracked;
 use super::uses::Users;
 use crate::endpoints::{self, Origin};
@@ -10,16 +11,15 @@ use fairlead_crds::v1alpha1::Backend;
 use fairlead_ir::{Endpoints, Id};
 use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Which slices a Service has.
 #[derive(Default)]
 pub(super) struct Slices {
-    of: HashMap<Key, BTreeSet<Key>>,
+    of: HashMap<Key, Few<Key>>,
     service: HashMap<Key, Key>,
     /// Endpoints in use, by Service or `Backend`.
-    used: HashMap<Target, BTreeSet<Id>>,
+    used: HashMap<Target, Few<Id>>,
 }
 
 impl Slices {
@@ -104,7 +104,7 @@ impl Slices {
                 let Some(service) = world.all::<Service>().get(key) else { return empty() };
                 let all = world.all::<EndpointSlice>();
                 let slices =
-                    self.of.get(key).into_iter().flatten().filter_map(|slice| all.get(slice)).map(|slice| &**slice);
+                    self.of.get(key).into_iter().flat_map(Few::iter).filter_map(|slice| all.get(slice)).map(|slice| &**slice);
                 endpoints::of_service(id.clone(), service, *port, slices)
             }
             Origin::Backend { key } => {

@@ -9,6 +9,7 @@
 
 mod counts;
 mod endpoints;
+mod few;
 mod trace;
 mod tracked;
 mod uses;
@@ -17,7 +18,7 @@ use crate::frame::Frame;
 use crate::policy::Policies;
 use crate::reader::{Dependency, Reader};
 use crate::route::{self, RoutePlan, Surroundings};
-use crate::status::{Condition, ConditionType, Fault, ObjectStatus, Reason, observed};
+use crate::status::{Condition, ConditionType, Fault, ObjectStatus, Reason, RouteStatus, observed};
 use crate::tls::Vault;
 use crate::{Note, Plan, Settings, StatusSet, cluster};
 use counts::Counts;
@@ -73,6 +74,8 @@ struct Memo {
     slices: Slices,
     config: Tracked,
     status: StatusSet,
+    /// The last status of a route of each Gateway: those of the others are mostly equal, and then the same.
+    alike: HashMap<Key, Arc<RouteStatus>>,
     notes: Vec<Arc<Note>>,
 }
 
@@ -215,6 +218,7 @@ impl Memo {
         dirty.extend(old.parents.keys().filter(|id| !new.parents.contains_key(id)).cloned());
         // What has no parent before and after may still exist now, or no longer.
         dirty.extend(changed.iter().filter(|id| made_of(id.0) && !new.parents.contains_key(id)).cloned());
+        self.alike.clear();
         self.config.replace(&new.listeners);
         self.users.secrets.swap(&mut self.config, &new.secrets, old.secrets.keys());
         self.status.gateway_classes = std::mem::take(&mut new.classes);
@@ -253,7 +257,8 @@ impl Memo {
         for gone in only(&old.routes, &new.routes) {
             self.config.remove::<Route>(gone);
         }
-        set(&mut self.status.routes, &id, plan.status);
+        let status = self.shared(plan.status, &new);
+        set(&mut self.status.routes, &id, status);
         for gone in only(&old.reads, &new.reads) {
             if let Some(routes) = self.dependents.get_mut(gone) {
                 routes.remove(&id);
@@ -269,6 +274,19 @@ impl Memo {
         self.counts.swap(&id, &new, &old);
         if exists {
             self.routes.insert(id, new);
+        }
+    }
+
+    /// A status, or the equal one of another route.
+    fn shared(&mut self, status: Option<Arc<RouteStatus>>, route: &Trace) -> Option<Arc<RouteStatus>> {
+        let (status, gateway) = (status?, route.gateways.first());
+        let Some(gateway) = gateway else { return Some(status) };
+        match self.alike.get(gateway) {
+            Some(known) if *known == status => Some(known.clone()),
+            _ => {
+                self.alike.insert(gateway.clone(), status.clone());
+                Some(status)
+            }
         }
     }
 
