@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fairlead_test_protocol::{House, Manifests, Way, pattern};
+use fairlead_testkit::frames::{Frame, Frames, flag, kind};
 use fairlead_testkit::{Act, Answer, Ask, Backend, Content, Echo, Proxy, Shared, Version, ask, h2, runtime};
 
 const ECHO: &str = "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/Echo";
@@ -170,6 +171,12 @@ fn local_replies_are_grpc_statuses() {
             assert_eq!(answer.body.len(), 0, "{version:?} {host}");
         }
     }
+    // On HTTP/2 the head is the end, or clients miss their status (grpc-go: "closed the stream without sending trailers").
+    let mut frames = Frames::connect(proxy.address(80));
+    let fields = [(":method", "POST"), (":scheme", "http"), (":authority", "nobody.test"), (":path", ECHO), ("content-type", "application/grpc")];
+    frames.send(&Frame::headers(1, flag::END_STREAM, &fields));
+    let head = frames.until(|f| f.kind == kind::HEADERS).unwrap();
+    assert_eq!(head.flags & flag::END_STREAM, flag::END_STREAM);
     // Ordinary requests get ordinary answers from the same places.
     assert_eq!(ask(Version::H2, proxy.address(80), &Ask::get("/").host("dead.test")).whole().status, 503);
 }

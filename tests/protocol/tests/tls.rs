@@ -173,6 +173,22 @@ fn curl_speaks_all_versions() {
 }
 
 #[test]
+fn curl_reuses_its_connection() {
+    let house = HOUSE.take();
+    let ca = house.ca.path().join("ca.pem");
+    let port = house.proxy.address(443).port();
+    for version in ["--http1.1", "--http2"] {
+        let (url, resolve) = (format!("https://a.test:{port}/[1-20]"), format!("a.test:{port}:127.0.0.1"));
+        let args = [version, "--cacert", ca.to_str().unwrap(), "--resolve", &resolve, "-o", "/dev/null"];
+        let output = curl(&[&args[..], &["-w", "%{http_code} %{num_connects}\n", &url]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (20, "200 1"), "{version} {output:?}");
+        assert!(lines[1..].iter().all(|line| *line == "200 0"), "{version} {text}");
+    }
+}
+
+#[test]
 fn openssl_shakes_hands() {
     let house = HOUSE.take();
     let address = house.proxy.address(443).to_string();
