@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use fairlead_test_protocol::{Manifests, pattern};
+use fairlead_testkit::frames::{Frame, Frames, kind};
 use fairlead_testkit::{Act, Ask, Backend, Content, Echo, End, Proxy, Request, Shared, Version, Wire, ask, wait_until};
 
 struct House {
@@ -338,4 +339,35 @@ fn large_content_passes_in_both_directions_at_once() {
     let data = pattern(20_000_000);
     let reply = ask(Version::H1, house.proxy.address(80), &Ask::new("POST", "/x/echo-body").host("echo.test").content(Content::Sized(data.clone())));
     assert!(reply.whole().body == data);
+}
+
+/// The default timeout of 15 s is one for answers: a slow upload may take longer.
+#[test]
+fn a_slow_upload_is_no_timeout() {
+    let house = HOUSE.take();
+    let uploads = [Version::H1, Version::H2].map(|version| {
+        let address = house.proxy.address(80);
+        std::thread::spawn(move || match version {
+            Version::H1 => {
+                let mut wire = Wire::connect(address);
+                wire.send("POST /x/sink HTTP/1.1\r\nHost: echo.test\r\nContent-Length: 17\r\n\r\n");
+                for _ in 0..17 {
+                    std::thread::sleep(Duration::from_secs(1));
+                    wire.send("x");
+                }
+                wire.response(false).map_or(0, |answer| answer.status)
+            }
+            Version::H2 => {
+                let mut frames = Frames::connect(address);
+                let head = [(":method", "POST"), (":scheme", "http"), (":authority", "echo.test"), (":path", "/x/sink")];
+                frames.send(&Frame::headers(1, 0, &head));
+                for n in 1..18 {
+                    std::thread::sleep(Duration::from_secs(1));
+                    frames.send(&Frame::new(kind::DATA, u8::from(n == 17), 1, *b"x"));
+                }
+                frames.status(1).unwrap_or(0)
+            }
+        })
+    });
+    assert_eq!(uploads.map(|upload| upload.join().unwrap()), [200, 200]);
 }

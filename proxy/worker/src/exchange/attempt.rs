@@ -216,6 +216,9 @@ fn poll_head(
         Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
         _ => {}
     }
+    if body.is_received() {
+        clock.received();
+    }
     loop {
         match up.poll_response(cx, response, limits) {
             Poll::Ready(Ok(Incoming::Final(framing))) => return Poll::Ready(Ok(Answered::Response(framing))),

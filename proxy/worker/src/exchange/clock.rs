@@ -21,6 +21,8 @@ pub enum Expired {
 pub struct Deadlines {
     timer: Timer,
     request: Option<Instant>,
+    /// Starts when the request was received whole.
+    response: Option<Duration>,
     attempt: Option<Instant>,
     idle: Option<Duration>,
     progress: Option<Instant>,
@@ -29,17 +31,30 @@ pub struct Deadlines {
 impl Deadlines {
     /// Forgets all deadlines; the armed timer stays as it is, for the next exchange.
     pub fn clear(&mut self) {
-        (self.request, self.attempt, self.idle, self.progress) = (None, None, None, None);
+        *self = Deadlines { timer: std::mem::take(&mut self.timer), ..Deadlines::default() };
     }
 
     /// For a new request.
     pub fn begin(&mut self, now: Instant, idle: Option<Duration>) {
-        (self.request, self.attempt, self.idle, self.progress) = (None, None, idle, Some(now));
+        self.clear();
+        (self.idle, self.progress) = (idle, Some(now));
     }
 
     /// When the exchange must be over.
     pub fn set_request(&mut self, deadline: Option<Instant>) {
         self.request = deadline;
+    }
+
+    /// How long the response may take once the request was received whole.
+    pub fn set_response(&mut self, limit: Duration) {
+        self.response = Some(limit);
+    }
+
+    /// The request was received whole.
+    pub fn received(&mut self) {
+        if let Some(limit) = self.response.take() {
+            self.request = Some(Instant::now() + limit);
+        }
     }
 
     /// When the attempt must be over.

@@ -13,7 +13,7 @@ use fairlead_snapshot::{Backend, Route, Target};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Envoy's default for the time until the response.
+/// Envoy's default for the time from the end of the request to the response.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs the request through the rule's filters to a backend, and the response back. A cause is answered by the caller.
@@ -52,7 +52,7 @@ pub async fn deliver(
     let cluster = current.cluster(slot).ok_or(Cause::NoCluster)?;
     ex.notes.takes_backend_host = route.chain.takes_backend_host() || backend.chain.takes_backend_host();
     ex.notes.cluster = Some(slot);
-    ex.clock.set_request(deadline(route).map(|limit| ex.notes.start + limit));
+    set_deadline(route, ex);
     mirror::start(worker, current, route, backend, ex);
 
     let answered = attempt::until_answered(worker, route, cluster, down, ex).await?;
@@ -110,10 +110,12 @@ fn draw(route: &Route) -> Result<&Backend, Cause> {
     route.backends.get(index).ok_or(Cause::NoBackend)
 }
 
-fn deadline(route: &Route) -> Option<Duration> {
+/// What the rule says counts from the start of the request (GEP-1742), the default from its end: uploads may take their time.
+fn set_deadline(route: &Route, ex: &mut Exchange) {
     match route.config.timeouts.request {
-        Some(limit) => limit.limit(),
-        None => Some(DEFAULT_TIMEOUT),
+        Some(limit) => ex.clock.set_request(limit.limit().map(|limit| ex.notes.start + limit)),
+        None if ex.body.is_received() => ex.clock.set_request(Some(ex.notes.start + DEFAULT_TIMEOUT)),
+        None => ex.clock.set_response(DEFAULT_TIMEOUT),
     }
 }
 
