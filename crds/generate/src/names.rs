@@ -67,6 +67,13 @@ pub fn variant(value: &str) -> String {
     name
 }
 
+/// Whether a field is boxed: large, rarely set, and in a type of which a cluster has many.
+pub fn is_rare(definition: &str, field: &str) -> bool {
+    const RULES: &[&str] = &["HTTPRouteRule", "GRPCRouteRule"];
+    const FIELDS: &[&str] = &["retry", "sessionPersistence", "timeouts"];
+    RULES.contains(&definition) && FIELDS.contains(&field)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -126,13 +126,14 @@ fn write_struct(out: &mut String, name: &str, definition: &Struct) -> Result<()>
         "#[serde(rename_all = \"camelCase\")]\npub struct {name} {{"
     )?;
     for field in &definition.fields {
-        write_field(out, field, definition.kind.is_some())?;
+        let rare = names::is_rare(name, &field.json);
+        write_field(out, field, definition.kind.is_some(), rare)?;
     }
     writeln!(out, "}}")?;
     Ok(())
 }
 
-fn write_field(out: &mut String, field: &Field, root: bool) -> Result<()> {
+fn write_field(out: &mut String, field: &Field, root: bool, rare: bool) -> Result<()> {
     let rust = names::field(&field.json);
     let mut options = Vec::new();
     if names::camel(&rust) != field.json || rust.ends_with('_') {
@@ -163,7 +164,11 @@ fn write_field(out: &mut String, field: &Field, root: bool) -> Result<()> {
             if !root {
                 options.push("skip_serializing_if = \"Option::is_none\"".to_owned());
             }
-            format!("Option<{inner}>")
+            if rare {
+                format!("Option<Box<{inner}>>")
+            } else {
+                format!("Option<{inner}>")
+            }
         }
     };
     if !options.is_empty() {
