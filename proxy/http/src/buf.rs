@@ -56,13 +56,13 @@ impl Buf {
         self.start == self.end
     }
 
-    /// Drops the first `n` bytes.
+    /// Drops the first `n` bytes; with the last one the block goes back, so that what waits for more owns none.
     #[inline]
     pub(crate) fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.len());
         self.start += n.min(self.len()) as u32;
         if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+            self.release();
         }
     }
 

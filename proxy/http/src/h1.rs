@@ -172,7 +172,6 @@ impl Conn {
     /// Waits for bytes without owning a buffer, then reads some; 0 is the end of the stream.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
         if self.input.is_empty() && !self.facts.waited {
-            self.input.release();
             // Asks the runtime only; from now on there is likely something when we are woken, and asking first would be in vain.
             self.facts.waited = true;
             ready!(self.stream.poll_readable(cx))?;
@@ -202,7 +201,6 @@ impl Conn {
             }
             self.output.consume(n);
         }
-        self.output.release();
         self.stream.poll_flush(cx).map_err(Error::from)
     }
 

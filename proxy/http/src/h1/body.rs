@@ -90,9 +90,6 @@ impl Conn {
         self.ready -= n as u32;
         self.input.consume(n);
         self.decoder.took(n);
-        if self.input.is_empty() {
-            self.input.release();
-        }
     }
 
     /// The trailers that came in; empty before [`Event::Trailers`].
@@ -192,9 +189,6 @@ impl Conn {
             if content == take {
                 // The output is empty here, so that the rest of a line end always fits.
                 let _ = self.output.put(&tail[n - queued - content..]);
-            }
-            if self.output.is_empty() {
-                self.output.release();
             }
             return Poll::Ready(Ok(content));
         }
