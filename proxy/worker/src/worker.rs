@@ -106,11 +106,16 @@ impl Worker {
         if epoch != self.epoch.get() {
             let (epoch, snapshot) = self.snapshots.load();
             let next = Rc::new(self.current.borrow().next(snapshot, self.index));
-            self.metrics.at(0).snapshot_version.set(i64::try_from(next.snapshot.version).unwrap_or(i64::MAX));
             *self.current.borrow_mut() = next;
             self.epoch.set(epoch);
+            self.note_version();
         }
         self.current.borrow().clone()
+    }
+
+    fn note_version(&self) {
+        let version = self.current.borrow().snapshot.version;
+        self.metrics.at(0).snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
     }
 
     /// An exchange with warm buffers.
@@ -208,6 +213,7 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         metrics: seed.metrics,
     });
     drop(seed.peers);
+    worker.note_version();
     tokio::task::spawn_local(tick(worker.clone()));
     while let Some(command) = commands.recv().await {
         match command {
