@@ -1,8 +1,8 @@
 //! `fairlead check`: what is wrong with manifests, before anything serves them.
 
+use crate::findings;
 use crate::input::Input;
 use crate::output::{self, count};
-use crate::findings;
 use anyhow::Context as _;
 use fairlead_crds::Kind;
 use fairlead_store::{Change, Problem, Severity, Source, Style};
@@ -89,7 +89,8 @@ impl Report {
         let mut conditions = findings::of_plan(&world, &plan(&world, &settings));
         let schema = findings::of_schema(&world);
         // What an API server refuses anyway needs no condition.
-        let place = |problem: &Problem| problem.place.as_ref().map(|place| (place.file.clone(), place.line, place.column));
+        let place =
+            |problem: &Problem| problem.place.as_ref().map(|place| (place.file.clone(), place.line, place.column));
         let refused: HashSet<_> = schema.iter().filter_map(place).collect();
         conditions.retain(|condition| place(condition).is_none_or(|place| !refused.contains(&place)));
         problems.extend(schema);

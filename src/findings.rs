@@ -21,7 +21,11 @@ pub fn of_schema(world: &World) -> Vec<Problem> {
                 validate::Severity::Warning => Severity::Warning,
             };
             let place = locator.place(source, &violation.path);
-            problems.push(Problem::new(severity, Code::Invalid, format!("{kind} {key}: {violation}")).at(place).of(kind, key.clone()));
+            problems.push(
+                Problem::new(severity, Code::Invalid, format!("{kind} {key}: {violation}"))
+                    .at(place)
+                    .of(kind, key.clone()),
+            );
         }
     }
     problems
@@ -38,7 +42,13 @@ pub fn of_plan(world: &World, plan: &Plan) -> Vec<Problem> {
 }
 
 /// What translation says now and did not say before.
-pub fn new_of_status(world: &World, before: &StatusSet, now: &StatusSet, noted: &[Arc<Note>], notes: &[Arc<Note>]) -> Vec<Problem> {
+pub fn new_of_status(
+    world: &World,
+    before: &StatusSet,
+    now: &StatusSet,
+    noted: &[Arc<Note>],
+    notes: &[Arc<Note>],
+) -> Vec<Problem> {
     let mut findings = Findings::new(world);
     findings.status(before, now);
     let noted: BTreeSet<(Kind, &Key, &str, &str)> = noted.iter().map(|note| identity(note)).collect();
@@ -55,7 +65,10 @@ fn identity(note: &Note) -> (Kind, &Key, &str, &str) {
 }
 
 /// The entries of a map that are new or different.
-fn changed<'a, K: Ord + Clone, V: PartialEq>(before: &'a OrdMap<K, Arc<V>>, now: &'a OrdMap<K, Arc<V>>) -> Vec<(&'a K, &'a V)> {
+fn changed<'a, K: Ord + Clone, V: PartialEq>(
+    before: &'a OrdMap<K, Arc<V>>,
+    now: &'a OrdMap<K, Arc<V>>,
+) -> Vec<(&'a K, &'a V)> {
     let differences = before.diff(now).filter_map(|item| match item {
         DiffItem::Add(key, value) | DiffItem::Update { new: (key, value), .. } => Some((key, &**value)),
         DiffItem::Remove(..) => None,
@@ -92,7 +105,10 @@ impl<'a> Findings<'a> {
             route.parents.iter().for_each(|parent| self.parent(*kind, key, parent));
         }
         for ((kind, key), policy) in changed(&before.policies, &now.policies) {
-            policy.ancestors.iter().for_each(|ancestor| self.conditions(*kind, key, "spec.targetRefs", &ancestor.conditions));
+            policy
+                .ancestors
+                .iter()
+                .for_each(|ancestor| self.conditions(*kind, key, "spec.targetRefs", &ancestor.conditions));
         }
         for ((kind, key), object) in changed(&before.objects, &now.objects) {
             self.conditions(*kind, key, "", &object.conditions);
@@ -100,7 +116,8 @@ impl<'a> Findings<'a> {
     }
 
     fn note(&mut self, note: &Note) {
-        let what = if note.path.is_empty() { note.message.to_string() } else { format!("{}: {}", note.path, note.message) };
+        let what =
+            if note.path.is_empty() { note.message.to_string() } else { format!("{}: {}", note.path, note.message) };
         self.add(Severity::Warning, note.kind, &note.key, &note.path, &what, "");
     }
 
@@ -118,7 +135,8 @@ impl<'a> Findings<'a> {
 
     fn conditions(&mut self, kind: Kind, key: &Key, default: &str, conditions: &[Condition]) {
         // What is not accepted or has broken references is not programmed either: once is enough.
-        let cause = conditions.iter().any(|c| c.kind != ConditionType::Programmed && severity(c) == Some(Severity::Error));
+        let cause =
+            conditions.iter().any(|c| c.kind != ConditionType::Programmed && severity(c) == Some(Severity::Error));
         for condition in conditions {
             let Some(severity) = severity(condition) else { continue };
             if condition.kind == ConditionType::Programmed && cause || is_summary(condition) {
@@ -126,7 +144,11 @@ impl<'a> Findings<'a> {
             }
             for part in parts(&condition.message) {
                 let path = path_of(part).unwrap_or(default);
-                let what = if path_of(part).is_some() || default.is_empty() { part.to_owned() } else { format!("{default}: {part}") };
+                let what = if path_of(part).is_some() || default.is_empty() {
+                    part.to_owned()
+                } else {
+                    format!("{default}: {part}")
+                };
                 let not = if condition.is_true() { "" } else { "not " };
                 let state = format!("[{not}{}: {}]", name(condition.kind), condition.reason);
                 self.add(severity, kind, key, path, &what, &state);
@@ -145,14 +167,20 @@ impl<'a> Findings<'a> {
                     let (path, what) = match &refs[..] {
                         _ if !SERVED.contains(&kind) => ("kind", format!("{kind}s are not served yet")),
                         [] => ("spec", "names no parent, so that it takes no requests".to_owned()),
-                        names => ("spec.parentRefs", format!("no parent of it is a Gateway served here: {}", names.join(", "))),
+                        names => (
+                            "spec.parentRefs",
+                            format!("no parent of it is a Gateway served here: {}", names.join(", ")),
+                        ),
                     };
                     self.add(Severity::Warning, kind, &key, path, &what, "");
                 }
             }
         }
         let gateways: Vec<Key> = self.world.entries(Kind::Gateway).map(|(key, _)| key.clone()).collect();
-        for key in gateways.into_iter().filter(|key| !noted.contains(&(Kind::Gateway, key)) && !status.gateways.contains_key(key)) {
+        for key in gateways
+            .into_iter()
+            .filter(|key| !noted.contains(&(Kind::Gateway, key)) && !status.gateways.contains_key(key))
+        {
             let what = "spec.gatewayClassName: a class that is not served here";
             self.add(Severity::Warning, Kind::Gateway, &key, "spec.gatewayClassName", what, "");
         }
@@ -184,7 +212,9 @@ pub fn severity(condition: &Condition) -> Option<Severity> {
     use ConditionType::*;
     match (condition.kind, condition.is_true()) {
         (Accepted | Programmed | ResolvedRefs, false) | (Conflicted | PartiallyInvalid, true) => Some(Severity::Error),
-        (OverlappingTlsConfig | InsecureFrontendValidationMode, true) | (SupportedVersion, false) => Some(Severity::Warning),
+        (OverlappingTlsConfig | InsecureFrontendValidationMode, true) | (SupportedVersion, false) => {
+            Some(Severity::Warning)
+        }
         _ => None,
     }
 }
@@ -223,7 +253,8 @@ fn path_of(message: &str) -> Option<&str> {
 /// All objects that were read from files, in the order of files and lines.
 fn in_order(world: &World) -> Vec<(Kind, &Key, &Entry, &Source)> {
     let all = Kind::ALL.iter().flat_map(|kind| world.entries(*kind).map(|(key, entry)| (*kind, key, entry)));
-    let mut all: Vec<_> = all.filter_map(|(kind, key, entry)| Some((kind, key, entry, entry.source.as_ref()?))).collect();
+    let mut all: Vec<_> =
+        all.filter_map(|(kind, key, entry)| Some((kind, key, entry, entry.source.as_ref()?))).collect();
     all.sort_by(|a, b| (a.3.file(), a.3.line()).cmp(&(b.3.file(), b.3.line())));
     all
 }

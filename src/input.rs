@@ -78,7 +78,8 @@ impl Bar {
         self.next = now + if self.terminal { Self::EVERY_TERMINAL } else { Self::EVERY_LOG };
         let percent = (progress.bytes * 100).checked_div(progress.bytes_total).unwrap_or(100);
         let objects = count(progress.objects, "object");
-        let text = format!("reading: {percent} %, {} of {}, {objects}", progress.files, count(progress.files_total, "file"));
+        let text =
+            format!("reading: {percent} %, {} of {}, {objects}", progress.files, count(progress.files_total, "file"));
         let (before, after) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
         self.shown = true;
         // Who does not want to see it need not.

@@ -43,13 +43,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let first = watch.next().context("reading the manifests was interrupted")?;
     input::require_paths(&first)?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let _entered = runtime.enter();
     let registry = Registry::new(plan.workers);
     let access_log = args.access_log(&registry)?;
     let writer = access_log.as_ref().map(|(_, writer)| writer.clone());
-    let settings =
-        dataplane::Settings { workers: plan.workers, port_map: plan.port_map.clone(), registry: registry.clone(), access_log };
+    let settings = dataplane::Settings {
+        workers: plan.workers,
+        port_map: plan.port_map.clone(),
+        registry: registry.clone(),
+        access_log,
+    };
     let data_plane = Arc::new(DataPlane::start(settings)?);
     let (ready, readiness) = watch::channel(Readiness::Starting);
     let wish = Arc::new(Notify::new());
@@ -66,7 +71,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         // The receiver is gone when the process is about to end.
         let _ = ended.send(session.follow(watch));
     };
-    let thread = std::thread::Builder::new().name("watch".into()).spawn(follow).context("cannot start the watch thread")?;
+    let thread =
+        std::thread::Builder::new().name("watch".into()).spawn(follow).context("cannot start the watch thread")?;
     let code = runtime.block_on(until_told(&data_plane, &ready, &wish, writer.as_deref(), end, args.drain_timeout));
     stopper.stop();
     if thread.join().is_err() {

@@ -20,7 +20,13 @@ fn arguments_are_taken_as_documented() {
     for line in ok {
         assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
     }
-    let bad = ["fairlead", "fairlead serve", "fairlead serve -f a --port-map 80", "fairlead serve -f a --admin-address x", "fairlead check -f a -o yaml"];
+    let bad = [
+        "fairlead",
+        "fairlead serve",
+        "fairlead serve -f a --port-map 80",
+        "fairlead serve -f a --admin-address x",
+        "fairlead check -f a -o yaml",
+    ];
     for line in bad {
         assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
     }

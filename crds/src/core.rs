@@ -47,8 +47,7 @@ fn service(service: &mut Map<String, Value>) {
         return;
     };
     spec.entry("type").or_insert_with(|| json!("ClusterIP"));
-    spec.entry("sessionAffinity")
-        .or_insert_with(|| json!("None"));
+    spec.entry("sessionAffinity").or_insert_with(|| json!("None"));
     ports(spec.get_mut("ports"), |port| {
         if let Some(number) = port.get("port").cloned() {
             port.entry("targetPort").or_insert(number);
@@ -60,12 +59,7 @@ fn service(service: &mut Map<String, Value>) {
 /// as Go's decoder skips them.
 fn secret(secret: &mut Map<String, Value>) {
     secret.entry("type").or_insert_with(|| json!("Opaque"));
-    for value in secret
-        .get_mut("data")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flat_map(Map::values_mut)
-    {
+    for value in secret.get_mut("data").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
         if let Value::String(text) = value {
             text.retain(|c| !matches!(c, '\n' | '\r'));
         }

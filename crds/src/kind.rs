@@ -144,10 +144,7 @@ impl Kind {
 
     /// The kind that a reference's `group` and `kind` name, when we read it.
     pub fn of_group(group: &str, kind: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|known| known.as_str() == kind && known.group() == group)
+        Self::ALL.iter().copied().find(|known| known.as_str() == kind && known.group() == group)
     }
 
     /// The version to read and write.

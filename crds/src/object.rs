@@ -43,11 +43,7 @@ impl Object {
     pub fn parse(kind: Kind, mut value: Value) -> Result<Self, ParseError> {
         if !value.is_object() {
             let message = "expected an object".to_owned();
-            return Err(ParseError {
-                kind,
-                path: ".".to_owned(),
-                message,
-            });
+            return Err(ParseError { kind, path: ".".to_owned(), message });
         }
         fill_defaults(kind, &mut value);
         Self::deserialize(kind, value).map_err(|error| ParseError {
@@ -75,9 +71,7 @@ impl Object {
 
 /// Makes a value look as if it had been read from an API server: nulls dropped, defaults filled.
 pub fn fill_defaults(kind: Kind, value: &mut Value) {
-    let version = value["apiVersion"]
-        .as_str()
-        .map(|api| api.rsplit('/').next().unwrap_or(api));
+    let version = value["apiVersion"].as_str().map(|api| api.rsplit('/').next().unwrap_or(api));
     match schema::of(kind, version) {
         Some(schema) => schema.fill_defaults(value),
         None => core::fill_defaults(kind, value),

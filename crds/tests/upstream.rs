@@ -23,16 +23,11 @@ fn each_example(folder: &Path, run: &mut impl FnMut(&Path, Kind, Value)) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             each_example(&path, run);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
             let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
             for object in objects {
-                let (Some(version), Some(kind)) =
-                    (object["apiVersion"].as_str(), object["kind"].as_str())
-                else {
+                let (Some(version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str()) else {
                     continue;
                 };
                 if let Some(kind) = Kind::of(version, kind) {
@@ -47,10 +42,7 @@ fn each_example(folder: &Path, run: &mut impl FnMut(&Path, Kind, Value)) {
 fn upstreams_examples_are_judged_as_upstream_does() {
     let Some(module) = upstream() else { return };
     let errors = |kind, value: &Value| -> Vec<Violation> {
-        validate(kind, value)
-            .into_iter()
-            .filter(|found| found.severity == Severity::Error)
-            .collect()
+        validate(kind, value).into_iter().filter(|found| found.severity == Severity::Error).collect()
     };
     let mut judged = 0;
     each_example(&module.join("examples"), &mut |path, kind, value| {
@@ -60,20 +52,9 @@ fn upstreams_examples_are_judged_as_upstream_does() {
     });
     assert!(judged > 100, "{judged}");
     let mut refused = BTreeMap::<PathBuf, bool>::new();
-    each_example(
-        &module.join("hack/invalid-examples"),
-        &mut |path, kind, value| {
-            *refused.entry(path.to_owned()).or_default() |= !errors(kind, &value).is_empty();
-        },
-    );
-    let accepted: Vec<_> = refused
-        .iter()
-        .filter(|(_, refused)| !**refused)
-        .map(|(path, _)| path)
-        .collect();
-    assert!(
-        accepted.is_empty() && refused.len() > 30,
-        "accepted: {accepted:#?} of {}",
-        refused.len()
-    );
+    each_example(&module.join("hack/invalid-examples"), &mut |path, kind, value| {
+        *refused.entry(path.to_owned()).or_default() |= !errors(kind, &value).is_empty();
+    });
+    let accepted: Vec<_> = refused.iter().filter(|(_, refused)| !**refused).map(|(path, _)| path).collect();
+    assert!(accepted.is_empty() && refused.len() > 30, "accepted: {accepted:#?} of {}", refused.len());
 }

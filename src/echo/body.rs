@@ -94,9 +94,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole { trailers: Some(_), .. } | Body::Relay { trailers: Some(_), .. } => SizeHint::default(),
-            Body::Whole { data, trailers: None } => {
-                SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64))
-            }
+            Body::Whole { data, trailers: None } => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
             Body::Generated(g) if g.sized && g.trailers.is_none() => SizeHint::with_exact(g.left),
             Body::Generated(_) => SizeHint::default(),
             Body::Relay { from, trailers: None } => from.size_hint(),

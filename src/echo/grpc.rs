@@ -34,16 +34,15 @@ pub fn respond<B>(request: &Request<B>, wish: &Wish, connection: &Connection, co
             respond_with(Body::Whole { data: Some(message), trailers: Some(trailers) })
         }
         (SERVICE, "EchoThree") => trailers_only(UNIMPLEMENTED, "method EchoThree not implemented"),
-        (SERVICE, method) => {
-            trailers_only(UNIMPLEMENTED, &format!("unknown method {method} for service {SERVICE}"))
-        }
+        (SERVICE, method) => trailers_only(UNIMPLEMENTED, &format!("unknown method {method} for service {SERVICE}")),
         (service, _) => trailers_only(UNIMPLEMENTED, &format!("unknown service {service}")),
     }
 }
 
 /// Answers a streaming call: its messages come back as they arrive.
 pub fn respond_stream(from: hyper::body::Incoming, wish: &Wish) -> Response<Body> {
-    let mut trailers = status_trailers(wish.grpc_status.unwrap_or(OK), wish.grpc_message.as_deref().unwrap_or_default());
+    let mut trailers =
+        status_trailers(wish.grpc_status.unwrap_or(OK), wish.grpc_message.as_deref().unwrap_or_default());
     trailers.extend(wish.trailers.clone());
     respond_with(Body::Relay { from: Box::new(from), trailers: Some(trailers) })
 }
@@ -123,7 +122,8 @@ fn echo_response<B>(request: &Request<B>, connection: &Connection, context: &Con
 }
 
 /// What gRPC libraries keep from applications.
-const RESERVED: [&str; 6] = ["te", "host", "grpc-encoding", "grpc-accept-encoding", "grpc-timeout", "grpc-message-type"];
+const RESERVED: [&str; 6] =
+    ["te", "host", "grpc-encoding", "grpc-accept-encoding", "grpc-timeout", "grpc-message-type"];
 
 fn tls_assertions(tls: &TlsReport) -> Vec<u8> {
     let mut message = Message::default();

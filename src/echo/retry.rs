@@ -25,9 +25,8 @@ impl Retries {
     /// Counts a request to `/retry/…` and says how to answer it; the error is a sentence for the client.
     pub fn attempt(&self, query: Option<&str>) -> Result<Attempt, &'static str> {
         let uuid = parameter(query, "uuid").filter(|u| !u.is_empty()).ok_or("uuid is required")?;
-        let succeed_after: u32 = parameter(query, "succeedAfter")
-            .and_then(|n| n.parse().ok())
-            .ok_or("succeedAfter is required")?;
+        let succeed_after: u32 =
+            parameter(query, "succeedAfter").and_then(|n| n.parse().ok()).ok_or("succeedAfter is required")?;
         let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if attempts.len() >= MAX_REMEMBERED && !attempts.contains_key(&*uuid) {
             attempts.clear();

@@ -180,7 +180,9 @@ fn udp(addr: SocketAddr) -> anyhow::Result<std::net::UdpSocket> {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
     let bound = match std::net::UdpSocket::bind(addr) {
         // A machine without IPv6.
-        Err(e) if addr.is_ipv6() && addr.ip().is_unspecified() && e.kind() != io::ErrorKind::AddrInUse => std::net::UdpSocket::bind(everywhere),
+        Err(e) if addr.is_ipv6() && addr.ip().is_unspecified() && e.kind() != io::ErrorKind::AddrInUse => {
+            std::net::UdpSocket::bind(everywhere)
+        }
         bound => bound,
     };
     let socket = bound.with_context(|| format!("cannot listen on UDP {addr}"))?;
@@ -323,7 +325,7 @@ impl Worker {
         let tap = Tap::new(stream, wire.clone());
         let service = service_fn(move |request| {
             let (shared, connection, wire) = (shared.clone(), connection.clone(), wire.clone());
-            async move { respond(request, &shared, connection, wire).await }
+            async move { Box::pin(respond(request, &shared, connection, wire)).await }
         });
         let mut serving = pin!(self.builder.serve_connection_with_upgrades(tap, service));
         tokio::select! {
@@ -342,8 +344,7 @@ impl Worker {
         let is_tls = connection.tls.is_some();
         let (tcpport, tlsport) =
             if is_tls { (String::new(), connection.port) } else { (connection.port, String::new()) };
-        let report =
-            SuiteReport { context: &self.shared.context, tcpport, tlsport, is_tls, tls: connection.tls };
+        let report = SuiteReport { context: &self.shared.context, tcpport, tlsport, is_tls, tls: connection.tls };
         let _ = lines::suite(stream, &report).await;
     }
 }

@@ -91,7 +91,8 @@ async fn get(addr: SocketAddr, path: &str) -> (String, String) {
 
 /// As [`get`], with header lines.
 async fn get_with(addr: SocketAddr, path: &str, headers: &str) -> (String, String) {
-    let answer = raw(addr, &format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n{headers}Connection: close\r\n\r\n")).await;
+    let answer =
+        raw(addr, &format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n{headers}Connection: close\r\n\r\n")).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
     (head.to_owned(), body.to_owned())
 }

@@ -171,7 +171,9 @@ fn table<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Table<()> {
 }
 
 fn on_port<'c>(asked: &Asked, address: Option<IpAddr>, config: &'c Config) -> Vec<&'c Listener> {
-    let fits = |bind: &Bind| bind.port == asked.port && (address.is_none() || bind.address.is_none() || bind.address == address);
+    let fits = |bind: &Bind| {
+        bind.port == asked.port && (address.is_none() || bind.address.is_none() || bind.address == address)
+    };
     let all: Vec<&Listener> = config.listeners.values().map(|listener| &**listener).collect();
     let on_port = all.into_iter().filter(|listener| asked.speaks(listener.protocol) && fits(&listener.bind));
     let on_port: Vec<&Listener> = on_port.collect();
@@ -186,7 +188,8 @@ fn no_socket(asked: &Asked, config: &Config) -> String {
         config.listeners.values().map(|listener| format!("{} on {}", protocol(listener), listener.bind.port)).collect();
     there.sort();
     there.dedup();
-    let there = if there.is_empty() { "there are no listeners".to_owned() } else { format!("there is {}", there.join(", ")) };
+    let there =
+        if there.is_empty() { "there are no listeners".to_owned() } else { format!("there is {}", there.join(", ")) };
     format!("no connection: no listener serves {scheme} on port {}; {there}", asked.port)
 }
 
@@ -213,7 +216,13 @@ fn forwarded(shares: &[Share]) -> String {
     let failing: Vec<&Share> = shares.iter().filter(|share| share.weight > 0 && share.error.is_some()).collect();
     let errors: Vec<String> = failing
         .iter()
-        .filter_map(|share| Some(if shares.len() == 1 { share.error.clone()? } else { format!("{} % get {}", share.percent, share.error.as_ref()?) }))
+        .filter_map(|share| {
+            Some(if shares.len() == 1 {
+                share.error.clone()?
+            } else {
+                format!("{} % get {}", share.percent, share.error.as_ref()?)
+            })
+        })
         .collect();
     match (errors.is_empty(), shares.iter().filter(|share| share.weight > 0).count() == failing.len()) {
         (true, _) => "forwarded".to_owned(),
@@ -248,7 +257,8 @@ fn not_in_force(asked: &Asked, plan: &Plan, names: &mut Names<'_>) -> Vec<Other>
         }
         for parent in &status.parents {
             let bad = parent.conditions.iter().find(|condition| {
-                condition.kind == fairlead_translate::status::ConditionType::Accepted && findings::severity(condition).is_some()
+                condition.kind == fairlead_translate::status::ConditionType::Accepted
+                    && findings::severity(condition).is_some()
             });
             if let Some(bad) = bad {
                 let why = format!("{} for {}: {}", bad.reason, parent.parent_ref.name, bad.message);
@@ -351,8 +361,15 @@ impl Names<'_> {
 fn share(backend: &Backend, total: u64, config: &Config) -> Share {
     let percent = if total == 0 { 0.0 } else { f64::from(backend.weight) * 100.0 / total as f64 };
     let filters = backend.filters.iter().map(words::filter).collect();
-    let mut share =
-        Share { weight: backend.weight, percent, name: String::new(), protocol: None, endpoints: Vec::new(), error: None, filters };
+    let mut share = Share {
+        weight: backend.weight,
+        percent,
+        name: String::new(),
+        protocol: None,
+        endpoints: Vec::new(),
+        error: None,
+        filters,
+    };
     match &backend.target {
         BackendTarget::Invalid(why) => {
             share.name = "invalid".to_owned();

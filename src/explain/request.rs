@@ -96,7 +96,8 @@ impl Asked {
 }
 
 fn field(header: &str) -> anyhow::Result<(String, String)> {
-    let (name, value) = header.split_once(':').with_context(|| format!("`{header}` is not a header: write 'name: value'"))?;
+    let (name, value) =
+        header.split_once(':').with_context(|| format!("`{header}` is not a header: write 'name: value'"))?;
     let name = name.trim().to_ascii_lowercase();
     ensure!(!name.is_empty() && !name.contains(char::is_whitespace), "`{name}` is not a header's name");
     Ok((name, value.trim().to_owned()))

@@ -68,7 +68,10 @@ enum AdminAddress {
 fn admin_address(text: &str) -> Result<AdminAddress, String> {
     match text {
         "off" => Ok(AdminAddress::Off),
-        text => text.parse().map(AdminAddress::At).map_err(|_| "write an address and a port as 127.0.0.1:9901, or `off`".to_owned()),
+        text => text
+            .parse()
+            .map(AdminAddress::At)
+            .map_err(|_| "write an address and a port as 127.0.0.1:9901, or `off`".to_owned()),
     }
 }
 

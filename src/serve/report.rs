@@ -82,7 +82,13 @@ impl Reporter {
                 0 => "nothing to serve differently".to_owned(),
                 n => format!("{} pushed, version {}", count(n, "resource"), event.version),
             };
-            let _ = writeln!(text, "{} {}: {what} in {}", paint.bold("changed"), names(event.changed), duration(event.took));
+            let _ = writeln!(
+                text,
+                "{} {}: {what} in {}",
+                paint.bold("changed"),
+                names(event.changed),
+                duration(event.took)
+            );
         }
         self.problems(&mut text, event);
         (self.print)(&text).map_err(Into::into)
@@ -92,7 +98,9 @@ impl Reporter {
     pub fn recovered(&mut self, binds: &[Bind]) -> anyhow::Result<()> {
         for bind in binds {
             let line = match self.format {
-                Format::Json => format!("{}\n", json!({"event": "listening", "port": bind.port, "address": bind.address})),
+                Format::Json => {
+                    format!("{}\n", json!({"event": "listening", "port": bind.port, "address": bind.address}))
+                }
                 Format::Text => format!("{} on port {}\n", Paint(self.style).bold("listening"), bind.port),
             };
             (self.print)(&line)?;
@@ -112,7 +120,11 @@ impl Reporter {
         if all.len() > MAX_PROBLEMS {
             let _ = writeln!(text, "… and {}; see `fairlead check`", count(all.len() - MAX_PROBLEMS, "more problem"));
         }
-        let over = self.known.iter().filter(shown).filter(|known| !event.problems.iter().any(|problem| problem.same_as(known)));
+        let over = self
+            .known
+            .iter()
+            .filter(shown)
+            .filter(|known| !event.problems.iter().any(|problem| problem.same_as(known)));
         for problem in over.take(MAX_PROBLEMS) {
             let _ = writeln!(text, "{} {problem}", paint.good("solved"));
         }
@@ -143,7 +155,8 @@ impl Reporter {
 }
 
 fn names(changed: &[(Kind, Key)]) -> String {
-    let mut text = changed.iter().take(MAX_NAMES).map(|(kind, key)| format!("{kind} {key}")).collect::<Vec<_>>().join(", ");
+    let mut text =
+        changed.iter().take(MAX_NAMES).map(|(kind, key)| format!("{kind} {key}")).collect::<Vec<_>>().join(", ");
     if changed.len() > MAX_NAMES {
         let _ = write!(text, " and {}", count(changed.len() - MAX_NAMES, "other"));
     }
@@ -161,5 +174,11 @@ fn name(resource: &ResourceId) -> String {
 
 fn duration(took: Duration) -> String {
     let ms = took.as_secs_f64() * 1000.0;
-    if ms < 10.0 { format!("{ms:.1} ms") } else if ms < 10_000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1000.0) }
+    if ms < 10.0 {
+        format!("{ms:.1} ms")
+    } else if ms < 10_000.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.1} s", ms / 1000.0)
+    }
 }

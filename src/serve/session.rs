@@ -132,11 +132,8 @@ impl Session {
         let start = Instant::now();
         let touched = self.planner.update(world, changed);
         let push = self.publisher.update(self.planner.config(), &touched);
-        let mut state = State {
-            world: world.clone(),
-            status: self.planner.status().clone(),
-            notes: self.planner.notes().to_vec(),
-        };
+        let mut state =
+            State { world: world.clone(), status: self.planner.status().clone(), notes: self.planner.notes().to_vec() };
         let (upserts, removals) = (push.upserts.len(), push.removals.len());
         let mut rejected = Vec::new();
         // The very first push is applied even when it is empty: from then on it is ready.
@@ -195,7 +192,13 @@ impl Session {
 
     /// What is wrong now and was not before.
     fn findings(&self, before: &State) -> Vec<fairlead_store::Problem> {
-        crate::findings::new_of_status(&self.state.world, &before.status, &self.state.status, &before.notes, &self.state.notes)
+        crate::findings::new_of_status(
+            &self.state.world,
+            &before.status,
+            &self.state.status,
+            &before.notes,
+            &self.state.notes,
+        )
     }
 }
 

@@ -16,7 +16,15 @@ pub fn render(view: &View, style: Style) -> String {
         let routes = row.attached_routes.to_string();
         let host = row.hostname.clone().unwrap_or_else(|| "*".to_owned());
         let port = if row.port > 0 { row.port.to_string() } else { String::new() };
-        let cells = [row.gateway.clone(), row.listener.clone(), row.protocol.clone(), port, row.addresses.join("\n"), host, routes];
+        let cells = [
+            row.gateway.clone(),
+            row.listener.clone(),
+            row.protocol.clone(),
+            port,
+            row.addresses.join("\n"),
+            host,
+            routes,
+        ];
         (cells.map(Cell::new).into_iter().collect(), &row.conditions[..])
     });
     let head = ["GATEWAY", "LISTENER", "PROTOCOL", "PORT", "ADDRESS", "HOST", "ROUTES", "CONDITIONS"];
@@ -37,7 +45,10 @@ fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, styl
     let mut table = Table::new();
     let coloured = style == Style::Coloured;
     if coloured {
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+        table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .enforce_styling();
     } else {
         table.load_style(presets::NOTHING).force_no_tty();
     }
@@ -86,11 +97,16 @@ mod tests {
     fn view(case: &str) -> View {
         let files = Files::open(Manifests::new([format!("src/testdata/check/{case}")]), |_| {});
         let plan = plan(files.world(), &Settings::default());
-        let binds: Binds = plan.config.listeners.values().map(|listener| {
-            let port = listener.bind.port;
-            let result = if port == 80 { Ok(([127, 0, 0, 1], 8080).into()) } else { Err("taken".to_owned()) };
-            (listener.bind, result)
-        }).collect();
+        let binds: Binds = plan
+            .config
+            .listeners
+            .values()
+            .map(|listener| {
+                let port = listener.bind.port;
+                let result = if port == 80 { Ok(([127, 0, 0, 1], 8080).into()) } else { Err("taken".to_owned()) };
+                (listener.bind, result)
+            })
+            .collect();
         View::of(files.world(), &plan.config, &plan.status, &binds)
     }
 

@@ -78,13 +78,18 @@ impl View {
         for (key, set) in &status.listener_sets {
             listeners.extend(set.listeners.iter().map(|one| row(world, config, binds, Kind::ListenerSet, key, one)));
             if set.listeners.is_empty() {
-                listeners.push(ListenerRow { conditions: states(&set.conditions), ..ListenerRow::empty(format!("ListenerSet {key}")) });
+                listeners.push(ListenerRow {
+                    conditions: states(&set.conditions),
+                    ..ListenerRow::empty(format!("ListenerSet {key}"))
+                });
             }
         }
         let routes = status.routes.iter().map(|((kind, key), route)| {
             let value = value(world, *kind, key);
-            let parents: BTreeSet<String> = route.parents.iter().map(|parent| parent_name(&parent.parent_ref, key)).collect();
-            let conditions: BTreeSet<State> = route.parents.iter().flat_map(|parent| states(&parent.conditions)).collect();
+            let parents: BTreeSet<String> =
+                route.parents.iter().map(|parent| parent_name(&parent.parent_ref, key)).collect();
+            let conditions: BTreeSet<State> =
+                route.parents.iter().flat_map(|parent| states(&parent.conditions)).collect();
             RouteRow {
                 kind: kind.to_string(),
                 name: key.to_string(),
@@ -108,9 +113,13 @@ impl ListenerRow {
 fn row(world: &World, config: &Config, binds: &Binds, kind: Kind, key: &Key, status: &ListenerStatus) -> ListenerRow {
     let value = value(world, kind, key);
     let listeners = value["spec"]["listeners"].as_array();
-    let spec = listeners.and_then(|all| all.iter().find(|one| one["name"] == *status.name)).cloned().unwrap_or_default();
+    let spec =
+        listeners.and_then(|all| all.iter().find(|one| one["name"] == *status.name)).cloned().unwrap_or_default();
     let id = format!("{}/{key}/{}", kind.as_str().to_ascii_lowercase(), status.name);
-    let of_listener = config.listeners.range::<str, _>((Bound::Included(id.as_str()), Bound::Unbounded)).take_while(|(other, _)| other.starts_with(&id));
+    let of_listener = config
+        .listeners
+        .range::<str, _>((Bound::Included(id.as_str()), Bound::Unbounded))
+        .take_while(|(other, _)| other.starts_with(&id));
     let of_listener = of_listener.filter(|(other, _)| other.len() == id.len() || other[id.len()..].starts_with('@'));
     let addresses = of_listener.map(|(_, listener)| match binds.get(&listener.bind) {
         Some(Ok(address)) => address.to_string(),

@@ -12,10 +12,25 @@ pub fn delta(old: &Config, new: &Config) -> Push {
     let mut upserts = Vec::new();
     let mut gone = Vec::new();
     compare(&old.secrets, &new.secrets, |r| upserts.push(Resource::Secret(r)), |id| gone.push(ResourceId::Secret(id)));
-    compare(&old.endpoints, &new.endpoints, |r| upserts.push(Resource::Endpoints(r)), |id| gone.push(ResourceId::Endpoints(id)));
-    compare(&old.clusters, &new.clusters, |r| upserts.push(Resource::Cluster(r)), |id| gone.push(ResourceId::Cluster(id)));
+    compare(
+        &old.endpoints,
+        &new.endpoints,
+        |r| upserts.push(Resource::Endpoints(r)),
+        |id| gone.push(ResourceId::Endpoints(id)),
+    );
+    compare(
+        &old.clusters,
+        &new.clusters,
+        |r| upserts.push(Resource::Cluster(r)),
+        |id| gone.push(ResourceId::Cluster(id)),
+    );
     compare(&old.routes, &new.routes, |r| upserts.push(Resource::Route(r)), |id| gone.push(ResourceId::Route(id)));
-    compare(&old.listeners, &new.listeners, |r| upserts.push(Resource::Listener(r)), |id| gone.push(ResourceId::Listener(id)));
+    compare(
+        &old.listeners,
+        &new.listeners,
+        |r| upserts.push(Resource::Listener(r)),
+        |id| gone.push(ResourceId::Listener(id)),
+    );
     gone.reverse();
     Push { version: 0, upserts, removals: gone }
 }

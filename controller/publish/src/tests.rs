@@ -90,7 +90,10 @@ fn rank(id: &ResourceId) -> u8 {
 
 /// Resources of two configurations that differ, counted one by one.
 fn differences(a: &Config, b: &Config) -> usize {
-    fn count<T: PartialEq>(a: &std::collections::BTreeMap<Id, Arc<T>>, b: &std::collections::BTreeMap<Id, Arc<T>>) -> usize {
+    fn count<T: PartialEq>(
+        a: &std::collections::BTreeMap<Id, Arc<T>>,
+        b: &std::collections::BTreeMap<Id, Arc<T>>,
+    ) -> usize {
         let gone = a.keys().filter(|id| !b.contains_key(*id)).count();
         gone + b.iter().filter(|(id, resource)| a.get(*id) != Some(*resource)).count()
     }

@@ -48,4 +48,3 @@ impl Comparable<Key> for Borrowed<'_> {
         self.0.cmp(&key.namespace).then_with(|| self.1.cmp(&key.name))
     }
 }
-

@@ -153,7 +153,10 @@ impl Problem {
     /// By file, line and column; those without a place first.
     pub fn order(&self, other: &Self) -> std::cmp::Ordering {
         let place = |problem: &Self| problem.place.as_ref().map(|place| (place.file.clone(), place.line, place.column));
-        place(self).cmp(&place(other)).then(self.severity.cmp(&other.severity)).then_with(|| self.message.cmp(&other.message))
+        place(self)
+            .cmp(&place(other))
+            .then(self.severity.cmp(&other.severity))
+            .then_with(|| self.message.cmp(&other.message))
     }
 
     /// Whether it is the same problem, possibly on another line by now.
@@ -179,7 +182,8 @@ impl Problem {
         }
         let _ = writeln!(out, "{}: {}", paint.severity(self.severity), paint.bold(&self.message));
         let notes = self.notes.iter().filter_map(|note| note.place.as_ref());
-        let width = self.place.iter().chain(notes).map(|place| place.line).max().unwrap_or(0).max(1).ilog10() as usize + 1;
+        let width =
+            self.place.iter().chain(notes).map(|place| place.line).max().unwrap_or(0).max(1).ilog10() as usize + 1;
         if let Some(place) = &self.place {
             place.snippet(&mut out, width, paint, self.severity);
         }

@@ -82,7 +82,19 @@ impl Watch {
         let files = Files::open_scanned(settings, scan, progress);
         let Watched { watcher, deaf, directories } = watched;
         let (dirty, last_look) = (Dirty::default(), Instant::now());
-        Watch { files, paths, watcher, watched: directories, messages, sender, dirty, first: true, stopped: false, deaf, last_look }
+        Watch {
+            files,
+            paths,
+            watcher,
+            watched: directories,
+            messages,
+            sender,
+            dirty,
+            first: true,
+            stopped: false,
+            deaf,
+            last_look,
+        }
     }
 
     /// A handle that ends it.

@@ -7,16 +7,22 @@ use common::{Dir, gateway, namespaces, route};
 use fairlead_crds::Kind;
 use fairlead_crds::core::{Namespace, Service};
 use fairlead_crds::gateway::{Gateway, HTTPRoute};
-use fairlead_store::{Code, Files, Key, Locator, Severity, Settings, Style};
+use fairlead_store::{Code, Files, Key, Locator, Settings, Severity, Style};
 
 #[test]
 fn reads_a_directory_with_everything_that_holds_objects() {
     let dir = Dir::new();
-    dir.write("a.yaml", &format!("# comment\n---\n{}\n---\n{}", gateway("shop", "web"), route("shop", "cart", "/cart")));
+    dir.write(
+        "a.yaml",
+        &format!("# comment\n---\n{}\n---\n{}", gateway("shop", "web"), route("shop", "cart", "/cart")),
+    );
     dir.write("deep/er/b.yml", "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec: {ports: [{port: 80}]}\n");
-    dir.write("c.json", r#"{"apiVersion": "v1", "kind": "List", "items": [
+    dir.write(
+        "c.json",
+        r#"{"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "a"}}},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "shop"}}]}"#);
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "shop"}}]}"#,
+    );
     dir.write("d.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRouteList\nitems:\n- metadata:\n    name: listed\n  spec: {}\n");
     dir.write(".hidden.yaml", "not: read");
     dir.write("readme.md", "not read");
@@ -72,11 +78,31 @@ fn says_what_is_wrong_and_where() {
         ("apiVersion: v1\nmetadata: {name: x}\n", Code::NotAnObject, (1, 1), "an object without kind"),
         ("- 1\n- 2\n", Code::NotAnObject, (1, 1), "not an object"),
         ("\n# c\napiVersion: v1\nkind: Secret\n", Code::NotAnObject, (3, 1), "a Secret without metadata"),
-        ("apiVersion: v1\nkind: Secret\nmetadata:\n  namespace: x\n", Code::NotAnObject, (3, 1), "without metadata.name"),
-        ("apiVersion: v1\nkind: Secret\nmetadata: {name: y}\n", Code::NotAnObject, (3, 18), "metadata.name must be a string"),
+        (
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  namespace: x\n",
+            Code::NotAnObject,
+            (3, 1),
+            "without metadata.name",
+        ),
+        (
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: y}\n",
+            Code::NotAnObject,
+            (3, 18),
+            "metadata.name must be a string",
+        ),
         ("apiVersion: v1\nkind: List\n", Code::NotAnObject, (1, 1), "a List without items"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec:\n  ports:\n  - port: http\n", Code::WrongType, (6, 11), "spec.ports[0].port"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}\nmetadata: {name: y}\n", Code::Syntax, (4, 1), "`metadata` is there twice"),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec:\n  ports:\n  - port: http\n",
+            Code::WrongType,
+            (6, 11),
+            "spec.ports[0].port",
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nmetadata: {name: y}\n",
+            Code::Syntax,
+            (4, 1),
+            "`metadata` is there twice",
+        ),
     ];
     for (text, code, at, message) in cases {
         let dir = Dir::new();
@@ -105,7 +131,12 @@ fn unknown_kinds_are_told_by_how_near_they_are() {
     assert!(change.world.is_empty());
     let got: Vec<_> = change.problems.iter().map(|p| (p.severity, p.code, p.place.as_ref().unwrap().line)).collect();
     let unknown = Code::UnknownKind;
-    let expected = [(Severity::Note, unknown, 2), (Severity::Warning, unknown, 2), (Severity::Warning, unknown, 1), (Severity::Warning, unknown, 2)];
+    let expected = [
+        (Severity::Note, unknown, 2),
+        (Severity::Warning, unknown, 2),
+        (Severity::Warning, unknown, 1),
+        (Severity::Warning, unknown, 2),
+    ];
     assert_eq!(got, expected);
     assert!(change.problems[1].help.as_ref().unwrap().contains("HTTPRoute of apiVersion gateway.networking.k8s.io/v1"));
     assert!(change.problems[2].help.as_ref().unwrap().starts_with("served versions: v1, "));
@@ -118,13 +149,20 @@ fn unreadable_empty_and_huge_input_has_clear_errors() {
     assert_eq!((change.problems[0].code, change.problems.len()), (Code::Empty, 1));
     let change = Files::open(Settings::new([dir.path("missing")]), |_| {}).change();
     assert_eq!(change.problems[0].code, Code::Unreadable);
-    assert!(change.problems[0].to_string().contains("missing: error: can't read: No such file"), "{}", change.problems[0]);
+    assert!(
+        change.problems[0].to_string().contains("missing: error: can't read: No such file"),
+        "{}",
+        change.problems[0]
+    );
     dir.write("big.yaml", &"# 123456789\n".repeat(200));
     dir.write("latin1.yaml", "");
     std::fs::write(dir.path("latin1.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
     let settings = Settings { max_file_bytes: 1024, ..Settings::new([dir.root()]) };
     let change = Files::open(settings, |_| {}).change();
-    assert_eq!(change.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Code::TooLarge, Code::Encoding]);
+    assert_eq!(
+        change.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(),
+        [Code::TooLarge, Code::Encoding]
+    );
     assert_eq!(change.problems[1].place.as_ref().unwrap().line, 2);
     std::os::unix::net::UnixListener::bind(dir.path("socket.yaml")).unwrap();
     assert_eq!(dir.open().change().problems.len(), 1, "only files are read");
@@ -149,7 +187,10 @@ fn a_file_that_breaks_keeps_its_last_good_objects() {
     let change = files.refresh().unwrap();
     assert_eq!(change.changed, [(Kind::HTTPRoute, Key::new("a", "x"))]);
     assert_eq!(change.problems[0].code, Code::WrongType);
-    assert_eq!((common::path_of(&change.world, "a", "x"), common::path_of(&change.world, "a", "z")), ("/3".into(), "/1".into()));
+    assert_eq!(
+        (common::path_of(&change.world, "a", "x"), common::path_of(&change.world, "a", "z")),
+        ("/3".into(), "/1".into())
+    );
     // Still broken, otherwise: still there.
     dir.write("f.yaml", &format!("# moved\n{}---\n{}", route("a", "x", "/3"), broken.replace("/2", "/5")));
     let change = files.refresh().unwrap();
@@ -175,7 +216,10 @@ fn a_file_that_was_never_whole_loses_nothing_either() {
     assert_eq!(common::path_of(files.world(), "a", "x"), "/1", "what is good is taken");
     dir.write("f.yaml", &format!("{}---\nkind: [\n---\nkind: {{\n", route("a", "z", "/1")));
     let change = files.refresh().unwrap();
-    assert_eq!((common::path_of(&change.world, "a", "x"), common::path_of(&change.world, "a", "z")), ("/1".into(), "/1".into()));
+    assert_eq!(
+        (common::path_of(&change.world, "a", "x"), common::path_of(&change.world, "a", "z")),
+        ("/1".into(), "/1".into())
+    );
     dir.write("f.yaml", &route("a", "z", "/1"));
     let change = files.refresh().unwrap();
     assert_eq!((change.world.all::<HTTPRoute>().len(), change.problems.len()), (1, 0));

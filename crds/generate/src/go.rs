@@ -34,9 +34,8 @@ impl Package {
     /// Scans every `*_types.go` below `dir` (not its subfolders).
     pub fn read(dir: &Path) -> Result<Self> {
         let mut package = Self::default();
-        let mut files: Vec<_> = std::fs::read_dir(dir)
-            .with_context(|| format!("list {}", dir.display()))?
-            .collect::<Result<_, _>>()?;
+        let mut files: Vec<_> =
+            std::fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))?.collect::<Result<_, _>>()?;
         files.sort_by_key(std::fs::DirEntry::file_name);
         for file in files {
             let name = file.file_name().to_string_lossy().into_owned();
@@ -54,18 +53,13 @@ impl Package {
         if let Some(found) = declared.fields.get(field) {
             return Some(found);
         }
-        declared
-            .embedded
-            .iter()
-            .find_map(|inner| self.field_type(inner, field))
+        declared.embedded.iter().find_map(|inner| self.field_type(inner, field))
     }
 
     /// The struct that `name` merely renames, when it is nothing but one embedded struct.
     pub fn renames(&self, name: &str) -> Option<&str> {
         match self.structs.get(name) {
-            Some(Struct {
-                fields, embedded, ..
-            }) if fields.is_empty() && embedded.len() == 1 => Some(&embedded[0]),
+            Some(Struct { fields, embedded, .. }) if fields.is_empty() && embedded.len() == 1 => Some(&embedded[0]),
             _ => None,
         }
     }
@@ -94,18 +88,13 @@ impl Package {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["type", name, "struct", "{"] => {
-                let open = Struct {
-                    file: file.to_owned(),
-                    ..Struct::default()
-                };
+                let open = Struct { file: file.to_owned(), ..Struct::default() };
                 return Some(((*name).to_owned(), open));
             }
             ["type", name, "string"] => {
                 self.strings.insert((*name).to_owned(), file.to_owned());
             }
-            [_, of, "=", value, ..] | ["const", _, of, "=", value, ..]
-                if value.starts_with('"') =>
-            {
+            [_, of, "=", value, ..] | ["const", _, of, "=", value, ..] if value.starts_with('"') => {
                 let value = value.trim_matches('"').to_owned();
                 let values = self.constants.entry((*of).to_owned()).or_default();
                 if !value.is_empty() && !values.contains(&value) {
@@ -127,11 +116,7 @@ fn scan_field(line: &str, open: &mut Struct) {
         let ident = written.trim_start_matches(['*', '[', ']']);
         ident.rsplit('.').next().unwrap_or(ident).to_owned()
     };
-    match declaration
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    match declaration.split_whitespace().collect::<Vec<_>>().as_slice() {
         [embedded] if json.is_empty() => open.embedded.push(bare(embedded)),
         [_, written] => {
             open.fields.insert(json.to_owned(), bare(written));
@@ -179,11 +164,7 @@ const ModeThree Mode = "Three"
         let mut package = Package::default();
         package.scan("route", SOURCE);
         assert_eq!(package.field_type("Route", "kinds"), Some("Kind"));
-        assert_eq!(
-            package.field_type("Route", "mode"),
-            Some("Mode"),
-            "embedded structs are looked through"
-        );
+        assert_eq!(package.field_type("Route", "mode"), Some("Mode"), "embedded structs are looked through");
         assert_eq!(package.field_type("Route", "other"), None);
         assert_eq!(package.renames("Renamed"), Some("Common"));
         assert_eq!(package.renames("Route"), None);

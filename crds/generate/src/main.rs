@@ -32,9 +32,7 @@ use source::{Channel, Source};
 fn main() -> Result<ExitCode> {
     let options = Options::parse(std::env::args().skip(1))?;
     let source = Source::open(options.source)?;
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("no parent folder")?;
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent folder")?;
     let mut output = Output::new(crates);
     gateway_api(&source, &mut output)?;
     own_kinds(&mut output)?;
@@ -65,10 +63,7 @@ fn gateway_api(source: &Source, output: &mut Output) -> Result<()> {
     let mut resources = BTreeMap::new();
     for crd in &experimental {
         let (kind, resource) = resource(crd)?;
-        model.add_values(
-            &kind,
-            &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
-        );
+        model.add_values(&kind, &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
         resources.insert(kind, resource);
     }
     for (file, text) in rust::modules(&model, &resources)? {
@@ -77,18 +72,13 @@ fn gateway_api(source: &Source, output: &mut Output) -> Result<()> {
     output.own("src/gateway/generated");
     for crd in &experimental {
         let plural = plural(crd)?;
-        let stable = standard
-            .iter()
-            .find(|other| other["metadata"]["name"] == crd["metadata"]["name"]);
+        let stable = standard.iter().find(|other| other["metadata"]["name"] == crd["metadata"]["name"]);
         let stored = schema::stored(crd, stable)?;
         output.add(format!("schemas/{plural}.json"), stored.to_string() + "\n");
     }
     for crd in &standard {
         let stored = schema::stored(crd, Some(crd))?;
-        output.add(
-            format!("schemas/standard/{}.json", plural(crd)?),
-            stored.to_string() + "\n",
-        );
+        output.add(format!("schemas/standard/{}.json", plural(crd)?), stored.to_string() + "\n");
     }
     Ok(())
 }
@@ -110,23 +100,13 @@ fn own_kinds(output: &mut Output) -> Result<()> {
 }
 
 fn plural(crd: &Value) -> Result<&str> {
-    crd["spec"]["names"]["plural"]
-        .as_str()
-        .context("a CRD without a plural name")
+    crd["spec"]["names"]["plural"].as_str().context("a CRD without a plural name")
 }
 
 fn resource(crd: &Value) -> Result<(String, rust::Resource)> {
-    let kind = crd["spec"]["names"]["kind"]
-        .as_str()
-        .context("a CRD without a kind")?;
+    let kind = crd["spec"]["names"]["kind"].as_str().context("a CRD without a kind")?;
     let namespaced = crd["spec"]["scope"] == "Namespaced";
-    Ok((
-        kind.to_owned(),
-        rust::Resource {
-            plural: plural(crd)?.to_owned(),
-            namespaced,
-        },
-    ))
+    Ok((kind.to_owned(), rust::Resource { plural: plural(crd)?.to_owned(), namespaced }))
 }
 
 /// The command line.
@@ -137,10 +117,7 @@ struct Options {
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self {
-            check: false,
-            source: None,
-        };
+        let mut options = Self { check: false, source: None };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--check" => options.check = true,

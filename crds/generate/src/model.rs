@@ -88,9 +88,7 @@ impl Model {
     /// Joins definitions and Go packages. `apis[0]` is where names that a later package does not declare are looked up.
     pub fn build(definitions: &Value, apis: &[Api]) -> Result<Self> {
         let mut model = Self::default();
-        let definitions = definitions
-            .as_object()
-            .context("definitions must be an object")?;
+        let definitions = definitions.as_object().context("definitions must be an object")?;
         for (full, definition) in definitions {
             let Some(api) = apis.iter().find(|api| full.starts_with(api.prefix)) else {
                 continue;
@@ -99,14 +97,10 @@ impl Model {
             if name.ends_with("List") {
                 continue;
             }
-            let built = model
-                .build_struct(name, definition, api, apis)
-                .with_context(|| full.clone())?;
+            let built = model.build_struct(name, definition, api, apis).with_context(|| full.clone())?;
             if let Some(target) = api.go.renames(name) {
                 let module = built.module;
-                model
-                    .aliases
-                    .insert(name.to_owned(), (target.to_owned(), module));
+                model.aliases.insert(name.to_owned(), (target.to_owned(), module));
             } else if model.structs.insert(name.to_owned(), built).is_some() {
                 bail!("two packages declare {name}");
             }
@@ -152,28 +146,16 @@ impl Model {
         }
     }
 
-    fn build_struct(
-        &mut self,
-        name: &str,
-        definition: &Value,
-        api: &Api,
-        apis: &[Api],
-    ) -> Result<Struct> {
+    fn build_struct(&mut self, name: &str, definition: &Value, api: &Api, apis: &[Api]) -> Result<Struct> {
         let required: BTreeSet<&str> = definition["required"]
             .as_array()
             .map(|names| names.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default();
-        let kind = definition["x-kubernetes-group-version-kind"]
-            .get(0)
-            .map(|gvk| GroupVersion {
-                group: gvk["group"].as_str().unwrap_or_default().to_owned(),
-                version: gvk["version"].as_str().unwrap_or_default().to_owned(),
-            });
-        let file = api
-            .go
-            .structs
-            .get(name)
-            .map_or("shared", |found| found.file.as_str());
+        let kind = definition["x-kubernetes-group-version-kind"].get(0).map(|gvk| GroupVersion {
+            group: gvk["group"].as_str().unwrap_or_default().to_owned(),
+            version: gvk["version"].as_str().unwrap_or_default().to_owned(),
+        });
+        let file = api.go.structs.get(name).map_or("shared", |found| found.file.as_str());
         let module = format!("{}{file}", api.modules);
         let mut fields = Vec::new();
         let empty = serde_json::Map::new();
@@ -181,33 +163,14 @@ impl Model {
             if kind.is_some() && (json == "apiVersion" || json == "kind") {
                 continue;
             }
-            let go = api
-                .go
-                .field_type(name, json)
-                .or_else(|| apis[0].go.field_type(name, json));
-            let shape = self
-                .shape(property, go, api, apis)
-                .with_context(|| json.clone())?;
-            fields.push(Field {
-                json: json.clone(),
-                shape,
-                required: required.contains(json.as_str()),
-            });
+            let go = api.go.field_type(name, json).or_else(|| apis[0].go.field_type(name, json));
+            let shape = self.shape(property, go, api, apis).with_context(|| json.clone())?;
+            fields.push(Field { json: json.clone(), shape, required: required.contains(json.as_str()) });
         }
-        Ok(Struct {
-            module,
-            fields,
-            kind,
-        })
+        Ok(Struct { module, fields, kind })
     }
 
-    fn shape(
-        &mut self,
-        property: &Value,
-        go: Option<&str>,
-        api: &Api,
-        apis: &[Api],
-    ) -> Result<Shape> {
+    fn shape(&mut self, property: &Value, go: Option<&str>, api: &Api, apis: &[Api]) -> Result<Shape> {
         if property["type"] == "array" {
             return match self.shape(&property["items"], go, api, apis)? {
                 Shape::Plain(inner) => Ok(Shape::List(inner)),
@@ -237,11 +200,7 @@ impl Model {
     fn string_type(&mut self, go: Option<&str>, api: &Api, apis: &[Api]) -> String {
         let declared = go.and_then(|go| {
             [api, &apis[0]].into_iter().find_map(|api| {
-                let values = api
-                    .go
-                    .constants
-                    .get(go)
-                    .filter(|values| !values.is_empty())?;
+                let values = api.go.constants.get(go).filter(|values| !values.is_empty())?;
                 let file = api.go.strings.get(go)?;
                 Some((go, format!("{}{file}", api.modules), values))
             })
@@ -249,10 +208,7 @@ impl Model {
         let Some((name, module, values)) = declared else {
             return "String".to_owned();
         };
-        self.enums.entry(name.to_owned()).or_insert_with(|| Enum {
-            module,
-            values: values.clone(),
-        });
+        self.enums.entry(name.to_owned()).or_insert_with(|| Enum { module, values: values.clone() });
         name.to_owned()
     }
 

@@ -51,10 +51,7 @@ pub fn variant(value: &str) -> String {
         return "Any".to_owned();
     }
     if value.starts_with(|c: char| c.is_ascii_digit()) {
-        return format!(
-            "V{}",
-            value.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-        );
+        return format!("V{}", value.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
     }
     let name: String = snake(value)
         .split('_')

@@ -17,11 +17,7 @@ pub struct Output {
 impl Output {
     /// An empty set below `root`.
     pub fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-            files: BTreeMap::new(),
-            owned: Vec::new(),
-        }
+        Self { root: root.to_owned(), files: BTreeMap::new(), owned: Vec::new() }
     }
 
     /// Adds a file, by its path below the root.
@@ -73,11 +69,7 @@ impl Output {
         let same = |path: &PathBuf, text: &String| {
             std::fs::read_to_string(self.root.join(path)).is_ok_and(|found| found == *text)
         };
-        self.files
-            .iter()
-            .filter(|(path, text)| !same(path, text))
-            .map(|(path, _)| path.clone())
-            .collect()
+        self.files.iter().filter(|(path, text)| !same(path, text)).map(|(path, _)| path.clone()).collect()
     }
 
     fn stale(&self) -> Vec<PathBuf> {

@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 pub fn crd(definition: &Definition) -> Value {
     let kind = definition.kind;
     let (singular, short) = definition.names;
-    let scope = if kind.scope() == Scope::Namespaced {
-        "Namespaced"
-    } else {
-        "Cluster"
-    };
+    let scope = if kind.scope() == Scope::Namespaced { "Namespaced" } else { "Cluster" };
     let mut spec = definition.spec.clone();
     let mut status = definition.status.clone();
     structural(&mut spec);
@@ -63,17 +59,11 @@ pub fn crd(definition: &Definition) -> Value {
 /// The CRD as a manifest.
 pub fn yaml(crd: &Value) -> Result<String> {
     let body = serde_saphyr::to_string(crd)?;
-    Ok(format!(
-        "# Written by `fairlead-crds-generate`; do not edit.\n{body}"
-    ))
+    Ok(format!("# Written by `fairlead-crds-generate`; do not edit.\n{body}"))
 }
 
 const COLUMNS: [(&str, &str, &str); 2] = [
-    (
-        "Accepted",
-        "string",
-        r#".status.conditions[?(@.type=="Accepted")].status"#,
-    ),
+    ("Accepted", "string", r#".status.conditions[?(@.type=="Accepted")].status"#),
     ("Age", "date", ".metadata.creationTimestamp"),
 ];
 

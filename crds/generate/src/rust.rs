@@ -20,37 +20,21 @@ pub struct Resource {
 }
 
 /// Writes the modules: file name → formatted source.
-pub fn modules(
-    model: &Model,
-    resources: &BTreeMap<String, Resource>,
-) -> Result<BTreeMap<String, String>> {
+pub fn modules(model: &Model, resources: &BTreeMap<String, Resource>) -> Result<BTreeMap<String, String>> {
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
     for (name, values) in &model.enums {
-        write_enum(
-            bodies.entry(values.module.clone()).or_default(),
-            name,
-            values,
-        )?;
+        write_enum(bodies.entry(values.module.clone()).or_default(), name, values)?;
     }
     for (name, (target, module)) in &model.aliases {
         let body = bodies.entry(module.clone()).or_default();
-        writeln!(
-            body,
-            "\n/// The same shape as [`{target}`].\npub type {name} = {target};"
-        )?;
+        writeln!(body, "\n/// The same shape as [`{target}`].\npub type {name} = {target};")?;
     }
     for (name, definition) in &model.structs {
         let body = bodies.entry(definition.module.clone()).or_default();
         write_struct(body, name, definition)?;
         if let Some(kind) = &definition.kind {
-            let resource = resources
-                .get(name)
-                .with_context(|| format!("{name} has no CRD"))?;
-            let scope = if resource.namespaced {
-                "Namespace"
-            } else {
-                "Cluster"
-            };
+            let resource = resources.get(name).with_context(|| format!("{name} has no CRD"))?;
+            let scope = if resource.namespaced { "Namespace" } else { "Cluster" };
             let status = definition.fields.iter().any(|field| field.json == "status");
             let status = if status { ", status" } else { "" };
             writeln!(
@@ -62,10 +46,7 @@ pub fn modules(
     }
     let mut files = BTreeMap::new();
     files.insert("mod.rs".to_owned(), format(&write_index(bodies.keys())?)?);
-    files.insert(
-        "conditions.rs".to_owned(),
-        format(&write_conditions(model)?)?,
-    );
+    files.insert("conditions.rs".to_owned(), format(&write_conditions(model)?)?);
     for (module, body) in bodies {
         let text = format!("{MARK}\n\nuse super::prelude::*;\n{body}");
         files.insert(format!("{module}.rs"), format(&text)?);
@@ -87,9 +68,8 @@ fn write_index<'a>(names: impl Iterator<Item = &'a String> + Clone) -> Result<St
 }
 
 fn write_conditions(model: &Model) -> Result<String> {
-    let mut text = format!(
-        "{MARK}\n//!\n//! Condition types and reasons, by the type that upstream declares them with.\n"
-    );
+    let mut text =
+        format!("{MARK}\n//!\n//! Condition types and reasons, by the type that upstream declares them with.\n");
     for (name, values) in &model.conditions {
         writeln!(text, "\npub mod {name} {{")?;
         for value in values {
@@ -112,19 +92,9 @@ fn write_enum(out: &mut String, name: &str, values: &Enum) -> Result<()> {
 
 fn write_struct(out: &mut String, name: &str, definition: &Struct) -> Result<()> {
     // A kind's apiVersion and kind are not fields: the `kind!` macro serialises them.
-    let serialize = if definition.kind.is_some() {
-        ""
-    } else {
-        ", Serialize"
-    };
-    writeln!(
-        out,
-        "\n#[derive(Clone, Debug, Default, PartialEq, Deserialize{serialize})]"
-    )?;
-    writeln!(
-        out,
-        "#[serde(rename_all = \"camelCase\")]\npub struct {name} {{"
-    )?;
+    let serialize = if definition.kind.is_some() { "" } else { ", Serialize" };
+    writeln!(out, "\n#[derive(Clone, Debug, Default, PartialEq, Deserialize{serialize})]")?;
+    writeln!(out, "#[serde(rename_all = \"camelCase\")]\npub struct {name} {{")?;
     for field in &definition.fields {
         let rare = names::is_rare(name, &field.json);
         write_field(out, field, definition.kind.is_some(), rare)?;
@@ -164,11 +134,7 @@ fn write_field(out: &mut String, field: &Field, root: bool, rare: bool) -> Resul
             if !root {
                 options.push("skip_serializing_if = \"Option::is_none\"".to_owned());
             }
-            if rare {
-                format!("Option<Box<{inner}>>")
-            } else {
-                format!("Option<{inner}>")
-            }
+            if rare { format!("Option<Box<{inner}>>") } else { format!("Option<{inner}>") }
         }
     };
     if !options.is_empty() {
@@ -186,11 +152,7 @@ fn format(text: &str) -> Result<String> {
         .stdout(Stdio::piped())
         .spawn()
         .context("run rustfmt")?;
-    child
-        .stdin
-        .take()
-        .context("rustfmt's input")?
-        .write_all(text.as_bytes())?;
+    child.stdin.take().context("rustfmt's input")?.write_all(text.as_bytes())?;
     let output = child.wait_with_output()?;
     if !output.status.success() {
         bail!("rustfmt refused the generated source:\n{text}");

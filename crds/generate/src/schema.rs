@@ -13,18 +13,12 @@ use serde_json::{Value, json};
 pub fn stored(crd: &Value, standard: Option<&Value>) -> Result<Value> {
     let mut versions = Vec::new();
     let mut seen: Vec<(Value, Value)> = Vec::new();
-    for version in crd["spec"]["versions"]
-        .as_array()
-        .context("a CRD without versions")?
-    {
+    for version in crd["spec"]["versions"].as_array().context("a CRD without versions")? {
         let mut version = version.clone();
         strip_prose(&mut version);
         let name = version["name"].clone();
         let schema = version["schema"]["openAPIV3Schema"].take();
-        let earlier = seen
-            .iter()
-            .find(|(_, other)| *other == schema)
-            .map(|(name, _)| name.clone());
+        let earlier = seen.iter().find(|(_, other)| *other == schema).map(|(name, _)| name.clone());
         version["schema"] = match earlier {
             Some(earlier) => json!({ "sameAs": earlier }),
             None => schema.clone(),
@@ -52,21 +46,12 @@ fn experimental(crd: &Value, standard: Option<&Value>) -> Value {
     };
     let served = |crd: &Value| -> BTreeSet<String> {
         let versions = crd["spec"]["versions"].as_array();
-        let served = versions
-            .into_iter()
-            .flatten()
-            .filter(|version| version["served"] == true);
-        served
-            .filter_map(|version| version["name"].as_str().map(str::to_owned))
-            .collect()
+        let served = versions.into_iter().flatten().filter(|version| version["served"] == true);
+        served.filter_map(|version| version["name"].as_str().map(str::to_owned)).collect()
     };
     let paths = |crd: &Value| {
         let mut paths = BTreeSet::new();
-        collect_paths(
-            &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
-            "",
-            &mut paths,
-        );
+        collect_paths(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], "", &mut paths);
         paths
     };
     let fields = topmost(paths(crd).difference(&paths(standard)).cloned().collect());
@@ -77,11 +62,7 @@ fn experimental(crd: &Value, standard: Option<&Value>) -> Value {
 fn collect_paths(schema: &Value, at: &str, paths: &mut BTreeSet<String>) {
     if let Some(properties) = schema["properties"].as_object() {
         for (name, property) in properties {
-            let path = if at.is_empty() {
-                name.clone()
-            } else {
-                format!("{at}.{name}")
-            };
+            let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
             paths.insert(path.clone());
             collect_paths(property, &path, paths);
         }
@@ -94,14 +75,9 @@ fn collect_paths(schema: &Value, at: &str, paths: &mut BTreeSet<String>) {
 /// Drops paths below another path of the set.
 fn topmost(paths: BTreeSet<String>) -> Vec<String> {
     let below = |path: &str, other: &str| {
-        path.strip_prefix(other)
-            .is_some_and(|rest| rest.starts_with('.') || rest.starts_with("[]"))
+        path.strip_prefix(other).is_some_and(|rest| rest.starts_with('.') || rest.starts_with("[]"))
     };
-    paths
-        .iter()
-        .filter(|path| !paths.iter().any(|other| below(path, other)))
-        .cloned()
-        .collect()
+    paths.iter().filter(|path| !paths.iter().any(|other| below(path, other))).cloned().collect()
 }
 
 /// Removes `description` wherever it is text (a property may have that name; it is an object).
@@ -134,16 +110,9 @@ mod tests {
     #[test]
     fn prose_goes_and_equal_versions_are_shared() {
         let spec = json!({ "description": "prose", "properties": { "description": { "type": "string" } } });
-        let stored = stored(
-            &crd(&[("v1", true, spec.clone()), ("v1beta1", true, spec)]),
-            None,
-        )
-        .unwrap();
+        let stored = stored(&crd(&[("v1", true, spec.clone()), ("v1beta1", true, spec)]), None).unwrap();
         let kept = json!({ "properties": { "spec": { "properties": { "description": { "type": "string" } } } } });
-        assert_eq!(
-            stored["versions"][0]["schema"], kept,
-            "a property called description stays"
-        );
+        assert_eq!(stored["versions"][0]["schema"], kept, "a property called description stays");
         assert_eq!(stored["versions"][1]["schema"], json!({ "sameAs": "v1" }));
         assert_eq!(stored["experimental"], json!({ "kind": true }));
     }
@@ -158,8 +127,7 @@ mod tests {
         let experimental = crd(&[("v1", true, more.clone()), ("v2", true, more)]);
         let standard = crd(&[("v1", true, stable.clone()), ("v2", false, stable)]);
         let stored = stored(&experimental, Some(&standard)).unwrap();
-        let expected =
-            json!({ "kind": false, "versions": ["v2"], "fields": ["spec.a[].c", "spec.ab"] });
+        let expected = json!({ "kind": false, "versions": ["v2"], "fields": ["spec.a[].c", "spec.ab"] });
         assert_eq!(stored["experimental"], expected);
     }
 }

@@ -41,10 +41,7 @@ impl Source {
             None => download()?,
         };
         if !root.join("config/crd").is_dir() {
-            bail!(
-                "{} does not look like the Gateway API module: no config/crd",
-                root.display()
-            );
+            bail!("{} does not look like the Gateway API module: no config/crd", root.display());
         }
         Ok(Self { root })
     }
@@ -57,25 +54,22 @@ impl Source {
     /// The OpenAPI document of the experimental channel.
     pub fn definitions(&self) -> Result<Value> {
         let path = self.root.join("api/openapi-spec/experimental-swagger.json");
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         Ok(serde_json::from_str::<Value>(&text)?["definitions"].take())
     }
 
     /// The CRDs of one channel, in the order of their file names.
     pub fn crds(&self, channel: Channel) -> Result<Vec<Value>> {
         let folder = self.root.join("config/crd").join(channel.folder());
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
+        let mut paths: Vec<PathBuf> =
+            std::fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
         paths.sort();
         let mut crds = Vec::new();
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with("gateway.networking.") && !name.contains("_vap_") {
                 let text = std::fs::read_to_string(&path)?;
-                let crd = serde_saphyr::from_str(&text)
-                    .with_context(|| format!("parse {}", path.display()))?;
+                let crd = serde_saphyr::from_str(&text).with_context(|| format!("parse {}", path.display()))?;
                 crds.push(crd);
             }
         }
@@ -93,20 +87,13 @@ fn download() -> Result<PathBuf> {
         .env("GOFLAGS", "-mod=mod")
         .output()
         .context("run `go mod download` (is Go installed?)")?;
-    let answer: Value = serde_json::from_slice(&output.stdout).with_context(|| {
-        format!(
-            "`go mod download` said: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-    })?;
+    let answer: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`go mod download` said: {}", String::from_utf8_lossy(&output.stderr)))?;
     if let Some(folder) = answer["Dir"].as_str() {
         return Ok(folder.into());
     }
-    let archive = answer["Zip"]
-        .as_str()
-        .with_context(|| format!("`go mod download` gave no archive: {answer}"))?;
-    let (cache, _) = archive
-        .split_once("/cache/download/")
-        .with_context(|| format!("unexpected archive path {archive}"))?;
+    let archive = answer["Zip"].as_str().with_context(|| format!("`go mod download` gave no archive: {answer}"))?;
+    let (cache, _) =
+        archive.split_once("/cache/download/").with_context(|| format!("unexpected archive path {archive}"))?;
     Ok(Path::new(cache).join(format!("{module}@{version}")))
 }

@@ -9,20 +9,15 @@ fn parse(kind: Kind, value: Value) -> Object {
 
 #[test]
 fn a_namespace_carries_its_name_as_a_label() {
-    let object = parse(
-        Kind::Namespace,
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" } }),
-    );
+    let object =
+        parse(Kind::Namespace, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" } }));
     let labels = object.metadata().labels.clone().unwrap();
     assert_eq!(labels["kubernetes.io/metadata.name"], "a");
 }
 
 #[test]
 fn a_service_port_targets_itself_over_tcp() {
-    let object = parse(
-        Kind::Service,
-        json!({ "metadata": { "name": "a" }, "spec": { "ports": [{ "port": 80 }] } }),
-    );
+    let object = parse(Kind::Service, json!({ "metadata": { "name": "a" }, "spec": { "ports": [{ "port": 80 }] } }));
     let service = object.typed::<Service>().unwrap();
     let port = &service.spec.as_ref().unwrap().ports.as_ref().unwrap()[0];
     assert_eq!(port.protocol.as_deref(), Some("TCP"));
@@ -37,10 +32,7 @@ fn an_endpoint_port_has_a_name_and_a_protocol() {
     );
     let slice = object.typed::<EndpointSlice>().unwrap();
     let port = &slice.ports.as_ref().unwrap()[0];
-    assert_eq!(
-        (port.name.as_deref(), port.protocol.as_deref()),
-        (Some(""), Some("TCP"))
-    );
+    assert_eq!((port.name.as_deref(), port.protocol.as_deref()), (Some(""), Some("TCP")));
 }
 
 #[test]

@@ -18,9 +18,7 @@ impl Node {
                     if !property.has_defaults && !fields.get(&**name).is_some_and(has_children) {
                         continue;
                     }
-                    if let (Some(default), false) =
-                        (&property.default, fields.contains_key(&**name))
-                    {
+                    if let (Some(default), false) = (&property.default, fields.contains_key(&**name)) {
                         fields.insert(name.to_string(), default.clone());
                     }
                     if let Some(value) = fields.get_mut(&**name) {
@@ -28,16 +26,12 @@ impl Node {
                     }
                 }
                 if let Some(Additional::Schema(inner)) = &self.additional {
-                    fields
-                        .values_mut()
-                        .for_each(|value| inner.fill_defaults(value));
+                    fields.values_mut().for_each(|value| inner.fill_defaults(value));
                 }
             }
             Value::Array(items) => {
                 if let Some(inner) = &self.items {
-                    items
-                        .iter_mut()
-                        .for_each(|value| inner.fill_defaults(value));
+                    items.iter_mut().for_each(|value| inner.fill_defaults(value));
                 }
             }
             _ => {}

@@ -10,11 +10,7 @@ use super::{Additional, Bounds, Crd, ListType, Node, Rule, Schema, Type, Version
 /// Parses the text of a checked-in CRD. None when it is not one, which a test rules out for all we have.
 pub(super) fn crd(text: &str) -> Option<Crd> {
     let crd: Value = serde_json::from_str(text).ok()?;
-    let versions = crd["versions"]
-        .as_array()?
-        .iter()
-        .map(version)
-        .collect::<Option<_>>()?;
+    let versions = crd["versions"].as_array()?.iter().map(version).collect::<Option<_>>()?;
     Some(Crd {
         versions,
         experimental_versions: strings(&crd["experimental"]["versions"]),
@@ -46,17 +42,13 @@ impl Node {
             nullable: schema["nullable"] == true,
             preserve_unknown: schema["x-kubernetes-preserve-unknown-fields"] == true,
             embedded: schema["x-kubernetes-embedded-resource"] == true,
-            properties: properties
-                .map(|(name, schema)| (name.as_str().into(), Self::load(schema)))
-                .collect(),
+            properties: properties.map(|(name, schema)| (name.as_str().into(), Self::load(schema))).collect(),
             additional: match &schema["additionalProperties"] {
                 Value::Bool(true) => Some(Additional::Any),
                 inner @ Value::Object(_) => Some(Additional::Schema(Box::new(Self::load(inner)))),
                 _ => None,
             },
-            items: schema["items"]
-                .is_object()
-                .then(|| Box::new(Self::load(&schema["items"]))),
+            items: schema["items"].is_object().then(|| Box::new(Self::load(&schema["items"]))),
             required: strings(&schema["required"]),
             default: schema.get("default").cloned(),
             has_defaults: false,
@@ -72,15 +64,8 @@ impl Node {
             all_of: nodes(&schema["allOf"]),
             any_of: nodes(&schema["anyOf"]),
             one_of: nodes(&schema["oneOf"]),
-            not: schema["not"]
-                .is_object()
-                .then(|| Box::new(Self::load(&schema["not"]))),
-            rules: schema["x-kubernetes-validations"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(rule)
-                .collect(),
+            not: schema["not"].is_object().then(|| Box::new(Self::load(&schema["not"]))),
+            rules: schema["x-kubernetes-validations"].as_array().into_iter().flatten().filter_map(rule).collect(),
         };
         let additional = match &node.additional {
             Some(Additional::Schema(inner)) => inner.has_defaults,
@@ -89,10 +74,7 @@ impl Node {
         node.has_defaults = node.default.is_some()
             || additional
             || node.items.as_ref().is_some_and(|items| items.has_defaults)
-            || node
-                .properties
-                .values()
-                .any(|property| property.has_defaults);
+            || node.properties.values().any(|property| property.has_defaults);
         node
     }
 }
@@ -137,11 +119,7 @@ fn rule(rule: &Value) -> Option<Rule> {
 }
 
 fn nodes(list: &Value) -> Vec<Node> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .map(Node::load)
-        .collect()
+    list.as_array().into_iter().flatten().map(Node::load).collect()
 }
 
 fn text(value: &Value) -> Option<Box<str>> {
@@ -149,10 +127,5 @@ fn text(value: &Value) -> Option<Box<str>> {
 }
 
 fn strings<T: for<'a> From<&'a str>>(list: &Value) -> Vec<T> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(T::from)
-        .collect()
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(T::from).collect()
 }

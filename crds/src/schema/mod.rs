@@ -67,11 +67,8 @@ impl Crd {
 
 /// The CRD of a kind; none for the core kinds.
 pub fn crd(kind: Kind) -> Option<&'static Crd> {
-    static CRDS: [OnceLock<Option<Crd>>; Kind::ALL.len()] =
-        [const { OnceLock::new() }; Kind::ALL.len()];
-    CRDS[kind as usize]
-        .get_or_init(|| source(kind).and_then(load::crd))
-        .as_ref()
+    static CRDS: [OnceLock<Option<Crd>>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
+    CRDS[kind as usize].get_or_init(|| source(kind).and_then(load::crd)).as_ref()
 }
 
 /// The schema of a kind in a version (see [`Crd::schema`]).

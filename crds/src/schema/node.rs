@@ -130,10 +130,7 @@ pub struct Pattern {
 impl Pattern {
     /// A pattern that is not compiled yet.
     pub fn new(text: &str) -> Self {
-        Self {
-            text: text.into(),
-            regex: OnceLock::new(),
-        }
+        Self { text: text.into(), regex: OnceLock::new() }
     }
 
     /// The pattern as written.
@@ -143,9 +140,7 @@ impl Pattern {
 
     /// The compiled pattern; none when it is not a regular expression we can compile.
     pub fn regex(&self) -> Option<&Regex> {
-        self.regex
-            .get_or_init(|| Regex::new(&self.text).ok())
-            .as_ref()
+        self.regex.get_or_init(|| Regex::new(&self.text).ok()).as_ref()
     }
 }
 

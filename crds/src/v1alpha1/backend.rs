@@ -99,10 +99,7 @@ pub struct FqdnEndpoint {
 #[serde(rename_all = "camelCase")]
 pub struct UnixSocket {
     /// The absolute path of the socket, on the machine of the proxy; 107 bytes at most (`sun_path`).
-    #[cfg_attr(
-        feature = "schema",
-        schemars(length(min = 1, max = 107), regex(pattern = "^/"))
-    )]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 107), regex(pattern = "^/")))]
     pub path: String,
 }
 

@@ -64,10 +64,7 @@ pub struct HostnameRewrite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "schema",
-        schemars(
-            length(min = 1, max = 256),
-            regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$")
-        )
+        schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$"))
     )]
     pub header: Option<String>,
 }
@@ -168,10 +165,7 @@ pub struct ResponseBody {
     pub inline: Option<String>,
     /// A ConfigMap in the same namespace: its key `response.body`, or its only key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(
-        feature = "schema",
-        schemars(schema_with = "super::schemas::config_map_reference")
-    )]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schemas::config_map_reference"))]
     pub value_ref: Option<LocalObjectReference>,
 }
 

@@ -11,9 +11,7 @@ use crate::schema::{self, Additional, Node};
 /// Such an object parses (the value becomes `Other`); the Gateway API asks implementations to report it, not to fail
 /// (GEP-922: a newer CRD may allow values that an implementation does not know).
 pub fn unknown_enum_values(kind: Kind, value: &Value) -> Vec<(String, String)> {
-    let version = value["apiVersion"]
-        .as_str()
-        .and_then(|api| api.rsplit('/').next());
+    let version = value["apiVersion"].as_str().and_then(|api| api.rsplit('/').next());
     let mut found = Vec::new();
     if let Some(schema) = schema::of(kind, version) {
         walk(schema, value, &mut Path::new(), &mut found);

@@ -48,11 +48,7 @@ pub(super) fn label(text: &str) -> Result<(), &'static str> {
     if text.len() > 63 {
         return Err("must be no more than 63 characters");
     }
-    if is_dns_label(text.as_bytes()) {
-        Ok(())
-    } else {
-        Err(LABEL)
-    }
+    if is_dns_label(text.as_bytes()) { Ok(()) } else { Err(LABEL) }
 }
 
 /// Labels joined by dots (RFC 1123), at most 253 characters.
@@ -82,8 +78,8 @@ pub(super) fn qualified_name(text: &str) -> Result<(), &'static str> {
 fn simple_name(text: &str) -> Result<(), &'static str> {
     let bytes = text.as_bytes();
     let inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let ends = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.last().is_some_and(u8::is_ascii_alphanumeric);
+    let ends =
+        bytes.first().is_some_and(u8::is_ascii_alphanumeric) && bytes.last().is_some_and(u8::is_ascii_alphanumeric);
     if text.len() > 63 {
         Err("name part must be no more than 63 characters")
     } else if ends && bytes.iter().all(inner) {
@@ -124,15 +120,10 @@ pub(super) fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else {
         return false;
     };
-    let letter = scheme
-        .as_bytes()
-        .first()
-        .is_some_and(u8::is_ascii_alphabetic);
+    let letter = scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
     letter
         && !rest.is_empty()
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 /// Nanoseconds of a duration in Go's syntax (`1h30m`, `1.5s`, `-2ms`); none when it is not one or does not fit.
@@ -151,9 +142,7 @@ pub(super) fn go_duration(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(digits);
-        let unit = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let unit = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
         total = total.checked_add(scaled(number, nanoseconds(unit)?)?)?;
         rest = tail;
@@ -179,11 +168,7 @@ fn scaled(number: &str, unit: i64) -> Option<i64> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return None;
     }
-    let whole: i64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut total = whole.checked_mul(unit)?;
     let mut share = unit;
     for digit in fraction.bytes() {
@@ -207,20 +192,12 @@ fn is_date_time(text: &str) -> bool {
             .split_once(':')
             .is_some_and(|(hours, minutes)| is_number(hours, 2, 23) && is_number(minutes, 2, 59));
     let clock = clock.split_once('.').map_or(clock, |(clock, fraction)| {
-        if !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-            clock
-        } else {
-            ""
-        }
+        if !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit()) { clock } else { "" }
     });
     let mut parts = clock.split(':');
     let fits = parts.next().is_some_and(|hours| is_number(hours, 2, 23))
-        && parts
-            .next()
-            .is_some_and(|minutes| is_number(minutes, 2, 59))
-        && parts
-            .next()
-            .is_some_and(|seconds| is_number(seconds, 2, 60))
+        && parts.next().is_some_and(|minutes| is_number(minutes, 2, 59))
+        && parts.next().is_some_and(|seconds| is_number(seconds, 2, 60))
         && parts.next().is_none();
     is_date(date) && zone_fits && fits
 }
@@ -228,12 +205,8 @@ fn is_date_time(text: &str) -> bool {
 fn is_date(text: &str) -> bool {
     let mut parts = text.split('-');
     parts.next().is_some_and(|year| is_number(year, 4, 9999))
-        && parts
-            .next()
-            .is_some_and(|month| is_number(month, 2, 12) && month != "00")
-        && parts
-            .next()
-            .is_some_and(|day| is_number(day, 2, 31) && day != "00")
+        && parts.next().is_some_and(|month| is_number(month, 2, 12) && month != "00")
+        && parts.next().is_some_and(|day| is_number(day, 2, 31) && day != "00")
         && parts.next().is_none()
 }
 
@@ -243,7 +216,8 @@ fn is_number(text: &str, digits: usize, most: u32) -> bool {
         && text.parse::<u32>().is_ok_and(|number| number <= most)
 }
 
-const LABEL: &str = "must consist of lower-case alphanumeric characters or '-', and must start and end with an alphanumeric character";
+const LABEL: &str =
+    "must consist of lower-case alphanumeric characters or '-', and must start and end with an alphanumeric character";
 const SUBDOMAIN: &str = "must consist of lower-case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 
 #[cfg(test)]
@@ -264,17 +238,7 @@ mod tests {
         ] {
             assert_eq!(go_duration(text), Some(nanoseconds), "{text}");
         }
-        for text in [
-            "",
-            "5",
-            "s",
-            "1d",
-            "1..5s",
-            "-",
-            "1h-1m",
-            "99999999999h",
-            ".",
-        ] {
+        for text in ["", "5", "s", "1d", "1..5s", "-", "1h-1m", "99999999999h", "."] {
             assert_eq!(go_duration(text), None, "{text}");
         }
     }

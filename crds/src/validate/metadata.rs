@@ -37,18 +37,8 @@ pub(super) fn check(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
         _ => out.push(Violation::error(&name_at, "must be a string".to_owned())),
     }
     namespace(kind, &metadata["namespace"], &at, out);
-    texts(
-        &metadata["labels"],
-        &at.join(Segment::Field("labels")),
-        true,
-        out,
-    );
-    texts(
-        &metadata["annotations"],
-        &at.join(Segment::Field("annotations")),
-        false,
-        out,
-    );
+    texts(&metadata["labels"], &at.join(Segment::Field("labels")), true, out);
+    texts(&metadata["annotations"], &at.join(Segment::Field("annotations")), false, out);
 }
 
 fn identity(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
@@ -67,10 +57,7 @@ fn identity(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
             }
         }
         (Value::String(_), _) => out.push(Violation::error(&at("kind"), "is required".to_owned())),
-        _ => out.push(Violation::error(
-            &at("apiVersion"),
-            "is required".to_owned(),
-        )),
+        _ => out.push(Violation::error(&at("apiVersion"), "is required".to_owned())),
     }
 }
 
@@ -92,10 +79,7 @@ fn namespace(kind: Kind, namespace: &Value, at: &Path<'_>, out: &mut Vec<Violati
     match namespace {
         Value::Null => {}
         Value::String(_) if kind.scope() == Scope::Cluster => {
-            out.push(Violation::warning(
-                &at,
-                format!("is ignored: {kind} is cluster-scoped"),
-            ));
+            out.push(Violation::warning(&at, format!("is ignored: {kind} is cluster-scoped")));
         }
         Value::String(name) => {
             if let Err(problem) = format::label(name) {
@@ -128,10 +112,7 @@ fn texts(texts: &Value, at: &Path<'_>, labels: bool, out: &mut Vec<Violation>) {
                 }
             }
             Value::String(_) => {}
-            _ => out.push(Violation::error(
-                &at,
-                format!("must be a string, not {value}"),
-            )),
+            _ => out.push(Violation::error(&at, format!("must be a string, not {value}"))),
         }
     }
 }

@@ -43,11 +43,7 @@ pub enum Severity {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.path, self.message)
-        }
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
     }
 }
 
@@ -63,31 +59,18 @@ pub fn validate(kind: Kind, value: &Value) -> Vec<Violation> {
 /// Validates an object that has its defaults filled in (see [`fill_defaults`]).
 pub fn validate_filled(kind: Kind, value: &Value) -> Vec<Violation> {
     if !value.is_object() {
-        return vec![Violation::error(
-            &Path::new(),
-            "must be an object".to_owned(),
-        )];
+        return vec![Violation::error(&Path::new(), "must be an object".to_owned())];
     }
     let mut violations = Vec::new();
     metadata::check(kind, value, &mut violations);
-    let version = value["apiVersion"]
-        .as_str()
-        .and_then(|api| api.rsplit('/').next());
+    let version = value["apiVersion"].as_str().and_then(|api| api.rsplit('/').next());
     match schema::of(kind, version) {
         Some(schema) => structural::check(schema, value, &mut violations),
         None => {
             if let Err(error) = Object::parse(kind, value.clone()) {
-                let path = if error.path == "." {
-                    String::new()
-                } else {
-                    error.path
-                };
+                let path = if error.path == "." { String::new() } else { error.path };
                 let message = error.message;
-                violations.push(Violation {
-                    path,
-                    message,
-                    severity: Severity::Error,
-                });
+                violations.push(Violation { path, message, severity: Severity::Error });
             }
         }
     }
@@ -96,19 +79,11 @@ pub fn validate_filled(kind: Kind, value: &Value) -> Vec<Violation> {
 
 impl Violation {
     fn error(path: &Path<'_>, message: String) -> Self {
-        Self {
-            path: path.to_string(),
-            message,
-            severity: Severity::Error,
-        }
+        Self { path: path.to_string(), message, severity: Severity::Error }
     }
 
     fn warning(path: &Path<'_>, message: String) -> Self {
-        Self {
-            path: path.to_string(),
-            message,
-            severity: Severity::Warning,
-        }
+        Self { path: path.to_string(), message, severity: Severity::Warning }
     }
 }
 

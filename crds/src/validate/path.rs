@@ -55,10 +55,7 @@ impl fmt::Display for Path<'_> {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -72,10 +69,7 @@ mod tests {
         path.push(Segment::Field("spec"));
         path.push(Segment::Field("rules"));
         path.push(Segment::Item(2));
-        assert_eq!(
-            path.join(Segment::Field("a.b/c")).to_string(),
-            "spec.rules[2][\"a.b/c\"]"
-        );
+        assert_eq!(path.join(Segment::Field("a.b/c")).to_string(), "spec.rules[2][\"a.b/c\"]");
         path.pop();
         assert_eq!(path.to_string(), "spec.rules");
     }

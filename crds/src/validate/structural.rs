@@ -11,12 +11,7 @@ use crate::schema::{Additional, ListType, Node, Type};
 
 /// Checks a whole object. `metadata` is left to [`super::metadata`].
 pub(super) fn check(schema: &Node, value: &Value, out: &mut Vec<Violation>) {
-    Walk {
-        path: Path::new(),
-        out,
-        within: false,
-    }
-    .node(schema, value, None);
+    Walk { path: Path::new(), out, within: false }.node(schema, value, None);
 }
 
 struct Walk<'a, 'o> {
@@ -66,9 +61,7 @@ impl<'a> Walk<'a, '_> {
             (Some(Type::Array), value) => value.is_array(),
             (Some(Type::String), value) => value.is_string(),
             (Some(Type::Integer), Value::Number(number)) => {
-                number.is_i64()
-                    || number.is_u64()
-                    || number.as_f64().is_some_and(|n| n.fract() == 0.0)
+                number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|n| n.fract() == 0.0)
             }
             (Some(Type::Number), value) => value.is_number(),
             (Some(Type::Boolean), value) => value.is_boolean(),
@@ -89,18 +82,11 @@ impl<'a> Walk<'a, '_> {
         fits
     }
 
-    fn object(
-        &mut self,
-        node: &'a Node,
-        fields: &'a Map<String, Value>,
-        tree: Option<&Tree<'a>>,
-    ) -> bool {
+    fn object(&mut self, node: &'a Node, fields: &'a Map<String, Value>, tree: Option<&Tree<'a>>) -> bool {
         let mut shaped = true;
         for name in &node.required {
             if !fields.contains_key(&**name) {
-                self.below(Segment::Field(name), |walk| {
-                    walk.error("is required".to_owned())
-                });
+                self.below(Segment::Field(name), |walk| walk.error("is required".to_owned()));
                 shaped = false;
             }
         }
@@ -124,22 +110,11 @@ impl<'a> Walk<'a, '_> {
             shaped &= self.below(Segment::Field(name), |walk| walk.node(inner, value, tree));
         }
         let bounds = &node.bounds;
-        shaped
-            & self.size(
-                fields.len(),
-                bounds.min_properties,
-                bounds.max_properties,
-                "entries",
-            )
+        shaped & self.size(fields.len(), bounds.min_properties, bounds.max_properties, "entries")
     }
 
     fn array(&mut self, node: &'a Node, items: &'a [Value], tree: Option<&Tree<'a>>) -> bool {
-        let mut shaped = self.size(
-            items.len(),
-            node.bounds.min_items,
-            node.bounds.max_items,
-            "items",
-        );
+        let mut shaped = self.size(items.len(), node.bounds.min_items, node.bounds.max_items, "items");
         if let Some(inner) = &node.items {
             for (index, item) in items.iter().enumerate() {
                 let tree = tree.and_then(|tree| tree.item(index));
@@ -150,10 +125,7 @@ impl<'a> Walk<'a, '_> {
             ListType::Atomic => {}
             ListType::Set => self.unique(items, Value::to_string),
             ListType::Map(keys) => self.unique(items, |item| {
-                let keys: Vec<String> = keys
-                    .iter()
-                    .map(|key| format!("{key}: {}", short(&item[&**key])))
-                    .collect();
+                let keys: Vec<String> = keys.iter().map(|key| format!("{key}: {}", short(&item[&**key]))).collect();
                 keys.join(", ")
             }),
         }
@@ -165,9 +137,7 @@ impl<'a> Walk<'a, '_> {
         for (index, item) in items.iter().enumerate() {
             let key = key(item);
             if seen.contains(&key) {
-                self.below(Segment::Item(index), |walk| {
-                    walk.error(format!("duplicate of an earlier item ({key})"))
-                });
+                self.below(Segment::Item(index), |walk| walk.error(format!("duplicate of an earlier item ({key})")));
             }
             seen.insert(key);
         }
@@ -177,21 +147,12 @@ impl<'a> Walk<'a, '_> {
         let bounds = &node.bounds;
         let mut shaped = true;
         if bounds.min_length.is_some() || bounds.max_length.is_some() {
-            shaped = self.size(
-                text.chars().count(),
-                bounds.min_length,
-                bounds.max_length,
-                "characters",
-            );
+            shaped = self.size(text.chars().count(), bounds.min_length, bounds.max_length, "characters");
         }
         if let Some(pattern) = &node.pattern
             && pattern.regex().is_some_and(|regex| !regex.is_match(text))
         {
-            self.error(format!(
-                "{} must match the pattern {}",
-                quoted(text),
-                pattern.as_str()
-            ));
+            self.error(format!("{} must match the pattern {}", quoted(text), pattern.as_str()));
         }
         if let Some(name) = &node.format
             && !format::is(name, text)
@@ -235,11 +196,7 @@ impl<'a> Walk<'a, '_> {
             return true;
         }
         let allowed: Vec<String> = node.enum_.iter().map(Value::to_string).collect();
-        self.error(format!(
-            "{} is not one of {}",
-            short(value),
-            allowed.join(", ")
-        ));
+        self.error(format!("{} is not one of {}", short(value), allowed.join(", ")));
         false
     }
 
@@ -254,18 +211,10 @@ impl<'a> Walk<'a, '_> {
             self.error(format!("{} fits none of the allowed forms", short(value)));
         }
         if !node.one_of.is_empty() {
-            match node
-                .one_of
-                .iter()
-                .filter(|branch| fits(branch, value))
-                .count()
-            {
+            match node.one_of.iter().filter(|branch| fits(branch, value)).count() {
                 1 => {}
                 0 => self.error(format!("{} fits none of the allowed forms", short(value))),
-                _ => self.error(format!(
-                    "{} fits more than one of the allowed forms",
-                    short(value)
-                )),
+                _ => self.error(format!("{} fits more than one of the allowed forms", short(value))),
             }
         }
         if node.not.as_ref().is_some_and(|branch| fits(branch, value)) {
@@ -278,11 +227,7 @@ impl<'a> Walk<'a, '_> {
             if let Outcome::Broken(message) | Outcome::Failed(message) = cel::check(rule, tree) {
                 let mut violation = Violation::error(&self.path, message);
                 if let Some(field) = &rule.field_path {
-                    let field = if violation.path.is_empty() {
-                        field.trim_start_matches('.')
-                    } else {
-                        field
-                    };
+                    let field = if violation.path.is_empty() { field.trim_start_matches('.') } else { field };
                     violation.path.push_str(field);
                 }
                 self.out.push(violation);
@@ -315,20 +260,14 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn unknown_field(&mut self) {
-        self.out
-            .push(Violation::warning(&self.path, "unknown field".to_owned()));
+        self.out.push(Violation::warning(&self.path, "unknown field".to_owned()));
     }
 }
 
 /// Whether a value fits a branch.
 fn fits(branch: &Node, value: &Value) -> bool {
     let mut problems = Vec::new();
-    Walk {
-        path: Path::new(),
-        out: &mut problems,
-        within: true,
-    }
-    .node(branch, value, None);
+    Walk { path: Path::new(), out: &mut problems, within: true }.node(branch, value, None);
     problems.is_empty()
 }
 

@@ -24,37 +24,22 @@ fn filters(filters: Value) -> Value {
 }
 
 fn gateway(listeners: Value) -> Value {
-    object(
-        Kind::Gateway,
-        json!({ "gatewayClassName": "c", "listeners": listeners }),
-    )
+    object(Kind::Gateway, json!({ "gatewayClassName": "c", "listeners": listeners }))
 }
 
 /// Asserts that the object has this error, perhaps among others.
 #[track_caller]
 fn refused(value: &Value, path: &str, message: &str) {
-    let kind = Kind::of(
-        value["apiVersion"].as_str().unwrap(),
-        value["kind"].as_str().unwrap(),
-    )
-    .unwrap();
-    let errors: Vec<Violation> = validate(kind, value)
-        .into_iter()
-        .filter(|found| found.severity == Severity::Error)
-        .collect();
-    let expected = errors
-        .iter()
-        .any(|error| error.path == path && error.message.contains(message));
+    let kind = Kind::of(value["apiVersion"].as_str().unwrap(), value["kind"].as_str().unwrap()).unwrap();
+    let errors: Vec<Violation> =
+        validate(kind, value).into_iter().filter(|found| found.severity == Severity::Error).collect();
+    let expected = errors.iter().any(|error| error.path == path && error.message.contains(message));
     assert!(expected, "{path}: {message}\nfound: {errors:#?}");
 }
 
 #[track_caller]
 fn accepted(value: &Value) {
-    let kind = Kind::of(
-        value["apiVersion"].as_str().unwrap(),
-        value["kind"].as_str().unwrap(),
-    )
-    .unwrap();
+    let kind = Kind::of(value["apiVersion"].as_str().unwrap(), value["kind"].as_str().unwrap()).unwrap();
     assert_eq!(validate(kind, value), vec![], "{value}");
 }
 
@@ -85,10 +70,7 @@ fn valid_objects_have_no_violations() {
         { "name": "http", "port": 80, "protocol": "HTTP", "hostname": "*.example.com" },
         { "name": "https", "port": 443, "protocol": "HTTPS", "tls": { "certificateRefs": [{ "name": "c" }] } },
     ])));
-    accepted(&object(
-        Kind::Backend,
-        json!({ "endpoints": [{ "ip": { "address": "::1", "port": 80 } }] }),
-    ));
+    accepted(&object(Kind::Backend, json!({ "endpoints": [{ "ip": { "address": "::1", "port": 80 } }] })));
     accepted(&json!({
         "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a" },
         "spec": { "ports": [{ "port": 80 }] },
@@ -98,21 +80,9 @@ fn valid_objects_have_no_violations() {
 #[test]
 fn the_schema_is_checked() {
     let at = "spec.rules[0].matches[0].path.type";
-    refused(
-        &path("Prefix", "/"),
-        at,
-        r#""Prefix" is not one of "Exact", "PathPrefix", "RegularExpression""#,
-    );
-    refused(
-        &object(Kind::HTTPRoute, json!([])),
-        "spec",
-        "must be an object, not a list",
-    );
-    refused(
-        &rule(json!({ "backendRefs": [{ "port": 80 }] })),
-        "spec.rules[0].backendRefs[0].name",
-        "is required",
-    );
+    refused(&path("Prefix", "/"), at, r#""Prefix" is not one of "Exact", "PathPrefix", "RegularExpression""#);
+    refused(&object(Kind::HTTPRoute, json!([])), "spec", "must be an object, not a list");
+    refused(&rule(json!({ "backendRefs": [{ "port": 80 }] })), "spec.rules[0].backendRefs[0].name", "is required");
     refused(
         &rule(json!({ "backendRefs": [{ "name": "a", "port": "80" }] })),
         "spec.rules[0].backendRefs[0].port",
@@ -133,11 +103,7 @@ fn the_schema_is_checked() {
         "spec.rules",
         "has 17 items, must have at most 16",
     );
-    refused(
-        &object(Kind::Gateway, json!({ "listeners": [] })),
-        "spec.gatewayClassName",
-        "is required",
-    );
+    refused(&object(Kind::Gateway, json!({ "listeners": [] })), "spec.gatewayClassName", "is required");
     refused(
         &path("Exact", &format!("/{}", "a".repeat(1024))),
         "spec.rules[0].matches[0].path.value",
@@ -149,23 +115,11 @@ fn the_schema_is_checked() {
         "spec.rules[0].matches[0].headers[1]",
         r#"duplicate of an earlier item (name: "a")"#,
     );
-    refused(
-        &object(Kind::GatewayClass, json!({ "controllerName": "nodomain" })),
-        "spec.controllerName",
-        "pattern",
-    );
+    refused(&object(Kind::GatewayClass, json!({ "controllerName": "nodomain" })), "spec.controllerName", "pattern");
     let grant = json!({ "from": [], "to": [{ "group": "", "kind": "Service" }] });
-    refused(
-        &object(Kind::ReferenceGrant, grant),
-        "spec.from",
-        "has 0 items",
-    );
+    refused(&object(Kind::ReferenceGrant, grant), "spec.from", "has 0 items");
     let address = json!({ "gatewayClassName": "c", "listeners": [{ "name": "a", "port": 80, "protocol": "HTTP" }], "addresses": [{ "type": "IPAddress", "value": "1.2.3" }] });
-    refused(
-        &object(Kind::Gateway, address),
-        "spec.addresses[0]",
-        "none of the allowed forms",
-    );
+    refused(&object(Kind::Gateway, address), "spec.addresses[0]", "none of the allowed forms");
 }
 
 #[test]
@@ -175,11 +129,7 @@ fn path_rules_hold() {
     refused(&path("PathPrefix", "/a//b"), at, "must not contain '//'");
     refused(&path("Exact", "/a/../b"), at, "must not contain '/../'");
     refused(&path("Exact", "/a%2Fb"), at, "must not contain '%2F'");
-    refused(
-        &path("Exact", "/a b"),
-        at,
-        "must only contain valid characters",
-    );
+    refused(&path("Exact", "/a b"), at, "must only contain valid characters");
     accepted(&path("RegularExpression", "a b"));
 }
 
@@ -187,11 +137,7 @@ fn path_rules_hold() {
 fn filter_rules_hold() {
     let at = "spec.rules[0].filters[0]";
     let rewrite = json!({ "hostname": "a" });
-    refused(
-        &filters(json!([{ "type": "RequestRedirect" }])),
-        at,
-        "must be specified",
-    );
+    refused(&filters(json!([{ "type": "RequestRedirect" }])), at, "must be specified");
     refused(
         &filters(
             json!([{ "type": "RequestMirror", "urlRewrite": rewrite, "requestMirror": { "backendRef": { "name": "a", "port": 1 } } }]),
@@ -203,20 +149,12 @@ fn filter_rules_hold() {
         { "type": "URLRewrite", "urlRewrite": rewrite },
         { "type": "RequestRedirect", "requestRedirect": { "hostname": "a" } },
     ]);
-    refused(
-        &filters(both),
-        "spec.rules[0].filters",
-        "May specify either",
-    );
+    refused(&filters(both), "spec.rules[0].filters", "May specify either");
     let twice = json!([
         { "type": "URLRewrite", "urlRewrite": rewrite },
         { "type": "URLRewrite", "urlRewrite": rewrite },
     ]);
-    refused(
-        &filters(twice),
-        "spec.rules[0].filters",
-        "cannot be repeated",
-    );
+    refused(&filters(twice), "spec.rules[0].filters", "cannot be repeated");
     let path = json!({ "type": "ReplacePrefixMatch", "replaceFullPath": "/a" });
     refused(
         &filters(json!([{ "type": "URLRewrite", "urlRewrite": { "path": path } }])),
@@ -224,21 +162,13 @@ fn filter_rules_hold() {
         "replacePrefixMatch must be specified",
     );
     let redirect = json!({ "filters": [{ "type": "RequestRedirect", "requestRedirect": {} }], "backendRefs": [{ "name": "a", "port": 1 }] });
-    refused(
-        &rule(redirect),
-        "spec.rules[0]",
-        "RequestRedirect filter must not be used together with backendRefs",
-    );
+    refused(&rule(redirect), "spec.rules[0]", "RequestRedirect filter must not be used together with backendRefs");
     let prefix = json!({ "type": "ReplacePrefixMatch", "replacePrefixMatch": "/b" });
     let exact = json!({
         "matches": [{ "path": { "type": "Exact", "value": "/a" } }],
         "filters": [{ "type": "URLRewrite", "urlRewrite": { "path": prefix } }],
     });
-    refused(
-        &rule(exact),
-        "spec.rules[0]",
-        "exactly one PathPrefix match must be specified",
-    );
+    refused(&rule(exact), "spec.rules[0]", "exactly one PathPrefix match must be specified");
     let mirror = json!({ "backendRef": { "name": "a", "port": 1 }, "percent": 1, "fraction": { "numerator": 1 } });
     refused(
         &filters(json!([{ "type": "RequestMirror", "requestMirror": mirror }])),
@@ -249,28 +179,12 @@ fn filter_rules_hold() {
 
 #[test]
 fn backend_and_timeout_rules_hold() {
-    refused(
-        &rule(json!({ "backendRefs": [{ "name": "a" }] })),
-        "spec.rules[0].backendRefs[0]",
-        "port for Service",
-    );
+    refused(&rule(json!({ "backendRefs": [{ "name": "a" }] })), "spec.rules[0].backendRefs[0]", "port for Service");
     let timeouts = json!({ "timeouts": { "request": "1s", "backendRequest": "2s" } });
-    refused(
-        &rule(timeouts),
-        "spec.rules[0].timeouts",
-        "backendRequest timeout cannot be longer",
-    );
-    refused(
-        &rule(json!({ "timeouts": { "request": "1d" } })),
-        "spec.rules[0].timeouts.request",
-        "pattern",
-    );
+    refused(&rule(timeouts), "spec.rules[0].timeouts", "backendRequest timeout cannot be longer");
+    refused(&rule(json!({ "timeouts": { "request": "1d" } })), "spec.rules[0].timeouts.request", "pattern");
     let parents = json!({ "parentRefs": [{ "name": "a" }, { "name": "a" }] });
-    refused(
-        &object(Kind::HTTPRoute, parents),
-        "spec.parentRefs",
-        "sectionName or port must be unique",
-    );
+    refused(&object(Kind::HTTPRoute, parents), "spec.parentRefs", "sectionName or port must be unique");
 }
 
 #[test]
@@ -289,9 +203,7 @@ fn listener_rules_hold() {
         "tls must not be specified",
     );
     refused(
-        &gateway(
-            json!([{ "name": "a", "port": 443, "protocol": "HTTPS", "tls": { "mode": "Passthrough" } }]),
-        ),
+        &gateway(json!([{ "name": "a", "port": 443, "protocol": "HTTPS", "tls": { "mode": "Passthrough" } }])),
         at,
         "tls mode must be Terminate",
     );
@@ -300,22 +212,16 @@ fn listener_rules_hold() {
         "spec.listeners[0].tls",
         "certificateRefs or options must be specified",
     );
-    let same = json!([{ "name": "a", "port": 80, "protocol": "HTTP" }, { "name": "b", "port": 80, "protocol": "HTTP" }]);
+    let same =
+        json!([{ "name": "a", "port": 80, "protocol": "HTTP" }, { "name": "b", "port": 80, "protocol": "HTTP" }]);
     refused(&gateway(same), at, "must be unique");
-    refused(
-        &gateway(json!([{ "name": "a", "port": 0, "protocol": "HTTP" }])),
-        "spec.listeners[0].port",
-        "at least 1",
-    );
+    refused(&gateway(json!([{ "name": "a", "port": 0, "protocol": "HTTP" }])), "spec.listeners[0].port", "at least 1");
 }
 
 #[test]
 fn other_kinds_have_their_rules() {
     refused(
-        &object(
-            Kind::GRPCRoute,
-            json!({ "rules": [{ "matches": [{ "method": { "type": "Exact" } }] }] }),
-        ),
+        &object(Kind::GRPCRoute, json!({ "rules": [{ "matches": [{ "method": { "type": "Exact" } }] }] })),
         "spec.rules[0].matches[0].method",
         "One or both of 'service' or 'method'",
     );
@@ -331,35 +237,16 @@ fn other_kinds_have_their_rules() {
         "targetRefs": [{ "group": "", "kind": "Service", "name": "a" }],
         "validation": { "hostname": "a.b" },
     });
+    refused(&object(Kind::BackendTLSPolicy, policy), "spec.validation", "exactly one of the fields");
+    refused(&object(Kind::Backend, json!({ "endpoints": [{ "zone": "a" }] })), "spec.endpoints[0]", "exactly one of");
     refused(
-        &object(Kind::BackendTLSPolicy, policy),
-        "spec.validation",
-        "exactly one of the fields",
-    );
-    refused(
-        &object(Kind::Backend, json!({ "endpoints": [{ "zone": "a" }] })),
-        "spec.endpoints[0]",
-        "exactly one of",
-    );
-    refused(
-        &object(
-            Kind::Backend,
-            json!({ "endpoints": [{ "ip": { "address": "a", "port": 1 } }] }),
-        ),
+        &object(Kind::Backend, json!({ "endpoints": [{ "ip": { "address": "a", "port": 1 } }] })),
         "spec.endpoints[0].ip.address",
         "must be an IPv4 or IPv6 address",
     );
-    refused(
-        &object(Kind::RouteFilter, json!({})),
-        "spec",
-        "one of urlRewrite and directResponse",
-    );
+    refused(&object(Kind::RouteFilter, json!({})), "spec", "one of urlRewrite and directResponse");
     let host = json!({ "urlRewrite": { "hostname": { "type": "Header" } } });
-    refused(
-        &object(Kind::RouteFilter, host),
-        "spec.urlRewrite.hostname",
-        "header must be set",
-    );
+    refused(&object(Kind::RouteFilter, host), "spec.urlRewrite.hostname", "header must be set");
     refused(
         &json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a" }, "spec": { "ports": [{ "port": "x" }] } }),
         "spec.ports[0].port",
@@ -371,26 +258,10 @@ fn other_kinds_have_their_rules() {
 fn metadata_is_checked() {
     let with = |metadata: Value| json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": {} });
     refused(&with(json!({})), "metadata.name", "is required");
-    refused(
-        &with(json!({ "name": "A_b" })),
-        "metadata.name",
-        "lower-case",
-    );
-    refused(
-        &with(json!({ "name": "a", "namespace": "a.b" })),
-        "metadata.namespace",
-        "lower-case",
-    );
-    refused(
-        &with(json!({ "name": "a", "labels": { "a b": "x" } })),
-        "metadata.labels[\"a b\"]",
-        "key",
-    );
-    refused(
-        &with(json!({ "name": "a", "annotations": { "a": 1 } })),
-        "metadata.annotations.a",
-        "must be a string",
-    );
+    refused(&with(json!({ "name": "A_b" })), "metadata.name", "lower-case");
+    refused(&with(json!({ "name": "a", "namespace": "a.b" })), "metadata.namespace", "lower-case");
+    refused(&with(json!({ "name": "a", "labels": { "a b": "x" } })), "metadata.labels[\"a b\"]", "key");
+    refused(&with(json!({ "name": "a", "annotations": { "a": 1 } })), "metadata.annotations.a", "must be a string");
     let mut wrong = with(json!({ "name": "a" }));
     wrong["apiVersion"] = json!("gateway.networking.k8s.io/v7");
     let found = validate(Kind::HTTPRoute, &wrong);
@@ -407,49 +278,25 @@ fn unknown_fields_are_warnings_and_do_not_hide_errors() {
         severity: Severity::Warning,
     };
     assert!(found.contains(&warning), "{found:?}");
-    assert!(
-        found
-            .iter()
-            .any(|found| found.path == "spec.rules[0].backendRefs[0].port"),
-        "{found:?}"
-    );
+    assert!(found.iter().any(|found| found.path == "spec.rules[0].backendRefs[0].port"), "{found:?}");
     let mut value = rule(json!({}));
     value["sepc"] = json!({});
-    assert_eq!(
-        validate(Kind::HTTPRoute, &value)[0].to_string(),
-        "sepc: unknown field"
-    );
+    assert_eq!(validate(Kind::HTTPRoute, &value)[0].to_string(), "sepc: unknown field");
 }
 
 #[test]
 fn versions_have_their_own_schema() {
     let spec = json!({ "rules": [{ "backendRefs": [{ "name": "a", "port": 1 }] }] });
-    refused(
-        &object(Kind::TLSRoute, spec.clone()),
-        "spec.hostnames",
-        "is required",
-    );
+    refused(&object(Kind::TLSRoute, spec.clone()), "spec.hostnames", "is required");
     let mut old = object(Kind::TLSRoute, spec);
     old["apiVersion"] = json!("gateway.networking.k8s.io/v1alpha2");
     let found = validate(Kind::TLSRoute, &old);
-    assert_eq!(
-        (found.len(), found[0].severity),
-        (1, Severity::Warning),
-        "{found:?}"
-    );
-    assert!(
-        found[0]
-            .message
-            .contains("is deprecated: use \"gateway.networking.k8s.io/v1\""),
-        "{found:?}"
-    );
+    assert_eq!((found.len(), found[0].severity), (1, Severity::Warning), "{found:?}");
+    assert!(found[0].message.contains("is deprecated: use \"gateway.networking.k8s.io/v1\""), "{found:?}");
     let mut gone = object(Kind::GRPCRoute, json!({}));
     gone["apiVersion"] = json!("gateway.networking.k8s.io/v1alpha2");
     let found = validate(Kind::GRPCRoute, &gone);
-    assert!(
-        found[0].message.contains("is no longer served"),
-        "{found:?}"
-    );
+    assert!(found[0].message.contains("is no longer served"), "{found:?}");
 }
 
 #[test]
@@ -464,14 +311,8 @@ fn unknown_enum_values_are_listed() {
     assert_eq!(
         unknown_enum_values(Kind::HTTPRoute, &value),
         vec![
-            (
-                "spec.rules[0].filters[0].type".to_owned(),
-                "Levitate".to_owned()
-            ),
-            (
-                "spec.rules[0].matches[0].path.type".to_owned(),
-                "Glob".to_owned()
-            ),
+            ("spec.rules[0].filters[0].type".to_owned(), "Levitate".to_owned()),
+            ("spec.rules[0].matches[0].path.type".to_owned(), "Glob".to_owned()),
         ]
     );
 }

@@ -42,7 +42,8 @@ struct EndpointRow {
 pub(crate) fn show(config: &Config, registry: &Registry, query: &Query) -> Result<Reply, Reply> {
     let json = query.choice("format", &["text", "json"])? == Some("json");
     let name = query.get("name").unwrap_or("");
-    let rows: Vec<Row> = config.clusters.values().filter(|c| c.id.contains(name)).map(|c| row(c, config, registry)).collect();
+    let rows: Vec<Row> =
+        config.clusters.values().filter(|c| c.id.contains(name)).map(|c| row(c, config, registry)).collect();
     Ok(if json { Reply::json(&rows) } else { Reply::text(http::StatusCode::OK, text(&rows)) })
 }
 
@@ -73,9 +74,9 @@ fn row(cluster: &Cluster, config: &Config, registry: &Registry) -> Row {
 fn endpoint_rows(cluster: &str, endpoints: &[Endpoint], registry: &Registry) -> Vec<EndpointRow> {
     let counted = registry.find_endpoints(cluster);
     let configured: Vec<(String, &Endpoint)> = endpoints.iter().map(|e| (address(&e.address), e)).collect();
-    let missing = configured
-        .iter()
-        .filter(|(address, e)| !matches!(e.address, Address::Dns { .. }) && !counted.iter().any(|(counted, _)| counted == address));
+    let missing = configured.iter().filter(|(address, e)| {
+        !matches!(e.address, Address::Dns { .. }) && !counted.iter().any(|(counted, _)| counted == address)
+    });
     let mut rows: Vec<EndpointRow> = missing.map(|(address, e)| EndpointRow::idle(address.clone(), Some(e))).collect();
     for (address, metrics) in &counted {
         let known = configured.iter().find(|(configured, _)| configured == address).map(|(_, e)| *e);

@@ -35,7 +35,8 @@ pub(crate) fn show(config: &Config, query: &Query) -> Result<Reply, Reply> {
         routes: wanted("routes").then(|| named(&config.routes, name)),
         clusters: wanted("clusters").then(|| named(&config.clusters, name)),
         endpoints: wanted("endpoints").then(|| named(&config.endpoints, name)),
-        secrets: wanted("secrets").then(|| named(&config.secrets, name).into_iter().map(|(id, s)| (id, redacted(s))).collect()),
+        secrets: wanted("secrets")
+            .then(|| named(&config.secrets, name).into_iter().map(|(id, s)| (id, redacted(s))).collect()),
     };
     Ok(if format == Some("json") { Reply::json(&view) } else { Reply::yaml(&view) })
 }
@@ -45,5 +46,9 @@ fn named<'a, T>(resources: &'a BTreeMap<Id, Arc<T>>, part: &str) -> BTreeMap<&'a
 }
 
 fn redacted(secret: &Secret) -> Secret {
-    Secret { id: secret.id.clone(), certificates: secret.certificates.clone(), key: secret.key.as_ref().map(|_| "[redacted]".into()) }
+    Secret {
+        id: secret.id.clone(),
+        certificates: secret.certificates.clone(),
+        key: secret.key.as_ref().map(|_| "[redacted]".into()),
+    }
 }

@@ -177,7 +177,8 @@ fn index() -> Reply {
          <h1>Fairlead</h1>\n<table>\n",
     );
     for Endpoint { path, methods, what, .. } in ENDPOINTS {
-        let name = if *methods == Methods::Act { (*path).to_string() } else { format!("<a href=\"{path}\">{path}</a>") };
+        let name =
+            if *methods == Methods::Act { (*path).to_string() } else { format!("<a href=\"{path}\">{path}</a>") };
         let _ = writeln!(out, "<tr><td>{}<td>{name}<td>{what}", methods.allow());
     }
     out.push_str("</table>\n");

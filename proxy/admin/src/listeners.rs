@@ -35,7 +35,16 @@ pub(crate) fn show(config: &Config, registry: &Registry, query: &Query) -> Resul
         .map(|row| {
             let (active, requests) = (row.requests_active.to_string(), row.requests.to_string());
             let (host, certificates) = (row.hostname.unwrap_or_else(|| "*".into()), row.certificates.join(","));
-            [row.listener, row.address.to_string(), row.protocol, host, certificates, row.routes.to_string(), active, requests]
+            [
+                row.listener,
+                row.address.to_string(),
+                row.protocol,
+                host,
+                certificates,
+                row.routes.to_string(),
+                active,
+                requests,
+            ]
         })
         .collect();
     let header = ["LISTENER", "ADDRESS", "PROTOCOL", "HOST", "CERTIFICATES", "ROUTES", "ACTIVE", "REQUESTS"];
@@ -49,7 +58,10 @@ fn row(listener: &Listener, config: &Config, registry: &Registry) -> Row {
     Row {
         listener: listener.id.to_string(),
         gateway: listener.gateway.to_string(),
-        address: SocketAddr::new(listener.bind.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), listener.bind.port),
+        address: SocketAddr::new(
+            listener.bind.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+            listener.bind.port,
+        ),
         protocol: format!("{:?}", listener.protocol).to_ascii_uppercase(),
         hostname: listener.hostname.as_ref().map(|host| host.to_string()),
         certificates: listener.tls.iter().flat_map(|tls| &tls.certificates).map(|id| id.to_string()).collect(),

@@ -21,7 +21,8 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name), decode(value));
             if !known.contains(&name.as_str()) {
-                let hint = if known.is_empty() { "there is none here".into() } else { format!("known: {}", known.join(", ")) };
+                let hint =
+                    if known.is_empty() { "there is none here".into() } else { format!("known: {}", known.join(", ")) };
                 return Err(Reply::text(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`; {hint}")));
             }
             pairs.push((name, value));
@@ -40,9 +41,10 @@ impl Query {
     /// A 400 that names them.
     pub(crate) fn choice(&self, name: &str, choices: &[&str]) -> Result<Option<&str>, Reply> {
         match self.get(name) {
-            Some(value) if !choices.contains(&value) => {
-                Err(Reply::text(StatusCode::BAD_REQUEST, format!("{name}={value}: one of {} is expected", choices.join(", "))))
-            }
+            Some(value) if !choices.contains(&value) => Err(Reply::text(
+                StatusCode::BAD_REQUEST,
+                format!("{name}={value}: one of {} is expected", choices.join(", ")),
+            )),
             value => Ok(value),
         }
     }
@@ -59,7 +61,10 @@ mod tests {
     #[test]
     fn parses() {
         let query = Query::parse("a=1%2F2&b=x+y&&a=3&c", &["a", "b", "c"]).unwrap();
-        assert_eq!((query.get("a"), query.get("b"), query.get("c"), query.get("d")), (Some("3"), Some("x y"), Some(""), None));
+        assert_eq!(
+            (query.get("a"), query.get("b"), query.get("c"), query.get("d")),
+            (Some("3"), Some("x y"), Some(""), None)
+        );
         assert_eq!(Query::parse("d=1", &["a"]).unwrap_err().status, StatusCode::BAD_REQUEST);
         assert!(query.choice("a", &["4"]).is_err());
         assert_eq!(query.choice("a", &["3"]).unwrap(), Some("3"));

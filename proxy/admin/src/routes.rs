@@ -3,7 +3,9 @@
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::table;
-use fairlead_ir::{BackendTarget, Config, Filter, MethodMatch, Order, PathMatch, Route, RouteKind, RouteMatch, StringMatch};
+use fairlead_ir::{
+    BackendTarget, Config, Filter, MethodMatch, Order, PathMatch, Route, RouteKind, RouteMatch, StringMatch,
+};
 use serde::Serialize;
 use std::cmp::Reverse;
 
@@ -31,7 +33,8 @@ pub(crate) fn show(config: &Config, query: &Query) -> Result<Reply, Reply> {
     let cells: Vec<_> = rows
         .into_iter()
         .map(|row| {
-            let (conditions, filters, backends) = (row.conditions.join(" "), row.filters.join(","), row.backends.join(" "));
+            let (conditions, filters, backends) =
+                (row.conditions.join(" "), row.filters.join(","), row.backends.join(" "));
             [row.listener, row.host, row.path, row.method, conditions, filters, backends, row.route]
         })
         .collect();
@@ -44,7 +47,8 @@ pub(crate) fn rows(config: &Config, listener: &str, name: &str) -> Vec<Row> {
     let everything = RouteMatch::default();
     let mut ranked = Vec::new();
     for route in config.routes.values().filter(|route| route.id.contains(name)) {
-        let hosts: Vec<&str> = if route.hostnames.is_empty() { vec!["*"] } else { route.hostnames.iter().map(|h| &**h).collect() };
+        let hosts: Vec<&str> =
+            if route.hostnames.is_empty() { vec!["*"] } else { route.hostnames.iter().map(|h| &**h).collect() };
         let matches = if route.matches.is_empty() { std::slice::from_ref(&everything) } else { &route.matches };
         for id in route.listeners.iter().filter(|id| id.contains(listener)) {
             for &host in &hosts {

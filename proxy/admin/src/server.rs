@@ -132,7 +132,9 @@ fn foreign(headers: &HeaderMap, loopback: bool) -> Option<&'static str> {
     if loopback && !is_local_name(host) {
         return Some("the admin interface answers to localhost and IP addresses only");
     }
-    let origin = headers.get(ORIGIN).map(|_| text(ORIGIN).and_then(|origin| origin.split_once("://")).map_or("", |(_, host)| host));
+    let origin = headers
+        .get(ORIGIN)
+        .map(|_| text(ORIGIN).and_then(|origin| origin.split_once("://")).map_or("", |(_, host)| host));
     origin.filter(|origin| *origin != host).map(|_| "the admin interface does not answer to other sites")
 }
 

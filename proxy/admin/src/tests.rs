@@ -2,8 +2,8 @@
 
 use super::*;
 use fairlead_ir::{
-    Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, HttpSettings, Listener, ListenerProtocol, ListenerTls, LoadBalancing,
-    Millis, Protocol, Secret,
+    Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, HttpSettings, Listener, ListenerProtocol,
+    ListenerTls, LoadBalancing, Millis, Protocol, Secret,
 };
 use fairlead_telemetry::{BuildInfo, Caps, ListenerLabels, Registry};
 use serde_json::Value;
@@ -106,9 +106,15 @@ fn config() -> Config {
         connect_timeout: Millis(5_000),
         idle_timeout: Millis(60_000),
     };
-    let endpoint = |address: &str, weight| Endpoint { address: Address::Ip(address.parse().unwrap()), weight, zone: Some("a".into()) };
-    let endpoints =
-        Endpoints { id: "service/shop/cart/80".into(), endpoints: vec![endpoint("10.0.0.1:8080", 1), endpoint("10.0.0.2:8080", 3)] };
+    let endpoint = |address: &str, weight| Endpoint {
+        address: Address::Ip(address.parse().unwrap()),
+        weight,
+        zone: Some("a".into()),
+    };
+    let endpoints = Endpoints {
+        id: "service/shop/cart/80".into(),
+        endpoints: vec![endpoint("10.0.0.1:8080", 1), endpoint("10.0.0.2:8080", 3)],
+    };
     let secret = Secret { id: "secret/shop/tls".into(), certificates: "CERT".into(), key: Some(KEY.into()) };
     let ca = Secret { id: "configmap/shop/ca".into(), certificates: "CA".into(), key: None };
     let mut config = Config::default();
@@ -131,7 +137,11 @@ fn ready_tells_why_not() {
     let cases = [
         (Readiness::Starting, 503, "STARTING\n"),
         (Readiness::Live, 200, "LIVE\n"),
-        (Readiness::ListenerDown("port 80: permission denied".into()), 503, "LISTENER DOWN: port 80: permission denied\n"),
+        (
+            Readiness::ListenerDown("port 80: permission denied".into()),
+            503,
+            "LISTENER DOWN: port 80: permission denied\n",
+        ),
         (Readiness::Draining, 503, "DRAINING\n"),
     ];
     for (readiness, status, body) in cases {
@@ -226,7 +236,10 @@ fn listeners_and_routes_are_tables() {
     listener.at(0).requests.inc(fairlead_telemetry::Protocol::Http2, 200);
     let text = house.get("/listeners").body;
     let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row, ["gateway/shop/edge/https", "[::]:443", "HTTPS", "*.example.com", "secret/shop/tls", "0", "0", "1"]);
+    assert_eq!(
+        row,
+        ["gateway/shop/edge/https", "[::]:443", "HTTPS", "*.example.com", "secret/shop/tls", "0", "0", "1"]
+    );
     assert_eq!(house.json("/listeners?format=json")[0]["requests"], 1);
     assert!(house.get("/routes").body.starts_with("LISTENER"));
     assert_eq!(house.json("/routes?format=json").as_array().unwrap().len(), 0);
@@ -266,7 +279,18 @@ fn index_version_and_unknown_paths() {
     let house = House::new();
     let index = house.get("/");
     assert!(index.head.contains("content-type: text/html"));
-    for path in ["/ready", "/live", "/metrics", "/config", "/routes", "/listeners", "/clusters", "/drain", "/logging", "/version"] {
+    for path in [
+        "/ready",
+        "/live",
+        "/metrics",
+        "/config",
+        "/routes",
+        "/listeners",
+        "/clusters",
+        "/drain",
+        "/logging",
+        "/version",
+    ] {
         assert!(index.body.contains(path), "{path}");
     }
     let version = house.json("/version");
@@ -290,7 +314,8 @@ fn head_has_no_body_and_connections_are_kept() {
 #[test]
 fn other_sites_are_refused() {
     let house = House::new();
-    let call = |headers: &str| house.send(&format!("POST /drain HTTP/1.1\r\n{headers}connection: close\r\n\r\n")).status;
+    let call =
+        |headers: &str| house.send(&format!("POST /drain HTTP/1.1\r\n{headers}connection: close\r\n\r\n")).status;
     assert_eq!(call("host: localhost:9901\r\norigin: https://evil.example\r\n"), 403);
     assert_eq!(call("host: localhost:9901\r\norigin: null\r\n"), 403);
     assert_eq!(call("host: evil.example\r\n"), 403, "a name that points at loopback");

@@ -131,7 +131,8 @@ impl Chain {
     pub fn on_request(&self, ctx: &mut RequestCtx<'_>) -> Verdict {
         for filter in &self.filters {
             if let Verdict::Reply(mut reply) = filter.on_request(ctx) {
-                let mut head = ResponseHead { fields: std::mem::take(&mut reply.fields), ..ResponseHead::new(reply.status) };
+                let mut head =
+                    ResponseHead { fields: std::mem::take(&mut reply.fields), ..ResponseHead::new(reply.status) };
                 self.on_response(&mut ResponseCtx { head: &mut head, request: ctx.head });
                 reply.fields = head.fields;
                 return Verdict::Reply(reply);

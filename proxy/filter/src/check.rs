@@ -24,7 +24,9 @@ pub(crate) fn value(field: &str, value: &str) -> Result<(), Problem> {
 pub(crate) fn path(field: &str, path: &str) -> Result<(), Problem> {
     match path.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
         true => Ok(()),
-        false => Err(Problem::new(field, format!("`{}` has characters that must be percent-encoded", path.escape_debug()))),
+        false => {
+            Err(Problem::new(field, format!("`{}` has characters that must be percent-encoded", path.escape_debug())))
+        }
     }
 }
 

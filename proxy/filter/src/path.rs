@@ -48,7 +48,9 @@ impl PathChange {
                 let prefix = prefix.trim_end_matches('/');
                 PathChange::Prefix(if prefix.is_empty() { "".into() } else { rooted(prefix).into() })
             }
-            PathRewrite::Regex { pattern, substitution } => PathChange::Regex(Box::new(Substitution::compile(pattern, substitution)?)),
+            PathRewrite::Regex { pattern, substitution } => {
+                PathChange::Regex(Box::new(Substitution::compile(pattern, substitution)?))
+            }
         })
     }
 
@@ -98,7 +100,10 @@ impl Substitution {
                 Some(digit @ '0'..='9') => {
                     let group = digit as usize - '0' as usize;
                     if group >= regex.captures_len() {
-                        return Err(wrong(format!("`\\{group}` is beyond the {} groups of the pattern", regex.captures_len() - 1)));
+                        return Err(wrong(format!(
+                            "`\\{group}` is beyond the {} groups of the pattern",
+                            regex.captures_len() - 1
+                        )));
                     }
                     if !text.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut text).into()));

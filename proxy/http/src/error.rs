@@ -97,7 +97,9 @@ impl From<::h2::Error> for Error {
             Some(::h2::Reason::REFUSED_STREAM) => ErrorKind::Refused,
             // A GOAWAY without an error says that the stream was not processed (RFC 9113 §6.8).
             Some(::h2::Reason::NO_ERROR) if e.is_go_away() && e.is_remote() => ErrorKind::Refused,
-            Some(_) if !e.is_remote() && (e.is_reset() || e.is_go_away()) => ErrorKind::Protocol("http2.protocol_error"),
+            Some(_) if !e.is_remote() && (e.is_reset() || e.is_go_away()) => {
+                ErrorKind::Protocol("http2.protocol_error")
+            }
             Some(_) if e.is_go_away() => ErrorKind::Closed,
             Some(reason) => ErrorKind::Reset(reason),
             None => match e.get_io() {
@@ -147,10 +149,7 @@ mod tests {
     #[test]
     fn a_reset_socket_is_a_closed_one() {
         assert_eq!(Error::from(io::Error::from(io::ErrorKind::ConnectionReset)), Error::CLOSED);
-        assert_eq!(
-            Error::from(io::Error::from(io::ErrorKind::TimedOut)).kind,
-            ErrorKind::Io(io::ErrorKind::TimedOut)
-        );
+        assert_eq!(Error::from(io::Error::from(io::ErrorKind::TimedOut)).kind, ErrorKind::Io(io::ErrorKind::TimedOut));
     }
 
     #[test]

@@ -170,11 +170,7 @@ impl Read for Script {
 }
 
 impl Write for Script {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -193,26 +189,47 @@ mod tests {
 
     use super::*;
 
-    const THREE: &[u8] = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\
+    const THREE: &[u8] =
+        b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\
         PUT /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nt: u\r\n\r\n";
 
     #[test]
     fn both_read_the_same() {
         let ours = our_reading(THREE);
-        assert_eq!(ours.iter().map(|m| (m.target.as_str(), m.content.as_slice())).collect::<Vec<_>>(), [
-            ("/1", &b""[..]),
-            ("/2", b"hi"),
-            ("/3", b"abc")
-        ]);
+        assert_eq!(
+            ours.iter().map(|m| (m.target.as_str(), m.content.as_slice())).collect::<Vec<_>>(),
+            [("/1", &b""[..]), ("/2", b"hi"), ("/3", b"abc")]
+        );
         assert_eq!(ours, hypers_reading(THREE));
     }
 
     fn connection() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop::sample::select(vec![
-            "GET / HTTP/1.1\r\n", "POST /x HTTP/1.1\r\n", "Host: a\r\n", "\r\n", "Content-Length: 5\r\n", "Content-Length: 0\r\n",
-            "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n", "hello", "5\r\nhello\r\n", "0\r\n\r\n", "0\r\na: b\r\n\r\n",
-            "GET /z HTTP/1.0\r\n", "Connection: close\r\n", "Connection: keep-alive\r\n", "x: y\r\n", " z\r\n", "\n", "\r", ";e\r\n", "3",
-            "Expect: 100-continue\r\n", "GET http://a/q HTTP/1.1\r\n", "Upgrade: websocket\r\nConnection: upgrade\r\n", "Content-Length: +5\r\n",
+            "GET / HTTP/1.1\r\n",
+            "POST /x HTTP/1.1\r\n",
+            "Host: a\r\n",
+            "\r\n",
+            "Content-Length: 5\r\n",
+            "Content-Length: 0\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip\r\n",
+            "hello",
+            "5\r\nhello\r\n",
+            "0\r\n\r\n",
+            "0\r\na: b\r\n\r\n",
+            "GET /z HTTP/1.0\r\n",
+            "Connection: close\r\n",
+            "Connection: keep-alive\r\n",
+            "x: y\r\n",
+            " z\r\n",
+            "\n",
+            "\r",
+            ";e\r\n",
+            "3",
+            "Expect: 100-continue\r\n",
+            "GET http://a/q HTTP/1.1\r\n",
+            "Upgrade: websocket\r\nConnection: upgrade\r\n",
+            "Content-Length: +5\r\n",
         ]);
         prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
     }

@@ -122,7 +122,13 @@ impl Conn {
     pub fn reusable(&self) -> bool {
         let f = &self.facts;
         let over = self.decoder.is_done() && self.encoder == Encoder::Done && self.output.is_empty();
-        over && f.keep_alive && !f.close && !f.broken && !f.send_broken && !f.tunnel && !f.awaits_head && self.ready == 0
+        over && f.keep_alive
+            && !f.close
+            && !f.broken
+            && !f.send_broken
+            && !f.tunnel
+            && !f.awaits_head
+            && self.ready == 0
     }
 
     /// Whether the stream carries TLS.

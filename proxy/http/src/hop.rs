@@ -51,7 +51,11 @@ pub fn client_address(fields: &Fields, peer: IpAddr, trusted_hops: u32) -> IpAdd
         from_right[0] = entry.trim_ascii();
         count += 1;
     }
-    from_right.get(nth).filter(|_| nth < count).and_then(|entry| str::from_utf8(entry).ok()?.parse().ok()).unwrap_or(peer)
+    from_right
+        .get(nth)
+        .filter(|_| nth < count)
+        .and_then(|entry| str::from_utf8(entry).ok()?.parse().ok())
+        .unwrap_or(peer)
 }
 
 /// Tells the upstream who asked: appends `peer` to `x-forwarded-for` and sets `x-forwarded-proto`, which is kept only from trusted hops.

@@ -7,11 +7,11 @@ use ::h2::Reason;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::framing::Framing;
-use crate::{h1, h2};
 use crate::limits::Limits;
 use crate::method::Version;
 use crate::request::RequestHead;
 use crate::response::ResponseHead;
+use crate::{h1, h2};
 
 /// One side of an exchange: downstream, where we are the server, or upstream, where we are the client.
 ///

@@ -57,10 +57,7 @@ impl Method {
 
     /// Whether a request may be sent again without asking (RFC 9110 §9.2.2).
     pub const fn is_idempotent(self) -> bool {
-        matches!(
-            self,
-            Method::Get | Method::Head | Method::Options | Method::Trace | Method::Put | Method::Delete
-        )
+        matches!(self, Method::Get | Method::Head | Method::Options | Method::Trace | Method::Put | Method::Delete)
     }
 
     /// Whether content is expected, so that its absence is said with `content-length: 0` (RFC 9110 §8.6).

@@ -202,7 +202,9 @@ impl RequestHead {
         let (mut fields, mut text) = (std::mem::take(&mut self.fields), std::mem::take(&mut self.text));
         fields.copy_from(&other.fields);
         text.clone_from(&other.text);
-        let RequestHead { version, scheme, upgrade, method, port, method_text, authority, host, path, path_len, .. } = *other;
+        let RequestHead {
+            version, scheme, upgrade, method, port, method_text, authority, host, path, path_len, ..
+        } = *other;
         *self = RequestHead {
             fields,
             text,

@@ -94,8 +94,30 @@ mod tests {
     #[test]
     fn refused() {
         for bad in [
-            "", "*", "a", "a/b", "a:80", "http:/a", "http:a", "http://", "http:///p", "ftp://a/", "http://u@a/", "http://a b/",
-            "/a#b", "/a\\b", "/a b", "/a\tb", "/\u{1}", "/\u{7f}", "/é", "/a?b#c", "/?\n", "://a/", "http://a#b", "ws://a/",
+            "",
+            "*",
+            "a",
+            "a/b",
+            "a:80",
+            "http:/a",
+            "http:a",
+            "http://",
+            "http:///p",
+            "ftp://a/",
+            "http://u@a/",
+            "http://a b/",
+            "/a#b",
+            "/a\\b",
+            "/a b",
+            "/a\tb",
+            "/\u{1}",
+            "/\u{7f}",
+            "/é",
+            "/a?b#c",
+            "/?\n",
+            "://a/",
+            "http://a#b",
+            "ws://a/",
         ] {
             assert_eq!(of(bad), Err(400), "{bad}");
         }

@@ -160,6 +160,10 @@ pub struct Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.as_ref().map(|_| "[redacted]");
-        f.debug_struct("Secret").field("id", &self.id).field("certificates", &self.certificates.len()).field("key", &key).finish()
+        f.debug_struct("Secret")
+            .field("id", &self.id)
+            .field("certificates", &self.certificates.len())
+            .field("key", &key)
+            .finish()
     }
 }

@@ -15,15 +15,19 @@ mod route;
 mod time;
 
 pub use cluster::{
-    Address, CaSource, Cluster, ClusterTls, Discovery, Endpoint, Endpoints, LoadBalancing, Protocol, Secret, SubjectAltName,
+    Address, CaSource, Cluster, ClusterTls, Discovery, Endpoint, Endpoints, LoadBalancing, Protocol, Secret,
+    SubjectAltName,
 };
 pub use config::{Config, Id, Push, Resource, ResourceId};
 pub use filter::{
-    Cors, DirectResponse, Filter, Fraction, HeaderMods, HeaderValue, HostRewrite, Mirror, PathRewrite, Redirect, Rewrite,
+    Cors, DirectResponse, Filter, Fraction, HeaderMods, HeaderValue, HostRewrite, Mirror, PathRewrite, Redirect,
+    Rewrite,
 };
-pub use listener::{Bind, ClientValidation, ClientValidationMode, HttpSettings, Listener, ListenerProtocol, ListenerTls};
+pub use listener::{
+    Bind, ClientValidation, ClientValidationMode, HttpSettings, Listener, ListenerProtocol, ListenerTls,
+};
 pub use route::{
-    Backend, BackendTarget, HeaderMatch, Method, MethodMatch, Order, PathMatch, QueryMatch, Retry, Route, RouteKind, RouteMatch, StringMatch,
-    Timeouts,
+    Backend, BackendTarget, HeaderMatch, Method, MethodMatch, Order, PathMatch, QueryMatch, Retry, Route, RouteKind,
+    RouteMatch, StringMatch, Timeouts,
 };
 pub use time::Millis;

@@ -11,25 +11,61 @@ fn main() {
     println!("{:<44}{:>10}{:>14}{:>14}", "", "ns/find", "bytes/route", "ms/change");
     for n in [10, 500, 10_000] {
         let path = |i: usize| prefix(&format!("/service-{i}/api"));
-        report(&format!("{n} prefixes on one host"), n, |_| "shop.example.com".into(), path, |i| format!("/service-{i}/api/v1/items"));
+        report(
+            &format!("{n} prefixes on one host"),
+            n,
+            |_| "shop.example.com".into(),
+            path,
+            |i| format!("/service-{i}/api/v1/items"),
+        );
     }
     for n in [10, 500, 10_000] {
         let path = |i: usize| PathMatch::Exact(format!("/service-{i}/api").into());
-        report(&format!("{n} exact paths on one host"), n, |_| "shop.example.com".into(), path, |i| format!("/service-{i}/api"));
+        report(
+            &format!("{n} exact paths on one host"),
+            n,
+            |_| "shop.example.com".into(),
+            path,
+            |i| format!("/service-{i}/api"),
+        );
     }
     for n in [10, 500, 10_000] {
-        report(&format!("{n} hosts"), n, |i| format!("host-{i}.example.com"), |_| prefix("/"), |_| "/api/v1/items".into());
+        report(
+            &format!("{n} hosts"),
+            n,
+            |i| format!("host-{i}.example.com"),
+            |_| prefix("/"),
+            |_| "/api/v1/items".into(),
+        );
     }
     for n in [10, 500, 10_000] {
-        report(&format!("{n} wildcard hosts"), n, |i| format!("*.host-{i}.example.com"), |_| prefix("/"), |_| "/api/v1/items".into());
+        report(
+            &format!("{n} wildcard hosts"),
+            n,
+            |i| format!("*.host-{i}.example.com"),
+            |_| prefix("/"),
+            |_| "/api/v1/items".into(),
+        );
     }
     for n in [10, 100] {
         let path = |i: usize| PathMatch::Regex(format!(r"/service-{i}/v\d+/[^/]+").into());
-        report(&format!("{n} regular expressions on one host"), n, |_| "shop.example.com".into(), path, |i| format!("/service-{i}/v1/items"));
+        report(
+            &format!("{n} regular expressions on one host"),
+            n,
+            |_| "shop.example.com".into(),
+            path,
+            |i| format!("/service-{i}/v1/items"),
+        );
     }
 }
 
-fn report(name: &str, n: usize, host: impl Fn(usize) -> String, path: impl Fn(usize) -> PathMatch, request: impl Fn(usize) -> String) {
+fn report(
+    name: &str,
+    n: usize,
+    host: impl Fn(usize) -> String,
+    path: impl Fn(usize) -> PathMatch,
+    request: impl Fn(usize) -> String,
+) {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().is_some_and(|filter| !name.contains(&filter)) {
         return;

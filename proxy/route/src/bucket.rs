@@ -6,11 +6,11 @@
 //! per match and about 14 per group, a request touches one or two groups however many there are, and a change of one
 //! route merges into the sorted array without comparing the others.
 
+use crate::Request;
+use crate::bytes::equal;
 use crate::entry::Entry;
 use crate::place::{Section, service_and_method};
 use crate::predicate::{Facts, Match};
-use crate::Request;
-use crate::bytes::equal;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::cmp::Ordering;

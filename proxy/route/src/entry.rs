@@ -25,7 +25,8 @@ impl<T> Entry<T> {
     pub fn compile(route: &Route, payload: T) -> Result<Self, Problem> {
         let everything = [RouteMatch::default()];
         let matches = if route.matches.is_empty() { &everything[..] } else { &route.matches[..] };
-        let compile = |(index, source)| Match::compile(route.kind, source).map_err(|p| p.within(&format!("matches[{index}]")));
+        let compile =
+            |(index, source)| Match::compile(route.kind, source).map_err(|p| p.within(&format!("matches[{index}]")));
         let mut hostnames = route.hostnames.clone();
         hostnames.sort_unstable();
         hostnames.dedup();

@@ -3,16 +3,16 @@
 //! Every match of every route is checked with the predicates that [`Table::find`] uses, and those that would take the request are
 //! compared criterion by criterion. Linear in the table: for people, not for traffic.
 
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
+use crate::Request;
 use crate::entry::Entry;
 use crate::hosts::{HostFit, fit};
 use crate::predicate::{Facts, Failed};
 use crate::rank::Rank;
 use crate::table::Table;
-use crate::Request;
 use fairlead_ir::Id;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -169,7 +169,8 @@ fn attempt<'a, T, R: Request>(entry: &'a Entry<T>, facts: &Facts<'_, R>) -> Resu
     let host = facts.request.host();
     let best = entry.hostnames().filter_map(|name| fit(name, host).map(|fit| (fit, name))).max();
     let outcomes = entry.matches.iter().map(|m| m.check(facts)).enumerate();
-    let taken = outcomes.clone().filter(|(_, o)| o.is_ok()).map(|(index, _)| (entry.matches[index].rank(), index)).min();
+    let taken =
+        outcomes.clone().filter(|(_, o)| o.is_ok()).map(|(index, _)| (entry.matches[index].rank(), index)).min();
     if let (Some((fit, hostname)), Some((rank, index))) = (best, taken) {
         return Ok(Claim { entry, hostname, fit, rank, index });
     }

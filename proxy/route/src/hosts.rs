@@ -108,7 +108,13 @@ impl<V> Hosts<V> {
 
 impl<V> Default for Hosts<V> {
     fn default() -> Self {
-        Hosts { hasher: RandomState::default(), exact: HashTable::new(), wildcard: HashTable::new(), depths: 0, any: None }
+        Hosts {
+            hasher: RandomState::default(),
+            exact: HashTable::new(),
+            wildcard: HashTable::new(),
+            depths: 0,
+            any: None,
+        }
     }
 }
 

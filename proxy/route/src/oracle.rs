@@ -2,9 +2,9 @@
 //! with it, works on the IR as it is and knows no index.
 
 use crate::Probe;
+use fairlead_ir::{MethodMatch, PathMatch, Route, RouteKind, RouteMatch, StringMatch};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use fairlead_ir::{MethodMatch, PathMatch, Route, RouteKind, RouteMatch, StringMatch};
 
 /// The id of the route that takes a request, and the index of the match.
 pub(crate) fn route<'a>(routes: &'a [Route], request: &Probe) -> Option<(&'a str, usize)> {
@@ -91,7 +91,8 @@ fn match_matches(kind: RouteKind, m: &RouteMatch, request: &Probe) -> bool {
     };
     let method = m.method.is_none_or(|method| format!("{method:?}").to_uppercase() == request.method);
     let headers = m.headers.iter().all(|h| {
-        let values: Vec<&str> = request.headers.iter().filter(|(n, _)| **n == *h.name).map(|(_, v)| v.as_str()).collect();
+        let values: Vec<&str> =
+            request.headers.iter().filter(|(n, _)| **n == *h.name).map(|(_, v)| v.as_str()).collect();
         !values.is_empty() && text_matches(&h.value, &values.join(","))
     });
     let query = m.query.iter().all(|q| {
@@ -128,7 +129,8 @@ fn grpc_matches(method: Option<&MethodMatch>, request: &Probe) -> bool {
     if service.is_empty() || method.is_empty() {
         return false;
     }
-    wanted.service.as_ref().is_none_or(|s| text_matches(s, service)) && wanted.method.as_ref().is_none_or(|m| text_matches(m, method))
+    wanted.service.as_ref().is_none_or(|s| text_matches(s, service))
+        && wanted.method.as_ref().is_none_or(|m| text_matches(m, method))
 }
 
 fn text_matches(text: &StringMatch, value: &str) -> bool {

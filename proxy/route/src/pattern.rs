@@ -91,7 +91,9 @@ fn parse(source: &str) -> Result<Hir, String> {
     use regex_syntax::{Error, ParserBuilder, hir::ErrorKind};
     let parser = |unicode| ParserBuilder::new().unicode(unicode).utf8(false).nest_limit(100).build();
     match parser(false).parse(source) {
-        Err(Error::Translate(e)) if matches!(e.kind(), ErrorKind::UnicodeNotAllowed) => parser(true).parse(source).map_err(message),
+        Err(Error::Translate(e)) if matches!(e.kind(), ErrorKind::UnicodeNotAllowed) => {
+            parser(true).parse(source).map_err(message)
+        }
         other => other.map_err(message),
     }
 }
@@ -99,15 +101,24 @@ fn parse(source: &str) -> Result<Hir, String> {
 /// One line for conditions and logs; the crate's own messages draw the pattern over several.
 fn message(error: regex_syntax::Error) -> String {
     match error {
-        regex_syntax::Error::Parse(e) => format!("invalid regular expression: {} at offset {}", e.kind(), e.span().start.offset),
-        regex_syntax::Error::Translate(e) => format!("invalid regular expression: {} at offset {}", e.kind(), e.span().start.offset),
+        regex_syntax::Error::Parse(e) => {
+            format!("invalid regular expression: {} at offset {}", e.kind(), e.span().start.offset)
+        }
+        regex_syntax::Error::Translate(e) => {
+            format!("invalid regular expression: {} at offset {}", e.kind(), e.span().start.offset)
+        }
         other => format!("invalid regular expression: {other}"),
     }
 }
 
 fn automaton(hir: &Hir) -> Option<sparse::DFA<Vec<u8>>> {
     let nfa = thompson::Compiler::new()
-        .configure(thompson::Config::new().utf8(false).which_captures(thompson::WhichCaptures::None).nfa_size_limit(Some(PROGRAM_LIMIT)))
+        .configure(
+            thompson::Config::new()
+                .utf8(false)
+                .which_captures(thompson::WhichCaptures::None)
+                .nfa_size_limit(Some(PROGRAM_LIMIT)),
+        )
         .build_from_hir(hir)
         .ok()?;
     let config = dense::Config::new()

@@ -1,8 +1,8 @@
 //! The place of a match in a host's index: what its path predicate is, and where to look for it.
 
+use crate::Problem;
 use crate::pattern::Pattern;
 use crate::predicate::{Failed, Text};
-use crate::Problem;
 use fairlead_ir::{MethodMatch, PathMatch};
 
 /// The path predicate of a match. Its index is found without looking at the others for all but the two side lists.
@@ -58,17 +58,26 @@ impl Place {
                 absolute(path)?;
                 Place::Prefix(path.trim_end_matches('/').into())
             }
-            Some(PathMatch::Regex(pattern)) => Place::Regex(Box::new(Pattern::compile(pattern).map_err(|p| p.within("path"))?)),
+            Some(PathMatch::Regex(pattern)) => {
+                Place::Regex(Box::new(Pattern::compile(pattern).map_err(|p| p.within("path"))?))
+            }
         })
     }
 
     /// Of a GRPCRoute's match.
     pub(crate) fn grpc(method: Option<&MethodMatch>) -> Result<Self, Problem> {
         let Some(method) = method else { return Ok(Place::AnyRpc(None)) };
-        let compile = |text: &Option<_>, field: &str| text.as_ref().map(|t| Text::compile(t).map_err(|p| p.within(field))).transpose();
-        let rpc = Box::new(Rpc { service: compile(&method.service, "grpc.service")?, method: compile(&method.method, "grpc.method")? });
+        let compile = |text: &Option<_>, field: &str| {
+            text.as_ref().map(|t| Text::compile(t).map_err(|p| p.within(field))).transpose()
+        };
+        let rpc = Box::new(Rpc {
+            service: compile(&method.service, "grpc.service")?,
+            method: compile(&method.method, "grpc.method")?,
+        });
         Ok(match (&rpc.service, &rpc.method) {
-            (Some(Text::Exact(service)), Some(Text::Exact(method))) => Place::Rpc(format!("/{service}/{method}").into(), rpc),
+            (Some(Text::Exact(service)), Some(Text::Exact(method))) => {
+                Place::Rpc(format!("/{service}/{method}").into(), rpc)
+            }
             (Some(Text::Exact(service)), _) => Place::Service(service.clone(), rpc),
             _ => Place::AnyRpc(Some(rpc)),
         })

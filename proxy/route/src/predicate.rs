@@ -58,7 +58,9 @@ pub(crate) struct Facts<'r, R> {
 impl Match {
     pub(crate) fn compile(kind: RouteKind, source: &RouteMatch) -> Result<Self, Problem> {
         let place = match kind {
-            RouteKind::Http if source.grpc.is_some() => return Err(Problem::new("grpc", "an HTTPRoute has no gRPC methods")),
+            RouteKind::Http if source.grpc.is_some() => {
+                return Err(Problem::new("grpc", "an HTTPRoute has no gRPC methods"));
+            }
             RouteKind::Grpc if source.path.is_some() => return Err(Problem::new("path", "a GRPCRoute has no paths")),
             RouteKind::Http => Place::http(source.path.as_ref())?,
             RouteKind::Grpc => Place::grpc(source.grpc.as_ref())?,

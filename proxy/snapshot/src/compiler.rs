@@ -27,7 +27,7 @@ pub struct Compiler {
     version: u64,
     slots: HashMap<Id, u32>,
     clusters: Vec<Option<Arc<ClusterEntry>>>,
-    entries: HashMap<Id, Arc<Entry<Arc<Route>>>>,
+    entries: HashMap<Id, SharedEntry>,
     tables: HashMap<Id, Table<Arc<Route>>>,
     ports: foldhash::HashMap<Bind, Arc<Port>>,
     /// Compiled listeners; one is taken out when it must be compiled anew.
@@ -48,12 +48,15 @@ struct Users {
     hosts: HashMap<Box<str>, HashSet<Id>>,
 }
 
+/// A compiled route, as the tables of all its listeners share it.
+type SharedEntry = Arc<Entry<Arc<Route>>>;
+
 /// What a push made stale.
 #[derive(Default)]
 struct Stale {
     clusters: BTreeSet<Id>,
     lists: BTreeSet<Id>,
-    tables: BTreeMap<Id, (Vec<Id>, Vec<Arc<Entry<Arc<Route>>>>)>,
+    tables: BTreeMap<Id, (Vec<Id>, Vec<SharedEntry>)>,
     ports: BTreeSet<Bind>,
     secrets: HashSet<Id>,
 }
@@ -262,7 +265,7 @@ impl Compiler {
         Ok(())
     }
 
-    fn compile_route(&mut self, route: &Arc<ir::Route>) -> Result<Arc<Entry<Arc<Route>>>, String> {
+    fn compile_route(&mut self, route: &Arc<ir::Route>) -> Result<SharedEntry, String> {
         let (registry, slots, clusters) = (&self.registry, &mut self.slots, &mut self.clusters);
         let compiled = Route::compile(route, registry, |id| slot(slots, clusters, id))?;
         let entry = Entry::compile(route, Arc::new(compiled)).map_err(|problem| problem.to_string())?;
@@ -278,11 +281,7 @@ impl Compiler {
         self.users.remember(config, self.config.endpoints_of(config));
         let secret = |id: &str| self.config.secrets.get(id).cloned();
         let compiled = ClusterConfig::compile(config, secret).map_err(|problem| problem.to_string())?;
-        let entry = ClusterEntry {
-            config: compiled,
-            endpoints: self.list(config),
-            metrics: self.registry.cluster(id),
-        };
+        let entry = ClusterEntry { config: compiled, endpoints: self.list(config), metrics: self.registry.cluster(id) };
         self.clusters[slot] = Some(Arc::new(entry));
         Ok(())
     }

@@ -46,7 +46,11 @@ impl Route {
     ///
     /// # Errors
     /// What is wrong and with which field.
-    pub fn compile(config: &Arc<ir::Route>, registry: &Registry, mut slot: impl FnMut(&ir::Id) -> u32) -> Result<Route, String> {
+    pub fn compile(
+        config: &Arc<ir::Route>,
+        registry: &Registry,
+        mut slot: impl FnMut(&ir::Id) -> u32,
+    ) -> Result<Route, String> {
         let chain = |filters: &[ir::Filter]| Chain::compile(filters).map_err(|problem| problem.to_string());
         let backends: Vec<Backend> = config
             .backends

@@ -99,7 +99,10 @@ fn a_change_of_one_route_leaves_the_others_compiled() {
     assert!(taker(&after, "a.example", "/1").is_none());
     assert_eq!(&*taker(&after, "a.example", "/new").unwrap().config.id, "r1");
     assert!(Arc::ptr_eq(&taker(&before, "a.example", "/2").unwrap(), &taker(&after, "a.example", "/2").unwrap()));
-    assert!(Arc::ptr_eq(&listener_of(&before, "b.example"), &listener_of(&after, "b.example")), "the other listener is the same");
+    assert!(
+        Arc::ptr_eq(&listener_of(&before, "b.example"), &listener_of(&after, "b.example")),
+        "the other listener is the same"
+    );
     assert_eq!(&*taker(&before, "a.example", "/1").unwrap().config.id, "r1", "the old snapshot is as it was");
 }
 
@@ -132,7 +135,9 @@ fn clusters_keep_their_slot_whether_they_exist_or_not() {
     assert!(compiler.snapshot().clusters.iter().all(Option::is_none));
     compiler.apply(&upserts(vec![cluster("late", ir::Discovery::Endpoints("e".into()))]));
     let snapshot = compiler.snapshot();
-    let fairlead_snapshot::Target::Cluster(slot) = taker(&snapshot, "", "/").unwrap().backends[0].target else { panic!() };
+    let fairlead_snapshot::Target::Cluster(slot) = taker(&snapshot, "", "/").unwrap().backends[0].target else {
+        panic!()
+    };
     assert_eq!(&*snapshot.clusters[slot as usize].as_ref().unwrap().config.id, "late");
     compiler.apply(&Push { version: 2, upserts: vec![], removals: vec![ResourceId::Cluster("late".into())] });
     assert!(compiler.snapshot().clusters[slot as usize].is_none());
@@ -179,10 +184,18 @@ fn a_new_certificate_reaches_the_listeners_that_name_it() {
     let applied = compiler.apply(&upserts(vec![pem("a.example")]));
     assert!(applied.rejected.is_empty(), "{applied:?}");
     assert_eq!(compiler.snapshot().port(BIND).unwrap().tls.as_ref().unwrap().len(), 1);
-    let bad = Resource::Secret(Arc::new(ir::Secret { id: "s".into(), certificates: "nonsense".into(), key: Some("nonsense".into()) }));
+    let bad = Resource::Secret(Arc::new(ir::Secret {
+        id: "s".into(),
+        certificates: "nonsense".into(),
+        key: Some("nonsense".into()),
+    }));
     let applied = compiler.apply(&upserts(vec![bad]));
     assert_eq!(applied.rejected[0].0, ResourceId::Secret("s".into()));
-    assert_eq!(compiler.snapshot().port(BIND).unwrap().tls.as_ref().unwrap().len(), 1, "the last good certificate serves on");
+    assert_eq!(
+        compiler.snapshot().port(BIND).unwrap().tls.as_ref().unwrap().len(),
+        1,
+        "the last good certificate serves on"
+    );
 }
 
 #[test]

@@ -102,8 +102,8 @@ pub struct Histogram {
 impl Histogram {
     /// Upper bounds of the buckets in microseconds, inclusive; one more bucket takes what is above the last.
     pub const BOUNDS: [i32; 16] = [
-        500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
-        30_000_000, 60_000_000,
+        500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+        10_000_000, 30_000_000, 60_000_000,
     ];
 
     /// Counts one duration, given in microseconds.

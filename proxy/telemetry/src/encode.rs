@@ -217,12 +217,18 @@ pub(crate) const LISTENER: &[Metric<ListenerCells>] = &[
         help: "Ended exchanges by protocol and class of status.",
         samples: |s, out| {
             for protocol in Protocol::ALL {
-                out.classes_by(&["protocol", protocol.name()], |class| s.total(|c| c.requests.of(protocol).of(class).value()));
+                out.classes_by(&["protocol", protocol.name()], |class| {
+                    s.total(|c| c.requests.of(protocol).of(class).value())
+                });
             }
         },
     },
-    metric!("fairlead_listener_request_duration_seconds", histogram, "First byte of the request to last byte of the response.", |c| &c
-        .duration),
+    metric!(
+        "fairlead_listener_request_duration_seconds",
+        histogram,
+        "First byte of the request to last byte of the response.",
+        |c| &c.duration
+    ),
     metric!("fairlead_listener_bytes_received_total", counter, "Bytes of request bodies.", |c| &c.bytes_received),
     metric!("fairlead_listener_bytes_sent_total", counter, "Bytes of response bodies.", |c| &c.bytes_sent),
     Metric {
@@ -255,10 +261,12 @@ pub(crate) const ROUTE: &[Metric<RouteCells>] = &[
         samples: |s, out| out.sum_and_count(s.total(|c| c.duration_micros.value()), s.total(|c| c.requests.total())),
     },
     metric!("fairlead_route_retries_total", counter, "Attempts after the first.", |c| &c.retries),
-    metric!("fairlead_route_retries_exhausted_total", counter, "Exchanges whose retries were used up.", |c| &c.retries_exhausted),
+    metric!("fairlead_route_retries_exhausted_total", counter, "Exchanges whose retries were used up.", |c| &c
+        .retries_exhausted),
     metric!("fairlead_route_timeouts_total", counter, "Exchanges that ended by the route's timeout.", |c| &c.timeouts),
     metric!("fairlead_route_mirrored_total", counter, "Copies sent to mirrors.", |c| &c.mirrored),
-    metric!("fairlead_route_mirror_failures_total", counter, "Copies that a mirror did not take.", |c| &c.mirror_failures),
+    metric!("fairlead_route_mirror_failures_total", counter, "Copies that a mirror did not take.", |c| &c
+        .mirror_failures),
 ];
 
 pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
@@ -266,9 +274,12 @@ pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
     metric!("fairlead_cluster_requests_active", gauge, "Attempts under way.", |c| &c.requests_active),
     metric!("fairlead_cluster_request_duration_seconds", histogram, "Durations of attempts.", |c| &c.duration),
     metric!("fairlead_cluster_connections_total", counter, "Established connections.", |c| &c.connections),
-    metric!("fairlead_cluster_connections_active", gauge, "Open connections, idle ones included.", |c| &c.connections_active),
-    metric!("fairlead_cluster_connect_failures_total", counter, "Failed connects, timeouts included.", |c| &c.connect_failures),
-    metric!("fairlead_cluster_connect_timeouts_total", counter, "Connects that took too long.", |c| &c.connect_timeouts),
+    metric!("fairlead_cluster_connections_active", gauge, "Open connections, idle ones included.", |c| &c
+        .connections_active),
+    metric!("fairlead_cluster_connect_failures_total", counter, "Failed connects, timeouts included.", |c| &c
+        .connect_failures),
+    metric!("fairlead_cluster_connect_timeouts_total", counter, "Connects that took too long.", |c| &c
+        .connect_timeouts),
     metric!("fairlead_cluster_tls_errors_total", counter, "Failed TLS handshakes.", |c| &c.tls_errors),
     metric!("fairlead_cluster_retries_total", counter, "Attempts after the first.", |c| &c.retries),
     metric!("fairlead_cluster_timeouts_total", counter, "Attempts that took too long.", |c| &c.timeouts),
@@ -281,23 +292,29 @@ pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
             out.counter_with(&["by", "proxy"], s.total(|c| c.resets_sent.value()));
         },
     },
-    metric!("fairlead_cluster_protocol_errors_total", counter, "Responses that broke the protocol.", |c| &c.protocol_errors),
-    metric!("fairlead_cluster_no_endpoint_total", counter, "Requests without an endpoint to go to.", |c| &c.no_endpoint),
+    metric!("fairlead_cluster_protocol_errors_total", counter, "Responses that broke the protocol.", |c| &c
+        .protocol_errors),
+    metric!("fairlead_cluster_no_endpoint_total", counter, "Requests without an endpoint to go to.", |c| &c
+        .no_endpoint),
     metric!("fairlead_cluster_bytes_sent_total", counter, "Bytes of bodies sent to the upstream.", |c| &c.bytes_sent),
-    metric!("fairlead_cluster_bytes_received_total", counter, "Bytes of bodies received from the upstream.", |c| &c.bytes_received),
+    metric!("fairlead_cluster_bytes_received_total", counter, "Bytes of bodies received from the upstream.", |c| &c
+        .bytes_received),
 ];
 
 pub(crate) const ENDPOINT: &[Metric<EndpointCells>] = &[
     metric!("fairlead_endpoint_requests_total", counter, "Attempts.", |c| &c.requests),
-    metric!("fairlead_endpoint_failures_total", counter, "Attempts without response, or with a status of 5xx.", |c| &c.failures),
+    metric!("fairlead_endpoint_failures_total", counter, "Attempts without response, or with a status of 5xx.", |c| &c
+        .failures),
     metric!("fairlead_endpoint_requests_active", gauge, "Attempts under way.", |c| &c.requests_active),
     metric!("fairlead_endpoint_connect_failures_total", counter, "Failed connects.", |c| &c.connect_failures),
 ];
 
 pub(crate) const WORKER: &[Metric<WorkerCells>] = &[
-    metric!("fairlead_worker_snapshot_version", gauge, "Version of the configuration that the worker serves.", |c| &c.snapshot_version),
+    metric!("fairlead_worker_snapshot_version", gauge, "Version of the configuration that the worker serves.", |c| &c
+        .snapshot_version),
     metric!("fairlead_access_log_records_total", counter, "Records written to the access log.", |c| &c.log_records),
-    metric!("fairlead_access_log_dropped_total", counter, "Records lost because the log's writer was behind.", |c| &c.log_dropped),
+    metric!("fairlead_access_log_dropped_total", counter, "Records lost because the log's writer was behind.", |c| &c
+        .log_dropped),
 ];
 
 #[cfg(test)]
@@ -306,8 +323,15 @@ mod tests {
 
     #[test]
     fn seconds_are_exact() {
-        let cases =
-            [(0, "0"), (500, "0.0005"), (2_500, "0.0025"), (1_000_000, "1"), (60_000_000, "60"), (1, "0.000001"), (1_230_000, "1.23")];
+        let cases = [
+            (0, "0"),
+            (500, "0.0005"),
+            (2_500, "0.0025"),
+            (1_000_000, "1"),
+            (60_000_000, "60"),
+            (1, "0.000001"),
+            (1_230_000, "1.23"),
+        ];
         for (micros, text) in cases {
             assert_eq!(seconds(micros, &mut [0; 32]), text);
         }

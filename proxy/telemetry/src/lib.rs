@@ -28,8 +28,8 @@ pub use log::{AccessLog, FormatError, LogSink, LogTarget, LogWriter, Record, Ups
 pub use registry::{BuildInfo, Caps, PushOutcome, Registry};
 pub use scope::Scope;
 pub use scopes::{
-    ClusterCells, ClusterMetrics, EndpointCells, EndpointMetrics, ListenerCells, ListenerMetrics, Protocol, ProtocolCounts, RejectCounts,
-    RejectReason, RouteCells, RouteMetrics, WorkerCells,
+    ClusterCells, ClusterMetrics, EndpointCells, EndpointMetrics, ListenerCells, ListenerMetrics, Protocol,
+    ProtocolCounts, RejectCounts, RejectReason, RouteCells, RouteMetrics, WorkerCells,
 };
 
 #[doc = include_str!("../METRICS.md")]

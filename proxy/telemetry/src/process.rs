@@ -19,7 +19,11 @@ pub(crate) fn encode(started: Timestamp, out: &mut Encoder<'_>) {
     gauge("process_resident_memory_bytes", "Resident memory.", kib(&status, "VmRSS:"));
     gauge("process_virtual_memory_bytes", "Virtual memory.", kib(&status, "VmSize:"));
     gauge("process_threads", "Threads.", field(&status, "Threads:"));
-    gauge("process_open_fds", "Open file descriptors.", fs::read_dir("/proc/self/fd").ok().map(|dir| dir.count() as f64));
+    gauge(
+        "process_open_fds",
+        "Open file descriptors.",
+        fs::read_dir("/proc/self/fd").ok().map(|dir| dir.count() as f64),
+    );
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     gauge("process_max_fds", "Limit of open file descriptors.", field(&limits, "Max open files"));
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -53,7 +57,10 @@ mod tests {
         let stat = "7 (a) b) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 100 1000 200";
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(kib("Name:\tx\nVmRSS:\t     512 kB\n", "VmRSS:"), Some(524_288.0));
-        assert_eq!(field("Max open files            1024                 4096                 files", "Max open files"), Some(1024.0));
+        assert_eq!(
+            field("Max open files            1024                 4096                 files", "Max open files"),
+            Some(1024.0)
+        );
         assert_eq!(cpu_seconds(""), None);
     }
 }

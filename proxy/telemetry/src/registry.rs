@@ -6,7 +6,8 @@ use crate::labels::{ClusterLabels, EndpointLabels, Labels, ListenerLabels, Route
 use crate::process;
 use crate::scope::{Family, Scope};
 use crate::scopes::{
-    ClusterCells, ClusterMetrics, EndpointCells, EndpointMetrics, ListenerCells, ListenerMetrics, RouteCells, RouteMetrics, WorkerCells,
+    ClusterCells, ClusterMetrics, EndpointCells, EndpointMetrics, ListenerCells, ListenerMetrics, RouteCells,
+    RouteMetrics, WorkerCells,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -107,7 +108,11 @@ impl Registry {
             started: Timestamp::now(),
             build,
             listeners: Family::new(caps.listeners, workers, ListenerLabels { listener: other, gateway: "" }.render()),
-            routes: Family::new(caps.routes, workers, RouteLabels { kind: "", namespace: "", route: other, rule: "" }.render()),
+            routes: Family::new(
+                caps.routes,
+                workers,
+                RouteLabels { kind: "", namespace: "", route: other, rule: "" }.render(),
+            ),
             clusters: Family::new(caps.clusters, workers, ClusterLabels { cluster: other }.render()),
             endpoints: Family::new(caps.endpoints, workers, EndpointLabels { cluster: other, endpoint: "" }.render()),
             worker_scopes,
@@ -156,7 +161,10 @@ impl Registry {
         let mut prefix = ClusterLabels { cluster }.render();
         prefix.push_str(",endpoint=\"");
         let scopes = self.endpoints.with_prefix(&prefix);
-        scopes.into_iter().map(|scope| (unescape(scope.labels()[prefix.len()..].trim_end_matches('"')), scope)).collect()
+        scopes
+            .into_iter()
+            .map(|scope| (unescape(scope.labels()[prefix.len()..].trim_end_matches('"')), scope))
+            .collect()
     }
 
     /// What program this is.
@@ -195,8 +203,10 @@ impl Registry {
 
     /// Writes everything as Prometheus text (version 0.0.4). Routes and endpoints that never had a request are left out.
     pub fn encode(&self, out: &mut String) {
-        let routes = used(self.routes.held(), |c: &RouteCells| c.requests.total() + c.retries.value() + c.mirrored.value());
-        let endpoints = used(self.endpoints.held(), |c: &EndpointCells| c.requests.value() + c.connect_failures.value());
+        let routes =
+            used(self.routes.held(), |c: &RouteCells| c.requests.total() + c.retries.value() + c.mirrored.value());
+        let endpoints =
+            used(self.endpoints.held(), |c: &EndpointCells| c.requests.value() + c.connect_failures.value());
         let mut encoder = Encoder::new(out);
         self.encode_process(&mut encoder);
         encoder.family(encode::WORKER, &self.worker_scopes);
@@ -213,24 +223,54 @@ impl Registry {
         out.plain("fairlead_workers", Kind::Gauge, "Worker threads.", &[("", self.workers as f64)]);
         let config = &self.config;
         let of = |cell: &AtomicU64| cell.load(Relaxed) as f64;
-        out.plain("fairlead_config_version", Kind::Gauge, "Version that was last applied.", &[("", of(&config.version))]);
+        out.plain(
+            "fairlead_config_version",
+            Kind::Gauge,
+            "Version that was last applied.",
+            &[("", of(&config.version))],
+        );
         let outcomes: Vec<(&str, f64)> = PushOutcome::NAMES.into_iter().zip(config.outcomes.iter().map(of)).collect();
         out.plain("fairlead_config_pushes_total", Kind::Counter, "Pushes of configuration by outcome.", &outcomes);
         let success = f64::from(u8::from(config.last_applied.load(Relaxed)));
-        out.plain("fairlead_config_last_push_success", Kind::Gauge, "1 if all of the last push is served.", &[("", success)]);
+        out.plain(
+            "fairlead_config_last_push_success",
+            Kind::Gauge,
+            "1 if all of the last push is served.",
+            &[("", success)],
+        );
         let rejected = [("", of(&config.rejected_resources))];
-        out.plain("fairlead_config_rejected_resources", Kind::Gauge, "Resources of the last push that were rejected.", &rejected);
+        out.plain(
+            "fairlead_config_rejected_resources",
+            Kind::Gauge,
+            "Resources of the last push that were rejected.",
+            &rejected,
+        );
         let time = [("", of(&config.last_time) / 1e6)];
-        out.plain("fairlead_config_last_push_timestamp_seconds", Kind::Gauge, "Time of the last push since 1970.", &time);
+        out.plain(
+            "fairlead_config_last_push_timestamp_seconds",
+            Kind::Gauge,
+            "Time of the last push since 1970.",
+            &time,
+        );
         let merged = [
             ("kind=\"listener\"", self.listeners.merged() as f64),
             ("kind=\"route\"", self.routes.merged() as f64),
             ("kind=\"cluster\"", self.clusters.merged() as f64),
             ("kind=\"endpoint\"", self.endpoints.merged() as f64),
         ];
-        out.plain("fairlead_metrics_merged_total", Kind::Counter, "Scopes beyond a cap that were counted as `other`.", &merged);
+        out.plain(
+            "fairlead_metrics_merged_total",
+            Kind::Counter,
+            "Scopes beyond a cap that were counted as `other`.",
+            &merged,
+        );
         let errors = [("", of(&self.log_write_errors))];
-        out.plain("fairlead_access_log_write_errors_total", Kind::Counter, "Batches of the access log that could not be written.", &errors);
+        out.plain(
+            "fairlead_access_log_write_errors_total",
+            Kind::Counter,
+            "Batches of the access log that could not be written.",
+            &errors,
+        );
     }
 }
 

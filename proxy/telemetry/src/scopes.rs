@@ -270,7 +270,12 @@ mod tests {
         assert!(size_of::<EndpointCells>() <= 64);
         assert!(size_of::<ClusterCells>() <= 384, "{}", size_of::<ClusterCells>());
         assert!(size_of::<ListenerCells>() <= 512, "{}", size_of::<ListenerCells>());
-        for align in [align_of::<RouteCells>(), align_of::<EndpointCells>(), align_of::<ClusterCells>(), align_of::<ListenerCells>()] {
+        for align in [
+            align_of::<RouteCells>(),
+            align_of::<EndpointCells>(),
+            align_of::<ClusterCells>(),
+            align_of::<ListenerCells>(),
+        ] {
             assert_eq!(align, 64, "blocks of two workers never share a cache line");
         }
     }

@@ -179,7 +179,10 @@ impl Drop for Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("id", &self.core.config.id).field("endpoints", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("id", &self.core.config.id)
+            .field("endpoints", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -119,9 +119,7 @@ pub struct Problem {
 }
 
 fn compile_tls(tls: &ir::ClusterTls, secrets: &impl Fn(&str) -> Option<Arc<ir::Secret>>) -> Result<Tls, Problem> {
-    let find = |field, id: &str| {
-        secrets(id).ok_or_else(|| Problem { field, message: format!("{id} does not exist") })
-    };
+    let find = |field, id: &str| secrets(id).ok_or_else(|| Problem { field, message: format!("{id} does not exist") });
     let roots = match &tls.ca {
         ir::CaSource::Insecure => Roots::insecure(),
         ir::CaSource::System => Roots::system().map_err(|e| Problem { field: CA, message: e.to_string() })?,
@@ -136,10 +134,11 @@ fn compile_tls(tls: &ir::ClusterTls, secrets: &impl Fn(&str) -> Option<Arc<ir::S
                 .map_err(|e| Problem { field: CA, message: e.to_string() })?
         }
     };
-    let mut builder = ClientTls::builder(&roots, &tls.hostname).subject_alt_names(tls.sans.iter().map(|san| match san {
-        ir::SubjectAltName::Dns(name) => San::Dns(name.clone()),
-        ir::SubjectAltName::Uri(uri) => San::Uri(uri.clone()),
-    }));
+    let mut builder =
+        ClientTls::builder(&roots, &tls.hostname).subject_alt_names(tls.sans.iter().map(|san| match san {
+            ir::SubjectAltName::Dns(name) => San::Dns(name.clone()),
+            ir::SubjectAltName::Uri(uri) => San::Uri(uri.clone()),
+        }));
     if let Some(id) = &tls.client_certificate {
         builder = builder.identity(identity(&*find(CLIENT_CERTIFICATE, id)?)?);
     }
@@ -152,7 +151,8 @@ fn compile_tls(tls: &ir::ClusterTls, secrets: &impl Fn(&str) -> Option<Arc<ir::S
 fn identity(secret: &ir::Secret) -> Result<Arc<Identity>, Problem> {
     let problem = |message: String| Problem { field: CLIENT_CERTIFICATE, message: format!("{}: {message}", secret.id) };
     let key = secret.key.as_deref().ok_or_else(|| problem("has no private key".into()))?;
-    let identity = Identity::from_pem(secret.certificates.as_bytes(), key.as_bytes()).map_err(|e| problem(e.to_string()))?;
+    let identity =
+        Identity::from_pem(secret.certificates.as_bytes(), key.as_bytes()).map_err(|e| problem(e.to_string()))?;
     Ok(Arc::new(identity))
 }
 

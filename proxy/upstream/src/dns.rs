@@ -149,7 +149,8 @@ impl<F: FnMut(&str, &[IpAddr]) + Send + 'static> Driver<F> {
     fn start_due(&mut self) {
         let now = Instant::now();
         while self.running.len() < MAX_LOOKUPS {
-            let due = self.watched.iter_mut().filter(|(_, w)| w.due.is_some_and(|at| at <= now)).min_by_key(|(_, w)| w.due);
+            let due =
+                self.watched.iter_mut().filter(|(_, w)| w.due.is_some_and(|at| at <= now)).min_by_key(|(_, w)| w.due);
             let Some((host, entry)) = due else { return };
             entry.due = None;
             let (host, serial) = (host.clone(), entry.serial);
@@ -184,7 +185,12 @@ impl<F: FnMut(&str, &[IpAddr]) + Send + 'static> Driver<F> {
                 entry.due = Some(Instant::now() + wait.min(MAX_REFRESH));
                 if entry.failures == 0 {
                     let kept = entry.addresses.as_ref().map_or(0, Vec::len);
-                    tracing::warn!(host = &**host, reason, kept, "cannot be resolved; keeping the addresses known before");
+                    tracing::warn!(
+                        host = &**host,
+                        reason,
+                        kept,
+                        "cannot be resolved; keeping the addresses known before"
+                    );
                 }
                 entry.failures += 1;
             }

@@ -73,7 +73,9 @@ impl From<io::Error> for ConnectError {
             (Io::ConnectionRefused, _) => return ConnectError::new(ConnectErrorKind::Refused),
             (Io::TimedOut, _) => return ConnectError::new(ConnectErrorKind::Timeout),
             (Io::HostUnreachable | Io::NetworkUnreachable, _) => ConnectErrorKind::Unreachable,
-            (Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof, _) => ConnectErrorKind::Closed,
+            (Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof, _) => {
+                ConnectErrorKind::Closed
+            }
             // ENFILE, EMFILE.
             (Io::AddrNotAvailable | Io::AddrInUse | Io::OutOfMemory | Io::PermissionDenied, _) | (_, Some(23 | 24)) => {
                 ConnectErrorKind::Local

@@ -59,7 +59,10 @@ impl Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("endpoint", &self.lease.endpoint.name()).field("reused", &self.lease.reused).finish()
+        f.debug_struct("Upstream")
+            .field("endpoint", &self.lease.endpoint.name())
+            .field("reused", &self.lease.reused)
+            .finish()
     }
 }
 

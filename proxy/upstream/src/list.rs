@@ -78,7 +78,9 @@ impl EndpointList {
                     let (weight, zone) = (endpoint.weight, endpoint.zone.as_deref());
                     match &endpoint.address {
                         ir::Address::Ip(address) => list.add(Address::Ip(*address), None, weight, zone),
-                        ir::Address::Unix(path) => list.add(Address::Unix(Path::new(&**path).into()), None, weight, zone),
+                        ir::Address::Unix(path) => {
+                            list.add(Address::Unix(Path::new(&**path).into()), None, weight, zone)
+                        }
                         ir::Address::Dns { host, port } => list.add_host(host, *port, resolved(host), weight, zone),
                     }
                 }
@@ -173,8 +175,12 @@ mod tests {
     #[test]
     fn a_dns_cluster_takes_all_addresses() {
         let cluster = cluster(ir::Discovery::Dns { host: "api.example".into(), port: 443 });
-        let list =
-            EndpointList::compile(&cluster, None, |_| ["10.0.0.2", "10.0.0.1"].map(|ip| ip.parse().unwrap()), &Registry::new(1));
+        let list = EndpointList::compile(
+            &cluster,
+            None,
+            |_| ["10.0.0.2", "10.0.0.1"].map(|ip| ip.parse().unwrap()),
+            &Registry::new(1),
+        );
         assert_eq!(show(&list), ["10.0.0.2:443*1", "10.0.0.1:443*1"]);
         assert_eq!(EndpointList::hosts(&cluster, None).collect::<Vec<_>>(), ["api.example"]);
     }

@@ -151,9 +151,16 @@ impl Http2 {
         server
     }
 
-    async fn serve(stream: fairlead_net::Stream, max: u32, mut orders: watch::Receiver<Order>, mut arrived: impl FnMut()) {
+    async fn serve(
+        stream: fairlead_net::Stream,
+        max: u32,
+        mut orders: watch::Receiver<Order>,
+        mut arrived: impl FnMut(),
+    ) {
         let mut builder = h2::server::Builder::new();
-        let Ok(mut connection) = builder.max_concurrent_streams(max).handshake::<_, Bytes>(stream).await else { return };
+        let Ok(mut connection) = builder.max_concurrent_streams(max).handshake::<_, Bytes>(stream).await else {
+            return;
+        };
         let mut answers = orders.clone();
         loop {
             tokio::select! {

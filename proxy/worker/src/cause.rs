@@ -97,31 +97,57 @@ impl Cause {
             Cause::Unresolved => (500, Some(Flag::NoClusterFound), "unresolved_reference", "no resolvable backend"),
             Cause::NoBackend => (500, Some(Flag::NoClusterFound), "no_backend", "no backend"),
             Cause::NoCluster => (503, Some(Flag::NoClusterFound), "cluster_not_found", ""),
-            Cause::NoHealthyUpstream => (503, Some(Flag::NoHealthyUpstream), "no_healthy_upstream", "no healthy upstream"),
-            Cause::Overflow => (503, Some(Flag::UpstreamOverflow), "upstream_reset_before_response_started{overflow}", reset!("overflow")),
+            Cause::NoHealthyUpstream => {
+                (503, Some(Flag::NoHealthyUpstream), "no_healthy_upstream", "no healthy upstream")
+            }
+            Cause::Overflow => (
+                503,
+                Some(Flag::UpstreamOverflow),
+                "upstream_reset_before_response_started{overflow}",
+                reset!("overflow"),
+            ),
             Cause::ConnectFailed => (
                 503,
                 Some(Flag::UpstreamConnectionFailure),
                 "upstream_reset_before_response_started{remote_connection_failure}",
                 reset!("remote connection failure"),
             ),
-            Cause::ConnectTimeout => {
-                (503, Some(Flag::UpstreamConnectionFailure), "upstream_reset_before_response_started{connection_timeout}", reset!("connection timeout"))
+            Cause::ConnectTimeout => (
+                503,
+                Some(Flag::UpstreamConnectionFailure),
+                "upstream_reset_before_response_started{connection_timeout}",
+                reset!("connection timeout"),
+            ),
+            Cause::UpstreamClosed => (
+                503,
+                Some(Flag::UpstreamConnectionTermination),
+                "upstream_reset_before_response_started{connection_termination}",
+                reset!("connection termination"),
+            ),
+            Cause::UpstreamReset => (
+                503,
+                Some(Flag::UpstreamRemoteReset),
+                "upstream_reset_before_response_started{remote_reset}",
+                reset!("remote reset"),
+            ),
+            Cause::UpstreamProtocol => (
+                502,
+                Some(Flag::UpstreamProtocolError),
+                "upstream_reset_before_response_started{protocol_error}",
+                reset!("protocol error"),
+            ),
+            Cause::RequestTimeout => {
+                (504, Some(Flag::UpstreamRequestTimeout), "upstream_response_timeout", "upstream request timeout")
             }
-            Cause::UpstreamClosed => {
-                (503, Some(Flag::UpstreamConnectionTermination), "upstream_reset_before_response_started{connection_termination}", reset!("connection termination"))
+            Cause::AttemptTimeout => {
+                (504, Some(Flag::UpstreamRequestTimeout), "upstream_per_try_timeout", "upstream request timeout")
             }
-            Cause::UpstreamReset => {
-                (503, Some(Flag::UpstreamRemoteReset), "upstream_reset_before_response_started{remote_reset}", reset!("remote reset"))
-            }
-            Cause::UpstreamProtocol => {
-                (502, Some(Flag::UpstreamProtocolError), "upstream_reset_before_response_started{protocol_error}", reset!("protocol error"))
-            }
-            Cause::RequestTimeout => (504, Some(Flag::UpstreamRequestTimeout), "upstream_response_timeout", "upstream request timeout"),
-            Cause::AttemptTimeout => (504, Some(Flag::UpstreamRequestTimeout), "upstream_per_try_timeout", "upstream request timeout"),
-            Cause::StreamIdle { received } => {
-                (if received { 504 } else { 408 }, Some(Flag::StreamIdleTimeout), "stream_idle_timeout", "stream timeout")
-            }
+            Cause::StreamIdle { received } => (
+                if received { 504 } else { 408 },
+                Some(Flag::StreamIdleTimeout),
+                "stream_idle_timeout",
+                "stream timeout",
+            ),
             Cause::HeaderTimeout => (408, None, "request_header_timeout", "request header timeout"),
             Cause::Rejected { status, details, .. } => (status, Some(Flag::DownstreamProtocolError), details, ""),
             Cause::UpgradeRefused => (403, None, "upgrade_failed", ""),
@@ -133,7 +159,13 @@ impl Cause {
 
     /// Whether the client's connection can't carry another request.
     pub fn is_final(self) -> bool {
-        matches!(self, Cause::Rejected { close: true, .. } | Cause::HeaderTimeout | Cause::UpgradeRefused | Cause::StreamIdle { received: false })
+        matches!(
+            self,
+            Cause::Rejected { close: true, .. }
+                | Cause::HeaderTimeout
+                | Cause::UpgradeRefused
+                | Cause::StreamIdle { received: false }
+        )
     }
 
     /// Details of the same cause once the response has started: it can only be cut off.
@@ -153,7 +185,13 @@ mod tests {
 
     #[test]
     fn bodies_of_resets_name_the_reason_of_the_details() {
-        for cause in [Cause::Overflow, Cause::ConnectFailed, Cause::UpstreamClosed, Cause::UpstreamReset, Cause::UpstreamProtocol] {
+        for cause in [
+            Cause::Overflow,
+            Cause::ConnectFailed,
+            Cause::UpstreamClosed,
+            Cause::UpstreamReset,
+            Cause::UpstreamProtocol,
+        ] {
             let answer = cause.answer();
             let reason = answer.body.strip_prefix(PREFIX).unwrap().replace(' ', "_");
             assert_eq!(answer.details, format!("upstream_reset_before_response_started{{{reason}}}"));

@@ -26,7 +26,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-
 /// A request, its response, and what became of them. Recycled: in steady state a request allocates nothing.
 #[derive(Default)]
 pub struct Exchange {
@@ -184,4 +183,3 @@ const REJECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn exhausted() -> Flags {
     Flags::from(Flag::UpstreamRetryLimitExceeded)
 }
-

@@ -42,6 +42,8 @@ pub struct Worker {
     snapshots: Arc<Snapshots>,
     current: RefCell<Rc<Current>>,
     epoch: Cell<u64>,
+    // Boxes, because one is taken per request and must not be copied.
+    #[allow(clippy::vec_box)]
     spare: RefCell<Vec<Box<Exchange>>>,
     /// What responses may be.
     pub response_limits: Limits,
@@ -169,7 +171,9 @@ impl Worker {
                     old.close();
                 }
             }
-            Err(error) => tracing::error!(worker = self.index, port = bind.port, %error, "cannot register a listening socket"),
+            Err(error) => {
+                tracing::error!(worker = self.index, port = bind.port, %error, "cannot register a listening socket")
+            }
         }
     }
 }
@@ -185,7 +189,8 @@ impl Port {
 
 /// The thread's body.
 pub(crate) fn run(seed: Seed, commands: UnboundedReceiver<Command>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(tokio::runtime::LocalOptions::default());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(tokio::runtime::LocalOptions::default());
     match runtime {
         Ok(runtime) => runtime.block_on(life(seed, commands)),
         Err(error) => tracing::error!(worker = seed.index, %error, "cannot make an event loop"),

@@ -24,10 +24,8 @@ const BIND: ir::Bind = ir::Bind { address: None, port: 80 };
 fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
     let registry = Registry::new(1);
     let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
-    let endpoints = backends
-        .iter()
-        .map(|a| ir::Endpoint { address: ir::Address::Ip(*a), weight: 1, zone: None })
-        .collect();
+    let endpoints =
+        backends.iter().map(|a| ir::Endpoint { address: ir::Address::Ip(*a), weight: 1, zone: None }).collect();
     let cluster = ir::Cluster {
         id: "c".into(),
         protocol: ir::Protocol::Http1,
@@ -112,7 +110,8 @@ fn read_request(stream: &mut impl Read, ahead: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(end) = ahead.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&ahead[..end + 4]).into_owned();
-            let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |v| v.parse().unwrap());
+            let length =
+                head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |v| v.parse().unwrap());
             let whole = if head.contains("transfer-encoding: chunked") {
                 ahead[end..].windows(5).position(|w| w == b"0\r\n\r\n").map(|at| end + at + 5)
             } else {
@@ -150,7 +149,11 @@ fn the_backend_sees_who_asked() {
     wire.send("GET /a?b=c HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nConnection: close, x-gone\r\nX-Gone: 1\r\nX-Stays: 2\r\n\r\n");
     let text = wire.response(false).unwrap().text();
     assert!(text.starts_with("GET /a?b=c HTTP/1.1\r\nhost: example.com\r\n"), "{text}");
-    assert!(text.contains("x-forwarded-for: 9.9.9.9,127.0.0.1\r\n") || text.contains("x-forwarded-for: 9.9.9.9, 127.0.0.1\r\n"), "{text}");
+    assert!(
+        text.contains("x-forwarded-for: 9.9.9.9,127.0.0.1\r\n")
+            || text.contains("x-forwarded-for: 9.9.9.9, 127.0.0.1\r\n"),
+        "{text}"
+    );
     assert!(text.contains("x-forwarded-proto: http\r\n"), "{text}");
     assert!(text.contains("x-request-id: ") && text.contains("x-stays: 2"), "{text}");
     assert!(!text.contains("x-gone") && !text.contains("connection"), "{text}");
@@ -193,7 +196,8 @@ fn failures_have_envoys_statuses() {
     let answer = Wire::connect(proxy(|_| {}, &[closing]).address).get("a", "/");
     assert_eq!(answer.status, 503);
     assert!(answer.text().ends_with("connection termination"), "{}", answer.text());
-    let (broken, _) = backend(|_, _| Some("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc".into()));
+    let (broken, _) =
+        backend(|_, _| Some("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc".into()));
     assert_eq!(Wire::connect(proxy(|_| {}, &[broken]).address).get("a", "/").status, 502);
     let (slow, _) = backend(|_, _| {
         std::thread::sleep(Duration::from_secs(2));
@@ -211,7 +215,11 @@ fn failures_have_envoys_statuses() {
 #[test]
 fn retries_repeat_the_body_and_stop_at_their_limit() {
     let (address, count) = backend(|request, n| {
-        if n < 2 { Some("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".into()) } else { Some(ok(request.split_once("\r\n\r\n").unwrap().1)) }
+        if n < 2 {
+            Some("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".into())
+        } else {
+            Some(ok(request.split_once("\r\n\r\n").unwrap().1))
+        }
     });
     let retry = ir::Retry { codes: vec![503], attempts: 3, backoff: Some(ir::Millis(1)) };
     let proxy = proxy(|route| route.retry = Some(retry), &[address]);
@@ -240,7 +248,9 @@ fn websockets_become_tunnels() {
         let (mut stream, _) = listener.accept().unwrap();
         let request = read_request(&mut stream, &mut Vec::new()).unwrap();
         assert!(request.to_lowercase().contains("upgrade: websocket"), "{request}");
-        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi")
+            .unwrap();
         let mut buf = [0; 5];
         stream.read_exact(&mut buf).unwrap();
         stream.write_all(&buf).unwrap();
@@ -260,7 +270,11 @@ fn websockets_become_tunnels() {
 fn bad_requests_are_refused_and_the_connection_closes() {
     let (address, count) = backend(|_, _| Some(ok("")));
     let proxy = proxy(|_| {}, &[address]);
-    for bad in ["GET / HTTP/1.1\r\n\r\n", "GET /\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
+    for bad in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET /\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
         let mut wire = Wire::connect(proxy.address);
         wire.send(bad);
         assert_eq!(wire.response(false).map(|a| a.status), Some(400), "{bad:?}");

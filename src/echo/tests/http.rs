@@ -148,11 +148,8 @@ async fn sizes_pieces_and_trailers() {
 #[tokio::test]
 async fn early_hints_come_first() {
     let echo = Echo::start(&[]);
-    let answer = raw(
-        echo.http(),
-        "GET /status/204?early-hints=2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-    )
-    .await;
+    let answer =
+        raw(echo.http(), "GET /status/204?early-hints=2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     let starts: Vec<_> = answer.split("\r\n\r\n").map(|head| head.lines().next().unwrap_or_default()).collect();
     assert_eq!(starts, ["HTTP/1.1 103 Early Hints", "HTTP/1.1 103 Early Hints", "HTTP/1.1 204 No Content", ""]);
 }
@@ -173,7 +170,10 @@ async fn bodies_are_read_and_connections_kept() {
     let post = format!("POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{large}", large.len());
     stream.write_all(post.as_bytes()).await.unwrap();
     assert!(until(&mut stream, "\n}").await.contains("\"path\": \"/first\""));
-    stream.write_all(b"POST /second HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST /second HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        .await
+        .unwrap();
     assert_eq!(until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(b"x").await.unwrap();
     assert!(until(&mut stream, "\n}").await.contains("\"path\": \"/second\""));

@@ -120,9 +120,28 @@ async fn stopping_lets_a_request_finish_and_closes_idle_connections() {
 #[test]
 fn help_names_every_wish() {
     for word in [
-        "delay=", "status=", "size=", "chunk=", "chunk-delay=", "chunked=", "trailers=", "early-hints=", "close=", "hang=",
-        "connection=", "read=", "grpc-status=", "grpc-message=", "X-Echo-Set-Header", "/echo-body", "/sink", "/raw", "/ws",
-        "/retry/", "/status/", "/health",
+        "delay=",
+        "status=",
+        "size=",
+        "chunk=",
+        "chunk-delay=",
+        "chunked=",
+        "trailers=",
+        "early-hints=",
+        "close=",
+        "hang=",
+        "connection=",
+        "read=",
+        "grpc-status=",
+        "grpc-message=",
+        "X-Echo-Set-Header",
+        "/echo-body",
+        "/sink",
+        "/raw",
+        "/ws",
+        "/retry/",
+        "/status/",
+        "/health",
     ] {
         assert!(HELP.contains(word), "{word}");
     }

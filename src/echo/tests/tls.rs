@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_net::Stream;
-use fairlead_net::tls::{ALPN_H2, ALPN_HTTP11, ClientTls, ClientTlsBuilder, Identity, Roots, TlsError, connect as handshake};
+use fairlead_net::tls::{
+    ALPN_H2, ALPN_HTTP11, ClientTls, ClientTlsBuilder, Identity, Roots, TlsError, connect as handshake,
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
 use serde_json::{Value, json};
@@ -60,7 +62,8 @@ async fn names_can_be_chosen() {
     let dir = tempfile::tempdir().unwrap();
     let (echo, roots) = start(&["--tls-name", "a.example", "--tls-name", "spiffe://x/y"], &dir);
     open(&echo, ClientTls::builder(&roots, "a.example")).await.unwrap();
-    let by_uri = ClientTls::builder(&roots, "b").subject_alt_names([fairlead_net::tls::San::Uri("spiffe://x/y".into())]);
+    let by_uri =
+        ClientTls::builder(&roots, "b").subject_alt_names([fairlead_net::tls::San::Uri("spiffe://x/y".into())]);
     open(&echo, by_uri).await.unwrap();
     assert!(open(&echo, ClientTls::builder(&roots, "localhost")).await.is_err());
 }
@@ -74,8 +77,16 @@ async fn given_certificates_and_those_of_clients() {
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let certificate = certificate.to_str().unwrap();
     // Self-signed, so it is its own CA: for the server's clients, and for the clients' certificates.
-    let args =
-        ["--tls-port", "0", "--tls-cert", certificate, "--tls-key", key.to_str().unwrap(), "--tls-client-ca", certificate];
+    let args = [
+        "--tls-port",
+        "0",
+        "--tls-cert",
+        certificate,
+        "--tls-key",
+        key.to_str().unwrap(),
+        "--tls-client-ca",
+        certificate,
+    ];
     let echo = Echo::start(&args);
     let pem = made.cert.pem();
     let roots = Roots::from_pem([pem.as_bytes()]).unwrap();

@@ -53,10 +53,7 @@ fn redirects() {
 fn rewrites() {
     let at = |path: &str| example("rewrite.example.com", Ask::get(path)).json();
     let json = at("/api/v1/users?x=1");
-    assert_eq!(
-        (json["path"].as_str(), json["host"].as_str()),
-        (Some("/users?x=1"), Some("internal.example.net"))
-    );
+    assert_eq!((json["path"].as_str(), json["host"].as_str()), (Some("/users?x=1"), Some("internal.example.net")));
     assert_eq!(at("/api/v1")["path"], "/");
     assert_eq!(example("rewrite.example.com", Ask::get("/health/deep")).status, 200);
     let stage = EXAMPLE.take();
@@ -87,7 +84,13 @@ fn cors() {
         }
         assert!(answer.body.is_empty(), "the backend was not asked");
     }
-    for origin in ["https://evil.example", "http://shop.example.com", "https://example.org", "https://shop.example.com:8443", "null"] {
+    for origin in [
+        "https://evil.example",
+        "http://shop.example.com",
+        "https://example.org",
+        "https://shop.example.com:8443",
+        "null",
+    ] {
         assert_eq!(preflight(origin).header("access-control-allow-origin"), None, "{origin}");
     }
     let answer = example("api.example.com", ask("GET", "https://a.example.org"));
@@ -102,8 +105,13 @@ fn cors() {
 #[test]
 fn route_filters() {
     let answer = example("extension.example.com", Ask::get("/teapot"));
-    assert_eq!((answer.status, answer.header("content-type"), answer.text().as_str()), (418, Some("text/plain"), "short and stout\n"));
-    let json = example("extension.example.com", Ask::get("/user/42/profile?x=1").header("x-tenant-host", "blue.internal")).json();
+    assert_eq!(
+        (answer.status, answer.header("content-type"), answer.text().as_str()),
+        (418, Some("text/plain"), "short and stout\n")
+    );
+    let json =
+        example("extension.example.com", Ask::get("/user/42/profile?x=1").header("x-tenant-host", "blue.internal"))
+            .json();
     assert_eq!((json["path"].as_str(), json["host"].as_str()), (Some("/profile/of/42?x=1"), Some("blue.internal")));
     let json = example("extension.example.com", Ask::get("/user/me")).json();
     assert_eq!((json["path"].as_str(), json["host"].as_str()), (Some("/user/me"), Some("extension.example.com")));
@@ -115,12 +123,17 @@ static MORE: Shared<Stage> = Shared::new(|| {
     let rule = |path: &str, filters: &str, backend: &str| {
         format!("  - {{matches: [{{path: {{value: {path}}}}}], filters: [{filters}], backendRefs: [{backend}]}}\n")
     };
-    let redirect = |path: &str, fields: &str| rule(path, &format!("{{type: RequestRedirect, requestRedirect: {{{fields}}}}}"), "");
+    let redirect =
+        |path: &str, fields: &str| rule(path, &format!("{{type: RequestRedirect, requestRedirect: {{{fields}}}}}"), "");
     let cors = |path: &str, fields: &str| rule(path, &format!("{{type: CORS, cors: {{{fields}}}}}"), ONE);
     const ONE: &str = "{group: fairlead.dev, kind: Backend, name: one}";
-    let with = |filters: &str, weight: u32| format!("{{group: fairlead.dev, kind: Backend, name: one, weight: {weight}, filters: [{filters}]}}");
+    let with = |filters: &str, weight: u32| {
+        format!("{{group: fairlead.dev, kind: Backend, name: one, weight: {weight}, filters: [{filters}]}}")
+    };
     let rewrite = |fields: &str| format!("{{type: URLRewrite, urlRewrite: {{{fields}}}}}");
-    let set = |name: &str, value: &str| format!("{{type: RequestHeaderModifier, requestHeaderModifier: {{set: [{{name: {name}, value: {value}}}]}}}}");
+    let set = |name: &str, value: &str| {
+        format!("{{type: RequestHeaderModifier, requestHeaderModifier: {{set: [{{name: {name}, value: {value}}}]}}}}")
+    };
     let rules = [
         redirect("/plain", "hostname: example.org"),
         redirect("/p80", "port: 80"),
@@ -130,17 +143,32 @@ static MORE: Shared<Stage> = Shared::new(|| {
         redirect("/s303", "statusCode: 303"),
         redirect("/s307", "statusCode: 307"),
         redirect("/prefix", "path: {type: ReplacePrefixMatch, replacePrefixMatch: /}"),
-        redirect("/full", "hostname: example.org, statusCode: 301, path: {type: ReplaceFullPath, replaceFullPath: /other}"),
+        redirect(
+            "/full",
+            "hostname: example.org, statusCode: 301, path: {type: ReplaceFullPath, replaceFullPath: /other}",
+        ),
         rule("/strip", &rewrite("path: {type: ReplacePrefixMatch, replacePrefixMatch: ''}"), ONE),
         rule("/host", &rewrite("hostname: one.example.org"), ONE),
         rule("/backend/full", "", &with(&rewrite("path: {type: ReplaceFullPath, replaceFullPath: /rewritten}"), 1)),
         rule("/backend/prefix", "", &with(&rewrite("path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}"), 1)),
-        rule("/both", &set("x-share", "rule"), &format!("{}, {}", with(&set("x-share", "one"), 1), with(&set("x-share", "never"), 0))),
+        rule(
+            "/both",
+            &set("x-share", "rule"),
+            &format!("{}, {}", with(&set("x-share", "one"), 1), with(&set("x-share", "never"), 0)),
+        ),
         cors("/any", "allowOrigins: ['*'], allowMethods: ['*'], allowHeaders: ['*'], exposeHeaders: ['*']"),
         cors("/default", "allowOrigins: ['https://a.test']"),
         rule("/twice", &format!("{}, {}", set("a", "b"), set("c", "d")), ONE),
-        rule("/clash", &format!("{}, {{type: RequestRedirect, requestRedirect: {{port: 81}}}}", rewrite("hostname: a.test")), ""),
-        rule("/nofilter", "{type: ExtensionRef, extensionRef: {group: fairlead.dev, kind: RouteFilter, name: nowhere}}", ONE),
+        rule(
+            "/clash",
+            &format!("{}, {{type: RequestRedirect, requestRedirect: {{port: 81}}}}", rewrite("hostname: a.test")),
+            "",
+        ),
+        rule(
+            "/nofilter",
+            "{type: ExtensionRef, extensionRef: {group: fairlead.dev, kind: RouteFilter, name: nowhere}}",
+            ONE,
+        ),
         rule("/hopbyhop", &set("transfer-encoding", "chunked"), ONE),
         rule("/good", &set("x-good", "good"), ONE),
     ];
@@ -210,7 +238,10 @@ fn rewrites_of_rules_and_backends() {
 fn cors_with_wildcards_and_defaults() {
     let stage = MORE.take();
     let preflight = |path: &str, origin: &str| {
-        let ask = Ask::new("OPTIONS", path).host("a.test").header("origin", origin).header("access-control-request-method", "PATCH");
+        let ask = Ask::new("OPTIONS", path)
+            .host("a.test")
+            .header("origin", origin)
+            .header("access-control-request-method", "PATCH");
         stage.ask(80, &ask.header("access-control-request-headers", "x-a, x-b"))
     };
     let answer = preflight("/any", "https://foobar.com:12345");
@@ -226,9 +257,15 @@ fn cors_with_wildcards_and_defaults() {
     }
     let answer = preflight("/default", "https://a.test");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.test"));
-    assert_eq!((answer.header("access-control-allow-methods"), answer.header("access-control-allow-headers")), (None, None));
+    assert_eq!(
+        (answer.header("access-control-allow-methods"), answer.header("access-control-allow-headers")),
+        (None, None)
+    );
     let plain = stage.get(80, "a.test", "/any");
-    assert!(plain.header("access-control-allow-origin").is_none() && plain.header("vary").is_some_and(|v| v.contains("origin")));
+    assert!(
+        plain.header("access-control-allow-origin").is_none()
+            && plain.header("vary").is_some_and(|v| v.contains("origin"))
+    );
 }
 
 #[test]
@@ -239,7 +276,11 @@ fn a_wrong_filter_fails_its_rule_only() {
     }
     assert_eq!(stage.pod(80, "a.test", "/good"), "one");
     let output = stage.proxy.process.output();
-    for part in ["IncompatibleFilters", "there is no RouteFilter default/nowhere", "transfer-encoding can't be changed by a filter"] {
+    for part in [
+        "IncompatibleFilters",
+        "there is no RouteFilter default/nowhere",
+        "transfer-encoding can't be changed by a filter",
+    ] {
         assert!(output.contains(part), "{part}: {output}");
     }
 }

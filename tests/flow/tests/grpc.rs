@@ -55,24 +55,47 @@ fn dead_backends_are_unavailable() {
 fn the_rules_of_grpc_routes() {
     let route = |name: &str, host: &str, rules: &str| {
         let rules = ["one", "two"].iter().fold(rules.to_owned(), |rules, backend| {
-            rules.replace(&format!("{{{backend}}}"), &format!("{{group: fairlead.dev, kind: Backend, name: {backend}}}"))
+            rules
+                .replace(&format!("{{{backend}}}"), &format!("{{group: fairlead.dev, kind: Backend, name: {backend}}}"))
         });
-        format!("---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{name: {name}}}\nspec:\n  parentRefs: [{{name: gw}}]\n  hostnames: ['{host}']\n  rules:\n{rules}\n")
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{name: {name}}}\nspec:\n  parentRefs: [{{name: gw}}]\n  hostnames: ['{host}']\n  rules:\n{rules}\n"
+        )
     };
     let backend = |name: &str, port: u16| {
-        format!("---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]}}\n")
+        format!(
+            "---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]}}\n"
+        )
     };
     let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec: {gatewayClassName: fairlead, listeners: [{name: http, protocol: HTTP, port: 8080}]}\n";
     let routes = [
-        route("exact", "exact.test", &format!("
+        route(
+            "exact",
+            "exact.test",
+            &format!(
+                "
   - {{matches: [{{method: {{service: {SERVICE}, method: Echo}}}}], backendRefs: [{{one}}]}}
-  - {{matches: [{{method: {{method: EchoTwo}}}}], backendRefs: [{{two}}]}}")),
-        route("headers", "headers.test", "
+  - {{matches: [{{method: {{method: EchoTwo}}}}], backendRefs: [{{two}}]}}"
+            ),
+        ),
+        route(
+            "headers",
+            "headers.test",
+            "
   - {matches: [{headers: [{name: version, value: one}]}], backendRefs: [{one}]}
-  - {matches: [{headers: [{name: version, type: RegularExpression, value: 'tw.'}]}], backendRefs: [{two}]}"),
+  - {matches: [{headers: [{name: version, type: RegularExpression, value: 'tw.'}]}], backendRefs: [{two}]}",
+        ),
         route("any", "*.any.test", "  - {backendRefs: [{one}]}"),
-        route("weights", "weights.test", "  - {backendRefs: [{group: fairlead.dev, kind: Backend, name: one, weight: 0}, {group: fairlead.dev, kind: Backend, name: two, weight: 5}]}"),
-        route("half", "broken.test", "  - {name: broken, backendRefs: [{group: fairlead.dev, kind: Backend, name: nowhere}]}"),
+        route(
+            "weights",
+            "weights.test",
+            "  - {backendRefs: [{group: fairlead.dev, kind: Backend, name: one, weight: 0}, {group: fairlead.dev, kind: Backend, name: two, weight: 5}]}",
+        ),
+        route(
+            "half",
+            "broken.test",
+            "  - {name: broken, backendRefs: [{group: fairlead.dev, kind: Backend, name: nowhere}]}",
+        ),
     ];
     let stage = Setup::manifests(&[gateway, &routes.concat(), &backend("one", 3000), &backend("two", 3001)].concat())
         .echo(3000, "pod-one")
@@ -80,7 +103,9 @@ fn the_rules_of_grpc_routes() {
         .start();
     let address = stage.proxy.address(8080);
     let at = |host: &str, method: &str, headers: &[(&str, &str)]| {
-        let ask = headers.iter().fold(ask(host, &format!("{SERVICE}/{method}")), |ask, (name, value)| ask.header(name, value));
+        let ask = headers
+            .iter()
+            .fold(ask(host, &format!("{SERVICE}/{method}")), |ask, (name, value)| ask.header(name, value));
         let called = call(address, &ask);
         match called.status {
             Some(0) if called.says("pod-one") => "one".to_owned(),
@@ -111,7 +136,9 @@ fn grpcurl_as_a_real_client() {
     let proto = repository().join("docs/examples/grpc/echo.proto");
     let run = |method: &str, headers: &[&str]| {
         let mut command = Command::new(tool("grpcurl"));
-        command.args(["-plaintext", "-authority", "grpc.example.com", "-import-path"]).arg(proto.parent().expect("a folder"));
+        command
+            .args(["-plaintext", "-authority", "grpc.example.com", "-import-path"])
+            .arg(proto.parent().expect("a folder"));
         command.args(["-proto", "echo.proto", "-max-time", "10"]);
         headers.iter().for_each(|header| _ = command.args(["-H", header]));
         command.arg(address.to_string()).arg(method).output().expect("grpcurl")

@@ -13,7 +13,11 @@ fn files_and_tables_are_those_of_the_repository() {
             std::fs::write(&page.path, &renewed).expect("written");
         } else {
             let different = page.text.lines().zip(renewed.lines()).position(|(a, b)| a != b);
-            assert!(renewed == page.text, "{}: line {different:?} is not as in the file; UPDATE_GOLDEN=1 renews it", page.name());
+            assert!(
+                renewed == page.text,
+                "{}: line {different:?} is not as in the file; UPDATE_GOLDEN=1 renews it",
+                page.name()
+            );
         }
     }
 }
@@ -21,15 +25,22 @@ fn files_and_tables_are_those_of_the_repository() {
 #[test]
 fn every_example_is_shown() {
     let pages = pages();
-    let shown: BTreeSet<String> =
-        pages.iter().flat_map(|page| page.text.lines().filter_map(embedded).map(str::to_owned).collect::<Vec<_>>()).collect();
+    let shown: BTreeSet<String> = pages
+        .iter()
+        .flat_map(|page| page.text.lines().filter_map(embedded).map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     let missing: Vec<String> = examples().into_iter().filter(|file| !shown.contains(file)).collect();
     assert!(missing.is_empty(), "no page shows {missing:?}");
     for page in &pages {
         for block in page.blocks() {
             let yaml = block.info.starts_with("yaml") && !block.text.trim_start().starts_with('#');
             let whole = block.text.contains("apiVersion:");
-            assert!(!(yaml && whole) || block.info.contains("file="), "{}:{}: a manifest without a file", page.name(), block.line);
+            assert!(
+                !(yaml && whole) || block.info.contains("file="),
+                "{}:{}: a manifest without a file",
+                page.name(),
+                block.line
+            );
         }
     }
 }
@@ -83,17 +94,22 @@ fn examples_are_clean() {
 #[test]
 fn options_and_flags_are_all_there() {
     let pages = pages();
-    let text = |name: &str| pages.iter().find(|page| page.name() == name).map(|page| page.text.clone()).unwrap_or_default();
+    let text =
+        |name: &str| pages.iter().find(|page| page.name() == name).map(|page| page.text.clone()).unwrap_or_default();
     let log = text("access-log.md");
     for flag in Flag::ALL {
         let row = format!("| `{}` |", flag.short());
-        let used = ["UH", "UT", "UR", "UF", "UC", "UO", "NR", "DC", "URX", "SI", "DPE", "UPE", "NC"].contains(&flag.short());
+        let used =
+            ["UH", "UT", "UR", "UF", "UC", "UO", "NR", "DC", "URX", "SI", "DPE", "UPE", "NC"].contains(&flag.short());
         assert_eq!(log.contains(&row), used, "{row}");
     }
     let all: String = pages.iter().map(|page| page.text.as_str()).collect();
     for command in ["serve", "check", "explain", "echo"] {
         let help = run(&format!("fairlead {command} --help"));
-        let options = help.split_whitespace().filter(|word| word.starts_with("--")).map(|word| word.trim_end_matches([',', ';', '`', ':', ')']));
+        let options = help
+            .split_whitespace()
+            .filter(|word| word.starts_with("--"))
+            .map(|word| word.trim_end_matches([',', ';', '`', ':', ')']));
         for option in options.collect::<BTreeSet<_>>() {
             let option = option.split('=').next().unwrap_or_default();
             let echo = command == "echo"; // Its own help tells all; the guide only what examples need.

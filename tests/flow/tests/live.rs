@@ -117,7 +117,10 @@ fn a_change_touches_what_depends_on_it() {
     stage.until_printed(&["changed EndpointSlice default/one-3001: 1 resource pushed, version 2"]);
     stage.write("moving.yaml", &route("moving", "two").replace("/moving", "/moved"));
     let output = stage.until_printed(&["changed HTTPRoute default/moving: "]);
-    assert!(output.contains("resources pushed, version 3") || output.contains("resource pushed, version 3"), "{output}");
+    assert!(
+        output.contains("resources pushed, version 3") || output.contains("resource pushed, version 3"),
+        "{output}"
+    );
     // The same text once more, or a comment, is no change.
     stage.write("moving.yaml", &format!("# A comment.\n{}", route("moving", "two").replace("/moving", "/moved")));
     stage.write("steady.yaml", &route("steady", "two"));
@@ -196,13 +199,19 @@ fn a_change_is_served_at_once() {
 #[test]
 fn certificates_are_exchanged_by_name() {
     let (old, new) = (Ca::new(), Ca::new());
-    let listener = |name: &str| format!("  - {{name: {name}, protocol: HTTPS, port: 8443, hostname: {name}.test, tls: {{certificateRefs: [{{name: {name}}}]}}}}\n");
+    let listener = |name: &str| {
+        format!(
+            "  - {{name: {name}, protocol: HTTPS, port: 8443, hostname: {name}.test, tls: {{certificateRefs: [{{name: {name}}}]}}}}\n"
+        )
+    };
     let secret = |ca: &Ca, name: &str| ca.issue(&[&format!("{name}.test")]).secret(name);
-    let stage = Setup::manifests(&[GATEWAY, &listener("a"), &listener("b"), &route("steady", "one"), &service("one", &[3000])].concat())
-        .file("a.yaml", &secret(&old, "a"))
-        .file("b.yaml", &secret(&old, "b"))
-        .echo(3000, "one")
-        .start();
+    let stage = Setup::manifests(
+        &[GATEWAY, &listener("a"), &listener("b"), &route("steady", "one"), &service("one", &[3000])].concat(),
+    )
+    .file("a.yaml", &secret(&old, "a"))
+    .file("b.yaml", &secret(&old, "b"))
+    .echo(3000, "one")
+    .start();
     let address = stage.proxy.address(8443);
     let shakes = |ca: &Ca, name: &str| runtime().block_on(Trust::in_ca(ca).connect(address, name, &[])).is_ok();
     assert!(shakes(&old, "a.test") && shakes(&old, "b.test") && !shakes(&new, "a.test"));

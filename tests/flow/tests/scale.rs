@@ -61,8 +61,15 @@ fn a_hundred_thousand_objects_in_seconds() {
     stage.write(&last, &text.replace(&format!("value: /r{n}"), "value: /changed"));
     stage.until_pod(8080, &format!("h{}.test", n % 1000), "/changed", "one");
     let took = changed.elapsed();
-    eprintln!("{} objects: loaded in {loaded:.2?}, one changed in {took:.2?}, {} MiB", 3 * routes + 1, stage.proxy.process.memory() / 1024);
-    assert!(loaded < Duration::from_secs(30) && took < Duration::from_secs(2), "loaded in {loaded:?}, changed in {took:?}");
+    eprintln!(
+        "{} objects: loaded in {loaded:.2?}, one changed in {took:.2?}, {} MiB",
+        3 * routes + 1,
+        stage.proxy.process.memory() / 1024
+    );
+    assert!(
+        loaded < Duration::from_secs(30) && took < Duration::from_secs(2),
+        "loaded in {loaded:?}, changed in {took:?}"
+    );
     stage.until_printed(&[&format!("changed HTTPRoute default/r{n}: 1 resource pushed")]);
 }
 

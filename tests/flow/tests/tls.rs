@@ -11,29 +11,40 @@ use std::time::Duration;
 fn fetch(stage: &Stage, port: u16, url: &str, args: &[&str]) -> (i32, String) {
     let address = stage.proxy.address(port);
     let connect = format!("::{}:{}", address.ip(), address.port());
-    let output = curl(&[&["--connect-to", &connect, "--write-out", "\n%{http_code} %{http_version}"], args, &[url]].concat());
+    let output =
+        curl(&[&["--connect-to", &connect, "--write-out", "\n%{http_code} %{http_version}"], args, &[url]].concat());
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[test]
 fn the_example() {
     let made = TempDir::new();
-    let status = Command::new(repository().join("docs/examples/tls/make-certificates")).arg(made.path()).status().expect("openssl");
+    let status = Command::new(repository().join("docs/examples/tls/make-certificates"))
+        .arg(made.path())
+        .status()
+        .expect("openssl");
     assert!(status.success());
     let file = |name: &str| made.path().join(name).display().to_string();
     let port = free_port().to_string();
-    let accounts =
-        Echo::with("accounts", &["--tls-port", &port, "--tls-cert", &file("accounts.crt"), "--tls-key", &file("accounts.key")]);
+    let accounts = Echo::with(
+        "accounts",
+        &["--tls-port", &port, "--tls-cert", &file("accounts.crt"), "--tls-key", &file("accounts.key")],
+    );
     let stage = Setup::example("tls")
         .file("certificates.yaml", &std::fs::read_to_string(made.path().join("certificates.yaml")).expect("made"))
         .echo(3000, "app")
         .port(3443, port.parse().expect("a port"))
         .start();
     let ca = file("public.crt");
-    for (host, http) in [("shop.example.com", "--http1.1"), ("shop.example.com", "--http2"), ("a.example.com", "--http1.1")] {
+    for (host, http) in
+        [("shop.example.com", "--http1.1"), ("shop.example.com", "--http2"), ("a.example.com", "--http1.1")]
+    {
         let (code, text) = fetch(&stage, 8443, &format!("https://{host}:8443/x"), &["--cacert", &ca, http]);
         let version = if http == "--http2" { "200 2" } else { "200 1.1" };
-        assert!(code == 0 && text.ends_with(version) && text.contains("\"pod\": \"app\""), "{host} {http}: {code} {text}");
+        assert!(
+            code == 0 && text.ends_with(version) && text.contains("\"pod\": \"app\""),
+            "{host} {http}: {code} {text}"
+        );
         assert!(text.contains("\"https\""), "x-forwarded-proto: {text}");
     }
     // Nobody has a certificate for it.
@@ -41,10 +52,15 @@ fn the_example() {
     let redirect = stage.get(8080, "shop.example.com:8080", "/a?b");
     assert_eq!((redirect.status, redirect.header("location")), (301, Some("https://shop.example.com:8443/a?b")));
     let (_, text) = fetch(&stage, 8443, "https://shop.example.com:8443/accounts", &["--cacert", &ca]);
-    assert!(text.contains("\"pod\": \"accounts\"") && text.contains("\"serverName\": \"accounts.example.net\""), "{text}");
+    assert!(
+        text.contains("\"pod\": \"accounts\"") && text.contains("\"serverName\": \"accounts.example.net\""),
+        "{text}"
+    );
     // A certificate of the clients' CA, another one, none.
     let (cert, key, other, other_key) = (file("client.crt"), file("client.key"), file("shop.crt"), file("shop.key"));
-    let private = |args: &[&str]| fetch(&stage, 8444, "https://private.example.com:8444/", &[&["--cacert", ca.as_str()], args].concat());
+    let private = |args: &[&str]| {
+        fetch(&stage, 8444, "https://private.example.com:8444/", &[&["--cacert", ca.as_str()], args].concat())
+    };
     assert!(private(&["--cert", &cert, "--key", &key]).1.ends_with("200 2"));
     assert_ne!(private(&[]).0, 0);
     assert_ne!(private(&["--cert", &other, "--key", &other_key]).0, 0);
@@ -71,7 +87,9 @@ spec: {endpoints: [{ip: {address: 127.0.0.1, port: 3002}}]}
 
 fn listener(name: &str, port: u16, host: &str, secret: &str) -> String {
     let host = if host.is_empty() { String::new() } else { format!(", hostname: '{host}'") };
-    format!("  - {{name: {name}, protocol: HTTPS, port: {port}{host}, tls: {{certificateRefs: [{{name: {secret}}}]}}}}\n")
+    format!(
+        "  - {{name: {name}, protocol: HTTPS, port: {port}{host}, tls: {{certificateRefs: [{{name: {secret}}}]}}}}\n"
+    )
 }
 
 fn gateway(more: &str, listeners: &[String]) -> String {
@@ -104,8 +122,10 @@ fn misdirected_requests_get_421() {
     );
     manifests += &ca.issue(&names).secret("cert");
     manifests += &route("any", "any", "one").replace("  rules:", "  hostnames: [example.org]\n  rules:");
-    manifests += &[route("second", "second", "two"), route("wild", "wild", "three"), route("fourth", "fourth", "one")].concat();
-    let stage = Setup::manifests(&(manifests + BACKENDS)).echo(3000, "one").echo(3001, "two").echo(3002, "three").start();
+    manifests +=
+        &[route("second", "second", "two"), route("wild", "wild", "three"), route("fourth", "fourth", "one")].concat();
+    let stage =
+        Setup::manifests(&(manifests + BACKENDS)).echo(3000, "one").echo(3001, "two").echo(3002, "three").start();
     let trust = Trust::in_ca(&ca);
     for (name, host, expected) in [
         ("example.org", "example.org", "one"),
@@ -141,11 +161,13 @@ fn clients_certificates_by_port() {
     let (server, clients, others) = (Ca::new(), Ca::new(), Ca::new());
     let tls = "  tls:\n    frontend:\n      default: {validation: {mode: AllowInsecureFallback, caCertificateRefs: [{group: '', kind: ConfigMap, name: clients}]}}\n      \
                perPort: [{port: 8444, tls: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: others}]}}}]\n";
-    let mut manifests = gateway(tls, &[listener("loose", 8443, "a.test", "cert"), listener("strict", 8444, "a.test", "cert")]);
+    let mut manifests =
+        gateway(tls, &[listener("loose", 8443, "a.test", "cert"), listener("strict", 8444, "a.test", "cert")]);
     manifests += &server.issue(&["a.test"]).secret("cert");
     for (name, ca) in [("clients", &clients), ("others", &others)] {
         let pem: String = ca.pem().lines().map(|line| format!("    {line}\n")).collect();
-        manifests += &format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  ca.crt: |\n{pem}");
+        manifests +=
+            &format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  ca.crt: |\n{pem}");
     }
     manifests += &[route("loose", "loose", "one"), route("strict", "strict", "one")].concat();
     let stage = Setup::manifests(&(manifests + BACKENDS)).echo(3000, "one").nobody(3001).nobody(3002).start();
@@ -202,7 +224,16 @@ fn config_map(name: &str, pem: &str) -> String {
 /// An echo server with a certificate for abc.example.com and a URI; its CA is written to `ca`.
 fn tls_echo(port: u16, ca: &Path, more: &[&str]) -> Echo {
     let (port, file) = (port.to_string(), ca.display().to_string());
-    let args = ["--tls-port", &port, "--tls-name", "abc.example.com", "--tls-name", "spiffe://abc.example.com/test-identity", "--tls-self-signed-out", &file];
+    let args = [
+        "--tls-port",
+        &port,
+        "--tls-name",
+        "abc.example.com",
+        "--tls-name",
+        "spiffe://abc.example.com/test-identity",
+        "--tls-self-signed-out",
+        &file,
+    ];
     let echo = Echo::with("secured", &[&args, more].concat());
     let written = || std::fs::read_to_string(ca).ok().filter(|text| text.contains("END CERTIFICATE"));
     wait_until(Duration::from_secs(5), "the echo server's CA", written);
@@ -218,7 +249,11 @@ fn policies_for_backends() {
     let clients_file = files.write("clients.pem", clients.pem()).display().to_string();
     let echo = tls_echo(port, &ca, &["--tls-client-ca", &clients_file]);
     let good = "hostname: abc.example.com, caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]";
-    let san = |san: &str| format!("hostname: other.example.com, caCertificateRefs: [{{group: '', kind: ConfigMap, name: ca}}], subjectAltNames: [{san}]");
+    let san = |san: &str| {
+        format!(
+            "hostname: other.example.com, caCertificateRefs: [{{group: '', kind: ConfigMap, name: ca}}], subjectAltNames: [{san}]"
+        )
+    };
     let plain = "  - {name: http, protocol: HTTP, port: 8080}\n".to_owned();
     let client = "  tls: {backend: {clientCertificateRef: {name: client}}}\n";
     let mut manifests = gateway(client, &[plain]);
@@ -265,7 +300,10 @@ fn policies_for_backends() {
         assert_eq!(get(path).status, 503, "{path}");
         let line = line_of(path);
         assert_eq!(line["response_flags"], "UF", "{line}");
-        assert!(line["upstream_transport_failure_reason"].as_str().is_some_and(|why| why.contains("certificate")), "{line}");
+        assert!(
+            line["upstream_transport_failure_reason"].as_str().is_some_and(|why| why.contains("certificate")),
+            "{line}"
+        );
     }
     for path in ["/missing-ca", "/wrong-kind"] {
         assert_eq!(get(path).status, 500, "{path}: never in plain text");
@@ -273,7 +311,10 @@ fn policies_for_backends() {
     let output = stage.until_printed(&["NoValidCACertificate", "InvalidCACertificateRef", "InvalidKind", "Conflicted"]);
     assert!(output.contains("BackendTLSPolicy default/conflict-b"), "{output}");
     // What the ConfigMap holds is followed.
-    stage.update(&manifests.replace(&config_map("wrong", own.pem()), &config_map("wrong", &std::fs::read_to_string(&ca).expect("written"))));
+    stage.update(&manifests.replace(
+        &config_map("wrong", own.pem()),
+        &config_map("wrong", &std::fs::read_to_string(&ca).expect("written")),
+    ));
     stage.until_pod(8080, "front.test", "/wrong-ca", "secured");
     drop(echo);
 }
@@ -294,16 +335,29 @@ fn broken_certificates_put_one_listener_out() {
             "  - {name: near, protocol: HTTPS, port: 8443, hostname: near.test, tls: {certificateRefs: [{name: near, namespace: vault}]}}\n".to_owned(),
         ])
         .collect();
-    let far = |name: &str| ca.issue(&[&format!("{name}.test")]).secret(name).replace("metadata: {name: ", "metadata: {namespace: vault, name: ");
+    let far = |name: &str| {
+        ca.issue(&[&format!("{name}.test")])
+            .secret(name)
+            .replace("metadata: {name: ", "metadata: {namespace: vault, name: ")
+    };
     let grant = "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: g, namespace: vault}\nspec:\n  \
                  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]\n  to: [{group: '', kind: Secret, name: near}]\n";
     let routes = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: all}\nspec:\n  parentRefs: [{name: gw}]\n  \
                   rules: [{backendRefs: [{group: fairlead.dev, kind: Backend, name: one}]}]\n";
-    let secrets = [pair.secret("good"), mixed.secret("mixed"), garbage.secret("garbage"), expired().secret("expired"), far("far"), far("near")];
+    let secrets = [
+        pair.secret("good"),
+        mixed.secret("mixed"),
+        garbage.secret("garbage"),
+        expired().secret("expired"),
+        far("far"),
+        far("near"),
+    ];
     let manifests = [&gateway("", &listeners), &secrets.concat(), grant, routes, BACKENDS].concat();
     let stage = Setup::manifests(&manifests).echo(3000, "one").nobody(3001).nobody(3002).start();
     let trust = Trust::in_ca(&ca);
-    let shakes = |name: &str| runtime().block_on(trust.connect(stage.proxy.address(8443), name, &[])).map(drop).map_err(|e| e.to_string());
+    let shakes = |name: &str| {
+        runtime().block_on(trust.connect(stage.proxy.address(8443), name, &[])).map(drop).map_err(|e| e.to_string())
+    };
     for name in ["good.test", "near.test"] {
         assert_eq!(shakes(name), Ok(()));
         let mut client = Client::tls(Version::H2, stage.proxy.address(8443), name, &trust);
@@ -334,7 +388,10 @@ fn broken_certificates_put_one_listener_out() {
 /// What openssl says of the certificate that a server name gets.
 fn presented(stage: &Stage, port: u16, name: &str) -> String {
     let script = "openssl s_client -connect \"$0\" -servername \"$1\" </dev/null 2>/dev/null | openssl x509 -noout -subject -dates -ext subjectAltName";
-    let output = Command::new("sh").args(["-c", script, &stage.proxy.address(port).to_string(), name]).output().expect("openssl");
+    let output = Command::new("sh")
+        .args(["-c", script, &stage.proxy.address(port).to_string(), name])
+        .output()
+        .expect("openssl");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -16,7 +16,8 @@ fn metrics_are_those_of_the_documentation() {
         }
     }
     let text = stage.proxy.admin_get("/metrics");
-    let there: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let there: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let table = std::fs::read_to_string(repository().join("proxy/telemetry/METRICS.md")).expect("readable");
     let told: BTreeSet<&str> = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert_eq!(there, told);
@@ -24,14 +25,23 @@ fn metrics_are_those_of_the_documentation() {
     let listener = "listener=\"gateway/default/web/http\",gateway=\"default/web\"";
     let count = |series: String| stage.metric(&series);
     for protocol in ["HTTP/1.1", "HTTP/2"] {
-        assert_eq!(count(format!("fairlead_listener_requests_total{{{listener},protocol=\"{protocol}\",class=\"2xx\"}}")), 20.0, "{text}");
+        assert_eq!(
+            count(format!("fairlead_listener_requests_total{{{listener},protocol=\"{protocol}\",class=\"2xx\"}}")),
+            20.0,
+            "{text}"
+        );
     }
     assert_eq!(count("fairlead_cluster_requests_total{cluster=\"backend/default/app\",class=\"2xx\"}".into()), 40.0);
     assert_eq!(count("fairlead_worker_snapshot_version{worker=\"0\"}".into()), 1.0);
-    let mirrored = "fairlead_route_mirrored_total{route=\"mirrored\",namespace=\"default\",kind=\"HTTPRoute\",rule=\"0\"}";
+    let mirrored =
+        "fairlead_route_mirrored_total{route=\"mirrored\",namespace=\"default\",kind=\"HTTPRoute\",rule=\"0\"}";
     assert!(count(mirrored.into()) >= 40.0);
     let address = stage.echo(3000).address;
-    assert_eq!(count(format!("fairlead_endpoint_requests_total{{cluster=\"backend/default/app\",endpoint=\"{address}\"}}")), 40.0, "{text}");
+    assert_eq!(
+        count(format!("fairlead_endpoint_requests_total{{cluster=\"backend/default/app\",endpoint=\"{address}\"}}")),
+        40.0,
+        "{text}"
+    );
     wait_until(Duration::from_secs(5), "nothing to be active", || {
         (count("fairlead_cluster_requests_active{cluster=\"backend/default/recorder\"}".into()) == 0.0).then_some(())
     });
@@ -68,7 +78,8 @@ fn a_wrong_format_is_wrong_usage() {
 
 #[test]
 fn the_admin_interface_shows_what_is_served() {
-    let stage: Stage = Setup::example("traffic-splitting").echo(3000, "old").echo(3001, "new").echo(3002, "oldest").start();
+    let stage: Stage =
+        Setup::example("traffic-splitting").echo(3000, "old").echo(3001, "new").echo(3002, "oldest").start();
     stage.get(8080, "a.test", "/");
     let routes = stage.proxy.admin_get("/routes");
     assert!(routes.contains("httproute/default/canary/0") && routes.contains("x-version"), "{routes}");
@@ -78,7 +89,10 @@ fn the_admin_interface_shows_what_is_served() {
     assert_eq!(config["routes"]["httproute/default/canary/1"]["backends"][0]["weight"], 90, "{config}");
     assert!(stage.proxy.admin_get("/listeners").contains("gateway/default/web/http"));
     let admin = stage.proxy.admin();
-    let post = |path: &str| exchange(admin, format!("POST {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n\r\n")).expect("an answer");
+    let post = |path: &str| {
+        exchange(admin, format!("POST {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n\r\n"))
+            .expect("an answer")
+    };
     assert_eq!(post("/logging?level=debug").status, 200);
     stage.get(8080, "a.test", "/");
     assert!(stage.proxy.admin_get("/logging").contains("debug"));
@@ -108,12 +122,15 @@ fn explain_says_what_the_proxy_does() {
         };
         let served = pod(&stage.ask(8080, &ask));
         let headers = if header.is_empty() { String::new() } else { format!("-H '{header}'") };
-        let output = guide::run(&format!("fairlead explain -f docs/examples/http-routing {headers} 'http://{host}:8080{path}' --output json"));
+        let output = guide::run(&format!(
+            "fairlead explain -f docs/examples/http-routing {headers} 'http://{host}:8080{path}' --output json"
+        ));
         let json: serde_json::Value = serde_json::from_str(&output).unwrap_or_else(|e| panic!("{e}: {output}"));
-        let explained = match json["route"]["backends"][0]["name"].as_str().or(json["route"]["backends"][0]["cluster"].as_str()) {
-            Some(name) => name.rsplit('/').next().unwrap_or_default().to_owned(),
-            None => json["outcome"].as_str().unwrap_or_default().split(':').next().unwrap_or_default().to_owned(),
-        };
+        let explained =
+            match json["route"]["backends"][0]["name"].as_str().or(json["route"]["backends"][0]["cluster"].as_str()) {
+                Some(name) => name.rsplit('/').next().unwrap_or_default().to_owned(),
+                None => json["outcome"].as_str().unwrap_or_default().split(':').next().unwrap_or_default().to_owned(),
+            };
         assert_eq!(explained, served, "{host}{path} {header}: {json}");
     }
 }

@@ -46,7 +46,10 @@ fn broken_yaml_is_shown_and_the_last_good_version_serves_on() {
     let at = output.lines().position(|line| line.contains("a.yaml:7:")).expect("the line");
     let snippet: Vec<&str> = output.lines().skip(at).take(4).collect();
     assert!(snippet[2].starts_with("7 |     - name: gw") && snippet[3].contains('^'), "{output}");
-    assert_eq!((stage.pod(8080, "x.test", "/a"), stage.pod(8080, "x.test", "/b")), ("one".to_owned(), "one".to_owned()));
+    assert_eq!(
+        (stage.pod(8080, "x.test", "/a"), stage.pod(8080, "x.test", "/b")),
+        ("one".to_owned(), "one".to_owned())
+    );
     // Other files go on to be followed.
     stage.write("b.yaml", &route("c"));
     stage.until_pod(8080, "x.test", "/c", "one");
@@ -60,7 +63,10 @@ fn broken_yaml_is_shown_and_the_last_good_version_serves_on() {
 /// One document of a file that does not parse, or has a wrong type, keeps its last good version; the others are used.
 #[test]
 fn a_wrong_value_concerns_its_object_only() {
-    let stage = Setup::manifests(GATEWAY).file("two.yaml", &format!("{}---\n{}", route("a"), route("b"))).echo(3000, "one").start();
+    let stage = Setup::manifests(GATEWAY)
+        .file("two.yaml", &format!("{}---\n{}", route("a"), route("b")))
+        .echo(3000, "one")
+        .start();
     let wrong = route("b").replace("    - name: gw\n", "    - name: [gw]\n");
     stage.write("two.yaml", &format!("{}---\n{wrong}", route("new")));
     stage.until_printed(&["two.yaml:", "HTTPRoute default/b: spec.parentRefs[0].name: expected a string"]);
@@ -78,7 +84,8 @@ fn what_is_not_known_is_said_and_left_out() {
         "- a\n- list\n",
     ];
     let unknown_field = route("field").replace("  parentRefs:", "  parentReffs: []\n  parentRefs:");
-    let unknown_value = route("value").replace("            value: /value", "            type: Glob\n            value: /value");
+    let unknown_value =
+        route("value").replace("            value: /value", "            type: Glob\n            value: /value");
     let stage = Setup::manifests(GATEWAY)
         .file("a.yaml", &route("a"))
         .file("odd.yaml", &odd.join("---\n"))
@@ -90,18 +97,35 @@ fn what_is_not_known_is_said_and_left_out() {
     assert_eq!(stage.pod(8080, "x.test", "/field"), "one");
     assert_eq!(stage.pod(8080, "x.test", "/value"), "404");
     let output = stage.proxy.process.output();
-    for part in ["HTTPRuote", "odd.yaml:", "not Accepted: UnsupportedValue", "\"Glob\" is none of Exact, PathPrefix, RegularExpression"] {
+    for part in [
+        "HTTPRuote",
+        "odd.yaml:",
+        "not Accepted: UnsupportedValue",
+        "\"Glob\" is none of Exact, PathPrefix, RegularExpression",
+    ] {
         assert!(output.contains(part), "{part}: {output}");
     }
 }
 
 #[test]
 fn a_bad_regular_expression_fails_its_rule_only() {
-    let regex = route("x").replace("            value: /x", "            type: RegularExpression\n            value: /x/([0-9]+");
+    let regex = route("x")
+        .replace("            value: /x", "            type: RegularExpression\n            value: /x/([0-9]+");
     let half = route("half") + "    - matches:\n        - path: {type: RegularExpression, value: '/y/[', }\n";
-    let stage = Setup::manifests(GATEWAY).file("x.yaml", &regex).file("half.yaml", &half).file("a.yaml", &route("a")).echo(3000, "one").start();
-    assert_eq!((stage.pod(8080, "x.test", "/a"), stage.pod(8080, "x.test", "/half")), ("one".to_owned(), "one".to_owned()));
-    assert_eq!((stage.pod(8080, "x.test", "/x/1"), stage.pod(8080, "x.test", "/y/[")), ("404".to_owned(), "404".to_owned()));
+    let stage = Setup::manifests(GATEWAY)
+        .file("x.yaml", &regex)
+        .file("half.yaml", &half)
+        .file("a.yaml", &route("a"))
+        .echo(3000, "one")
+        .start();
+    assert_eq!(
+        (stage.pod(8080, "x.test", "/a"), stage.pod(8080, "x.test", "/half")),
+        ("one".to_owned(), "one".to_owned())
+    );
+    assert_eq!(
+        (stage.pod(8080, "x.test", "/x/1"), stage.pod(8080, "x.test", "/y/[")),
+        ("404".to_owned(), "404".to_owned())
+    );
     let output = stage.proxy.process.output();
     for part in ["x.yaml:12:20: error: ", "unclosed group", "half.yaml:", "PartiallyInvalid"] {
         assert!(output.contains(part), "{part}: {output}");
@@ -121,7 +145,10 @@ fn conflicting_listeners_are_out_and_the_others_serve() {
     );
     let stage = Setup::manifests(&conflict).file("a.yaml", &route("a")).echo(3000, "one").start();
     assert_eq!(stage.pod(8080, "x.test", "/a"), "one");
-    assert_eq!((stage.pod(8081, "fine.test", "/a"), stage.pod(8081, "twin.test", "/a")), ("one".to_owned(), "404".to_owned()));
+    assert_eq!(
+        (stage.pod(8081, "fine.test", "/a"), stage.pod(8081, "twin.test", "/a")),
+        ("one".to_owned(), "404".to_owned())
+    );
     let output = stage.proxy.process.output();
     for part in ["HostnameConflict", "port 8081 is taken for twin.test by listener twin-b", "UnsupportedProtocol"] {
         assert!(output.contains(part), "{part}: {output}");
@@ -134,11 +161,19 @@ fn conflicting_listeners_are_out_and_the_others_serve() {
 fn a_port_in_use_is_said_with_a_way_out_and_tried_again() {
     let taken = TcpListener::bind("[::]:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
-    let manifests = GATEWAY.replace("      port: 8080\n", &format!("      port: 8080\n    - {{name: busy, protocol: HTTP, port: {port}}}\n"));
+    let manifests = GATEWAY.replace(
+        "      port: 8080\n",
+        &format!("      port: 8080\n    - {{name: busy, protocol: HTTP, port: {port}}}\n"),
+    );
     // Not mapped, so that the port is really taken.
     let echo = fairlead_testkit::Echo::start("one");
     let files = TempDir::new();
-    files.write("all.yaml", &(manifests.replace("8080", &free_port().to_string()).replace("3000", &echo.port().to_string()) + "---\n" + &route("a")));
+    files.write(
+        "all.yaml",
+        &(manifests.replace("8080", &free_port().to_string()).replace("3000", &echo.port().to_string())
+            + "---\n"
+            + &route("a")),
+    );
     let admin = format!("127.0.0.1:{}", free_port());
     let mut command = Command::new(binary());
     command.args(["serve", "--workers", "1", "--access-log", "off", "--admin-address", &admin, "-f"]).arg(files.path());
@@ -146,14 +181,19 @@ fn a_port_in_use_is_said_with_a_way_out_and_tried_again() {
     let hint = format!("`--port-map {port}=");
     wait_until(Duration::from_secs(20), "the hint", || process.output().contains(&hint).then_some(()));
     let output = process.output();
-    assert!(output.contains("PortUnavailable") && output.contains(&format!("another process listens on port {port}")), "{output}");
+    assert!(
+        output.contains("PortUnavailable") && output.contains(&format!("another process listens on port {port}")),
+        "{output}"
+    );
     let ready = |code: &str| {
         let text = guide::run(&format!("curl -s -o /dev/null -w '%{{http_code}}' http://{admin}/ready"));
         (text == code).then_some(())
     };
     wait_until(Duration::from_secs(5), "not to be ready", || ready("503"));
     drop(taken);
-    wait_until(Duration::from_secs(20), "the port to be taken after all", || process.output().contains(&format!("listening on port {port}")).then_some(()));
+    wait_until(Duration::from_secs(20), "the port to be taken after all", || {
+        process.output().contains(&format!("listening on port {port}")).then_some(())
+    });
     wait_until(Duration::from_secs(5), "to be ready", || ready("200"));
 }
 
@@ -167,7 +207,10 @@ fn a_huge_file_is_refused_by_its_size() {
         .args(&["--max-file-size", "1"])
         .echo(3000, "one")
         .start();
-    assert_eq!((proxy.pod(8080, "x.test", "/a"), proxy.pod(8080, "x.test", "/huge")), ("one".to_owned(), "404".to_owned()));
+    assert_eq!(
+        (proxy.pod(8080, "x.test", "/a"), proxy.pod(8080, "x.test", "/huge")),
+        ("one".to_owned(), "404".to_owned())
+    );
     proxy.until_printed(&["huge.yaml: error: ", "--max-file-size"]);
     // While it is served, a file that grows too large keeps what it said before.
     let mut text = route("b");
@@ -223,7 +266,8 @@ fn a_directory_that_vanishes_and_returns() {
 #[test]
 fn a_path_that_is_not_there_at_the_start_is_an_error() {
     let missing = TempDir::new().path().join("nowhere");
-    let output = Command::new(binary()).args(["serve", "--admin-address", "off", "-f"]).arg(&missing).output().expect("serve");
+    let output =
+        Command::new(binary()).args(["serve", "--admin-address", "off", "-f"]).arg(&missing).output().expect("serve");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.starts_with("error: ") && text.contains("nowhere: can't read: No such file or directory"), "{text}");
@@ -238,7 +282,10 @@ fn files_that_are_no_text_and_objects_that_are_twice() {
     stage.until_printed(&["binary.yaml"]);
     stage.write("z.yaml", &route("a").replace("value: /a", "value: /z"));
     stage.until_printed(&["HTTPRoute default/a is defined twice; the first definition is used", "first defined here"]);
-    assert_eq!((stage.pod(8080, "x.test", "/a"), stage.pod(8080, "x.test", "/z")), ("one".to_owned(), "404".to_owned()));
+    assert_eq!(
+        (stage.pod(8080, "x.test", "/a"), stage.pod(8080, "x.test", "/z")),
+        ("one".to_owned(), "404".to_owned())
+    );
     // The second takes its place when the first goes.
     stage.proxy.dir.remove("a.yaml");
     stage.until_pod(8080, "x.test", "/z", "one");
@@ -246,13 +293,23 @@ fn files_that_are_no_text_and_objects_that_are_twice() {
 
 #[test]
 fn status_for_machines() {
-    let proxy: Proxy = Proxy::builder(&format!("{GATEWAY}---\n{}", route("a").replace("name: one", "name: missing")), &[8080]).args(&["--output", "json"]).start();
-    let line = wait_until(Duration::from_secs(5), "the first line", || proxy.process.output().lines().find(|l| l.starts_with('{')).map(str::to_owned));
+    let proxy: Proxy =
+        Proxy::builder(&format!("{GATEWAY}---\n{}", route("a").replace("name: one", "name: missing")), &[8080])
+            .args(&["--output", "json"])
+            .start();
+    let line = wait_until(Duration::from_secs(5), "the first line", || {
+        proxy.process.output().lines().find(|l| l.starts_with('{')).map(str::to_owned)
+    });
     let json: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!((json["event"].as_str(), json["version"].as_u64()), (Some("serving"), Some(1)), "{json}");
     assert_eq!(json["listeners"][0]["listener"], "http");
     assert_eq!(json["routes"][0]["name"], "default/a");
     let conditions = json["routes"][0]["conditions"].as_array().expect("conditions");
-    assert!(conditions.iter().any(|c| c["type"] == "ResolvedRefs" && c["status"] == false && c["reason"] == "BackendNotFound"), "{json}");
+    assert!(
+        conditions
+            .iter()
+            .any(|c| c["type"] == "ResolvedRefs" && c["status"] == false && c["reason"] == "BackendNotFound"),
+        "{json}"
+    );
     assert_eq!(json["problems"][0]["code"], "condition", "{json}");
 }

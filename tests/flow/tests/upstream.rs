@@ -11,7 +11,8 @@ fn the_example_of_backends() {
     let socket = sockets.path().join("http.sock");
     let unix = fairlead_testkit::Echo::with("socket", &["--unix", &socket.display().to_string()]);
     let name = "backend.yaml";
-    let text = std::fs::read_to_string(fairlead_test_flow::repository().join("docs/examples/backends").join(name)).expect("readable");
+    let text = std::fs::read_to_string(fairlead_test_flow::repository().join("docs/examples/backends").join(name))
+        .expect("readable");
     let text = text.replace("/run/app/http.sock", &socket.display().to_string());
     let stage = Setup::example("backends").file(name, &text).echo(3000, "one").echo(3001, "two").start();
     assert_eq!(stage.pod(8080, "service.example.com", "/"), "one");
@@ -54,10 +55,30 @@ fn service(name: &str, ports: &str, slices: &[(&str, &str, &str)]) -> String {
 fn endpoints_of_services() {
     let here = "[{addresses: [127.0.0.1]}]";
     let services = [
-        service("two-slices", "[{port: 80}]", &[("IPv4", "[{port: 3000}]", here), ("IPv6", "[{port: 3001}]", "[{addresses: ['::1']}]")]),
-        service("named", "[{name: admin, port: 81}, {name: web, port: 80}]", &[("IPv4", "[{name: admin, port: 3002}, {name: web, port: 3001}]", here)]),
-        service("unready", "[{port: 80}]", &[("IPv4", "[{port: 3000}]", "[{addresses: [127.0.0.1], conditions: {ready: false}}]")]),
-        service("draining", "[{port: 80}]", &[("IPv4", "[{port: 3000}]", "[{addresses: [127.0.0.1], conditions: {ready: false, serving: true, terminating: true}}]")]),
+        service(
+            "two-slices",
+            "[{port: 80}]",
+            &[("IPv4", "[{port: 3000}]", here), ("IPv6", "[{port: 3001}]", "[{addresses: ['::1']}]")],
+        ),
+        service(
+            "named",
+            "[{name: admin, port: 81}, {name: web, port: 80}]",
+            &[("IPv4", "[{name: admin, port: 3002}, {name: web, port: 3001}]", here)],
+        ),
+        service(
+            "unready",
+            "[{port: 80}]",
+            &[("IPv4", "[{port: 3000}]", "[{addresses: [127.0.0.1], conditions: {ready: false}}]")],
+        ),
+        service(
+            "draining",
+            "[{port: 80}]",
+            &[(
+                "IPv4",
+                "[{port: 3000}]",
+                "[{addresses: [127.0.0.1], conditions: {ready: false, serving: true, terminating: true}}]",
+            )],
+        ),
         service("nothing", "[{port: 80}]", &[]),
         service("dead", "[{port: 80}]", &[("IPv4", "[{port: 3002}]", here)]),
         service("one-dead", "[{port: 80}]", &[("IPv4", "[{port: 3002}]", here), ("IPv4", "[{port: 3000}]", here)]),
@@ -65,10 +86,22 @@ fn endpoints_of_services() {
         service("odd", "[{port: 80, appProtocol: example.com/odd}]", &[("IPv4", "[{port: 3000}]", here)]),
         service("udp", "[{port: 80, protocol: UDP}]", &[("IPv4", "[{port: 3000}]", here)]),
     ];
-    let stage = Setup::manifests(&format!("{GATEWAY}{}", services.concat())).echo(3000, "one").echo(3001, "two").nobody(3002).start();
+    let stage = Setup::manifests(&format!("{GATEWAY}{}", services.concat()))
+        .echo(3000, "one")
+        .echo(3001, "two")
+        .nobody(3002)
+        .start();
     let pods: BTreeMap<String, ()> = (0..40).map(|_| (stage.pod(8080, "a.test", "/two-slices"), ())).collect();
     assert_eq!(pods.keys().collect::<Vec<_>>(), ["one", "two"]);
-    for (path, pod) in [("/named", "two"), ("/unready", "503"), ("/draining", "one"), ("/nothing", "503"), ("/dead", "503"), ("/odd", "500"), ("/udp", "500")] {
+    for (path, pod) in [
+        ("/named", "two"),
+        ("/unready", "503"),
+        ("/draining", "one"),
+        ("/nothing", "503"),
+        ("/dead", "503"),
+        ("/odd", "500"),
+        ("/udp", "500"),
+    ] {
         assert_eq!(stage.pod(8080, "a.test", path), pod, "{path}");
     }
     assert_eq!(stage.get(8080, "a.test", "/h2c").json()["proto"], "HTTP/2.0");
@@ -86,14 +119,20 @@ fn grants_open_other_namespaces() {
     assert_eq!(stage.pod(8080, "a.test", "/"), "one");
     let text = std::fs::read_to_string(stage.proxy.dir.path().join("grant.yaml")).expect("readable");
     // A grant for another Service is none.
-    stage.write("grant.yaml", &text.replace("      kind: Service\n      name: accounts", "      kind: Service\n      name: others"));
+    stage.write(
+        "grant.yaml",
+        &text.replace("      kind: Service\n      name: accounts", "      kind: Service\n      name: others"),
+    );
     stage.until_pod(8080, "a.test", "/", "500");
     let output = stage.until_printed(&["not ResolvedRefs: RefNotPermitted", "grant.yaml:24:"]);
     assert!(output.contains("ReferenceGrant"), "{output}");
     stage.write("grant.yaml", &text);
     stage.until_pod(8080, "a.test", "/", "one");
     // Nor is one in the wrong namespace.
-    stage.write("grant.yaml", &text.replace("  name: web-may-call\n  namespace: bank", "  name: web-may-call\n  namespace: web"));
+    stage.write(
+        "grant.yaml",
+        &text.replace("  name: web-may-call\n  namespace: bank", "  name: web-may-call\n  namespace: web"),
+    );
     stage.until_pod(8080, "a.test", "/", "500");
 }
 
@@ -113,7 +152,10 @@ fn the_examples_of_timeouts_and_retries() {
     assert!(status == 504 && (600..2000).contains(&took.as_millis()), "two tries of 300 ms: {status} {took:?}");
     assert_eq!(at("/slow?delay=700ms").0, 200);
     let line = stage.proxy.log_of("/fast?delay=5s");
-    assert_eq!((line["response_flags"].as_str(), line["response_code_details"].as_str()), (Some("UT"), Some("upstream_response_timeout")));
+    assert_eq!(
+        (line["response_flags"].as_str(), line["response_code_details"].as_str()),
+        (Some("UT"), Some("upstream_response_timeout"))
+    );
 
     let retry = |id: &str, fails: u32, code: u16| {
         let path = format!("/retry/x?uuid={id}&succeedAfter={fails}&responseCode={code}");
@@ -125,7 +167,10 @@ fn the_examples_of_timeouts_and_retries() {
     assert_eq!(retry("d", 1, 502), 502, "not in the list");
     // Without a code the echo server resets the connection.
     assert_eq!(stage.get(8080, "retries.example.com", "/retry/x?uuid=e&succeedAfter=2").status, 200);
-    assert_eq!(stage.proxy.log_line("c", |l| l["x-envoy-origin-path"].as_str().is_some_and(|p| p.contains("uuid=c")))["response_flags"], "URX");
+    assert_eq!(
+        stage.proxy.log_line("c", |l| l["x-envoy-origin-path"].as_str().is_some_and(|p| p.contains("uuid=c")))["response_flags"],
+        "URX"
+    );
     // A body is sent again.
     let ask = Ask::new("POST", "/retry/echo-body?uuid=f&succeedAfter=1&responseCode=500").host("retries.example.com");
     let answer = stage.ask(8080, &ask.content(Content::Sized("again".into())));
@@ -138,7 +183,11 @@ fn the_examples_of_timeouts_and_retries() {
 /// httproute-retry (attempts 0, no codes), httproute-retry-connection-error, httproute-retry-with-timeouts.
 #[test]
 fn retries_at_their_limits() {
-    let rule = |path: &str, fields: &str| format!("  - {{matches: [{{path: {{value: {path}}}}}], {fields}, backendRefs: [{{group: fairlead.dev, kind: Backend, name: one}}]}}\n");
+    let rule = |path: &str, fields: &str| {
+        format!(
+            "  - {{matches: [{{path: {{value: {path}}}}}], {fields}, backendRefs: [{{group: fairlead.dev, kind: Backend, name: one}}]}}\n"
+        )
+    };
     let rules = [
         rule("/retry/none", "retry: {codes: [500, 503], attempts: 0}"),
         rule("/retry/default", "retry: {codes: [500]}"),
@@ -148,15 +197,22 @@ fn retries_at_their_limits() {
     ];
     let dead = "  - {matches: [{path: {value: /dead}}], retry: {attempts: 2}, backendRefs: [{group: fairlead.dev, kind: Backend, name: half}]}\n";
     let backend = |name: &str, ports: &[u16]| {
-        let all: Vec<String> = ports.iter().map(|port| format!("{{ip: {{address: 127.0.0.1, port: {port}}}}}")).collect();
-        format!("---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{}]}}\n", all.join(", "))
+        let all: Vec<String> =
+            ports.iter().map(|port| format!("{{ip: {{address: 127.0.0.1, port: {port}}}}}")).collect();
+        format!(
+            "---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{}]}}\n",
+            all.join(", ")
+        )
     };
     let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: all}\nspec:\n  parentRefs: [{name: gw}]\n  rules:\n";
-    let manifests = [GATEWAY, route, &rules.concat(), dead, &backend("one", &[3000]), &backend("half", &[3000, 3001, 3002])].concat();
+    let manifests =
+        [GATEWAY, route, &rules.concat(), dead, &backend("one", &[3000]), &backend("half", &[3000, 3001, 3002])]
+            .concat();
     let stage = Setup::manifests(&manifests).echo(3000, "one").nobody(3001).nobody(3002).start();
     let status = |path: &str| timed(&stage, "a.test", path).0;
     assert_eq!(status("/retry/none?uuid=a&succeedAfter=1&responseCode=500"), 500);
-    let reset = Ask::new("POST", "/retry/none?uuid=b&succeedAfter=1").host("a.test").content(Content::Sized("x".into()));
+    let reset =
+        Ask::new("POST", "/retry/none?uuid=b&succeedAfter=1").host("a.test").content(Content::Sized("x".into()));
     assert_eq!(stage.ask(8080, &reset).status, 503, "nor is a reset");
     assert_eq!(status("/retry/default?uuid=c&succeedAfter=1&responseCode=500"), 200, "one retry unless told otherwise");
     assert_eq!(status("/retry/default?uuid=d&succeedAfter=2&responseCode=500"), 500);
@@ -209,7 +265,9 @@ fn broken_mirrors_harm_nothing() {
         )
     };
     let backend = |name: &str, port: u16| {
-        format!("---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]}}\n")
+        format!(
+            "---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]}}\n"
+        )
     };
     let of = |name: &str| format!("{{group: fairlead.dev, kind: Backend, name: {name}}}");
     let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: all}\nspec:\n  parentRefs: [{name: gw}]\n  rules:\n";

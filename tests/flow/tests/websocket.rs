@@ -35,7 +35,11 @@ fn messages_come_back_for_longer_than_the_timeout() {
     wire.stream().set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
     wire.send(format!("GET /chat?room=1 HTTP/1.1\r\nHost: chat.test\r\n{HANDSHAKE}\r\n"));
     let answer = wire.response(false).expect("an answer");
-    assert_eq!((answer.status, answer.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("sec-websocket-accept")),
+        (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+        "{answer:?}"
+    );
     let mut bytes = Vec::new();
     for (index, pause) in [0, 500, 500].into_iter().enumerate() {
         std::thread::sleep(Duration::from_millis(pause));

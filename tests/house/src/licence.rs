@@ -75,7 +75,17 @@ mod tests {
         ] {
             assert!(allowed(yes, &list), "{yes}");
         }
-        for no in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT", "MIT)", "MIT WITH X", "MIT OR", "AND MIT", "GPL-3.0 OR (MIT AND X)"] {
+        for no in [
+            "",
+            "GPL-3.0",
+            "MIT AND GPL-3.0",
+            "(MIT",
+            "MIT)",
+            "MIT WITH X",
+            "MIT OR",
+            "AND MIT",
+            "GPL-3.0 OR (MIT AND X)",
+        ] {
             assert!(!allowed(no, &list), "{no}");
         }
     }

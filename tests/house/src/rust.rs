@@ -59,7 +59,8 @@ impl Crate {
             let tokens = std::fs::read_to_string(&file).map_err(|e| e.to_string()).and_then(|text| parse(&text));
             match tokens {
                 Ok(tokens) => {
-                    let mut scan = Scan { file: &file, findings: &mut krate.findings, foreign: false, children: Vec::new() };
+                    let mut scan =
+                        Scan { file: &file, findings: &mut krate.findings, foreign: false, children: Vec::new() };
                     scan.items(tokens, &dir, test);
                     queue.extend(scan.children);
                 }
@@ -76,7 +77,11 @@ impl Crate {
 pub fn scan(text: &str) -> Vec<What> {
     let mut findings = Vec::new();
     let tokens = parse(text).unwrap_or_default();
-    Scan { file: Path::new(""), findings: &mut findings, foreign: false, children: Vec::new() }.items(tokens, Path::new(""), false);
+    Scan { file: Path::new(""), findings: &mut findings, foreign: false, children: Vec::new() }.items(
+        tokens,
+        Path::new(""),
+        false,
+    );
     findings.into_iter().map(|finding| finding.what).collect()
 }
 
@@ -151,7 +156,15 @@ impl Scan<'_> {
         }
     }
 
-    fn module(&mut self, name: String, body: Option<Group>, attributes: &Attributes, dir: &Path, test: bool, at: &TokenTree) {
+    fn module(
+        &mut self,
+        name: String,
+        body: Option<Group>,
+        attributes: &Attributes,
+        dir: &Path,
+        test: bool,
+        at: &TokenTree,
+    ) {
         if !test {
             self.push(at, What::Name { kind: "mod".into(), name: name.clone() });
         }
@@ -173,12 +186,16 @@ impl Scan<'_> {
     fn look(&mut self, tokens: &[TokenTree], within_path: bool) {
         let found = match tokens {
             [TokenTree::Punct(dot), TokenTree::Ident(name), TokenTree::Group(arguments), ..]
-                if dot.as_char() == '.' && arguments.delimiter() == Delimiter::Parenthesis && panics(&name.to_string(), arguments) =>
+                if dot.as_char() == '.'
+                    && arguments.delimiter() == Delimiter::Parenthesis
+                    && panics(&name.to_string(), arguments) =>
             {
                 return self.push(&tokens[1], What::Unwrap(name.to_string()));
             }
             [TokenTree::Ident(keyword), ..] if keyword == "unsafe" => Some(What::Unsafe),
-            [TokenTree::Ident(kind), TokenTree::Ident(name), ..] if !self.foreign && DECLARES.iter().any(|k| kind == k) => {
+            [TokenTree::Ident(kind), TokenTree::Ident(name), ..]
+                if !self.foreign && DECLARES.iter().any(|k| kind == k) =>
+            {
                 let getter = matches!(tokens, [_, _, TokenTree::Group(arguments), ..] if only_self(arguments));
                 let kind = if getter { "getter".to_string() } else { kind.to_string() };
                 Some(What::Name { kind, name: name.to_string() })
@@ -210,8 +227,12 @@ impl Implements {
     fn see(&mut self, tokens: &[TokenTree]) -> bool {
         match tokens {
             [TokenTree::Ident(word), ..] if word == "impl" => self.seen = Some(false),
-            [TokenTree::Ident(word), next, ..] if word == "for" && self.seen.is_some() && !is_punct(next, '<') => self.seen = Some(true),
-            [TokenTree::Group(body), ..] if body.delimiter() == Delimiter::Brace => return self.seen.take() == Some(true),
+            [TokenTree::Ident(word), next, ..] if word == "for" && self.seen.is_some() && !is_punct(next, '<') => {
+                self.seen = Some(true)
+            }
+            [TokenTree::Group(body), ..] if body.delimiter() == Delimiter::Brace => {
+                return self.seen.take() == Some(true);
+            }
             [token, ..] if is_punct(token, ';') => self.seen = None,
             _ => {}
         }
@@ -234,7 +255,9 @@ fn panics(name: &str, arguments: &Group) -> bool {
     let first = arguments.stream().into_iter().next().map(|token| token.to_string());
     match name {
         "unwrap" | "unwrap_err" => first.is_none(),
-        "expect" | "expect_err" => first.is_some_and(|first| first.starts_with('"') || first.starts_with("r#") || first == "&"),
+        "expect" | "expect_err" => {
+            first.is_some_and(|first| first.starts_with('"') || first.starts_with("r#") || first == "&")
+        }
         _ => false,
     }
 }
@@ -246,7 +269,9 @@ fn path(tokens: &[TokenTree]) -> Option<Vec<String>> {
     while let [TokenTree::Ident(segment), after @ ..] = rest {
         segments.push(segment.to_string());
         match after {
-            [TokenTree::Punct(a), TokenTree::Punct(b), next @ ..] if a.as_char() == ':' && b.as_char() == ':' => rest = next,
+            [TokenTree::Punct(a), TokenTree::Punct(b), next @ ..] if a.as_char() == ':' && b.as_char() == ':' => {
+                rest = next
+            }
             _ => break,
         }
     }
@@ -310,10 +335,14 @@ fn condition_says_test(condition: TokenStream) -> bool {
 /// `#[…]` or `#![…]`: its content, whether it is an inner one, and its length.
 fn attribute(tokens: &[TokenTree]) -> Option<(&Group, bool, usize)> {
     match tokens {
-        [TokenTree::Punct(hash), TokenTree::Group(group), ..] if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket => {
+        [TokenTree::Punct(hash), TokenTree::Group(group), ..]
+            if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket =>
+        {
             Some((group, false, 2))
         }
-        [TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(group), ..] if hash.as_char() == '#' && bang.as_char() == '!' => {
+        [TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(group), ..]
+            if hash.as_char() == '#' && bang.as_char() == '!' =>
+        {
             Some((group, true, 3))
         }
         _ => None,
@@ -324,7 +353,9 @@ fn attribute(tokens: &[TokenTree]) -> Option<(&Group, bool, usize)> {
 fn module(tokens: &[TokenTree]) -> Option<(String, Option<Group>, usize)> {
     let start = visibility_len(tokens);
     match &tokens[start..] {
-        [TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Punct(end), ..] if keyword == "mod" && end.as_char() == ';' => {
+        [TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Punct(end), ..]
+            if keyword == "mod" && end.as_char() == ';' =>
+        {
             Some((name.to_string(), None, start + 3))
         }
         [TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Group(body), ..]
@@ -338,7 +369,11 @@ fn module(tokens: &[TokenTree]) -> Option<(String, Option<Group>, usize)> {
 
 fn visibility_len(tokens: &[TokenTree]) -> usize {
     match tokens {
-        [TokenTree::Ident(word), TokenTree::Group(scope), ..] if word == "pub" && scope.delimiter() == Delimiter::Parenthesis => 2,
+        [TokenTree::Ident(word), TokenTree::Group(scope), ..]
+            if word == "pub" && scope.delimiter() == Delimiter::Parenthesis =>
+        {
+            2
+        }
         [TokenTree::Ident(word), ..] if word == "pub" => 1,
         _ => 0,
     }
@@ -366,7 +401,8 @@ fn item_len(tokens: &[TokenTree]) -> usize {
     ];
     let start = visibility_len(tokens);
     let item = matches!(tokens.get(start), Some(TokenTree::Ident(word)) if ITEMS.iter().any(|i| word == i));
-    let use_or_let = matches!(tokens.get(start), Some(TokenTree::Ident(word)) if word == "use" || word == "let" || word == "static");
+    let use_or_let =
+        matches!(tokens.get(start), Some(TokenTree::Ident(word)) if word == "use" || word == "let" || word == "static");
     for (i, token) in tokens.iter().enumerate() {
         match token {
             TokenTree::Punct(p) if p.as_char() == ';' => return i + 1,

@@ -99,7 +99,8 @@ fn the_table_of_arrows_is_acyclic_and_keeps_the_halves_apart() {
     }
     for (name, may) in ARROWS {
         let controller = may.iter().any(|m| ["crds", "store", "translate", "publish"].contains(m));
-        let proxy = may.iter().any(|m| ["net", "http", "filter", "upstream", "telemetry", "snapshot", "worker"].contains(m));
+        let proxy =
+            may.iter().any(|m| ["net", "http", "filter", "upstream", "telemetry", "snapshot", "worker"].contains(m));
         assert!(!(controller && proxy), "only src/ sees both halves, not {name}");
     }
 }
@@ -115,7 +116,10 @@ fn ir_depends_on_serde_only() {
 fn translate_and_route_are_pure() {
     for package in ["fairlead-translate", "fairlead-route", "fairlead-ir"] {
         let sees = seen_by(Some(package), "normal");
-        expect_none(&format!("{package} is pure"), IMPURE.iter().filter(|name| sees.contains(**name)).map(|name| trail(package, name)));
+        expect_none(
+            &format!("{package} is pure"),
+            IMPURE.iter().filter(|name| sees.contains(**name)).map(|name| trail(package, name)),
+        );
     }
 }
 
@@ -126,7 +130,10 @@ fn proxy_crates_never_see_kubernetes_and_controller_crates_never_the_data_plane(
         for package in workspace.members_in(folder) {
             let sees = seen_by(Some(&package.name), "normal");
             let rule = format!("{} is in {folder} and does not see the other half", package.name);
-            expect_none(&rule, never.iter().filter(|name| sees.contains(**name)).map(|name| trail(&package.name, name)));
+            expect_none(
+                &rule,
+                never.iter().filter(|name| sees.contains(**name)).map(|name| trail(&package.name, name)),
+            );
         }
     }
 }
@@ -186,8 +193,10 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Crates under other licences.
-const LICENCE_EXCEPTIONS: &[(&str, &str)] =
-    &[("imbl", "MPL-2.0: copyleft by file; used as it is, so that nothing of ours falls under it"), ("imbl-sized-chunks", "as imbl")];
+const LICENCE_EXCEPTIONS: &[(&str, &str)] = &[
+    ("imbl", "MPL-2.0: copyleft by file; used as it is, so that nothing of ours falls under it"),
+    ("imbl-sized-chunks", "as imbl"),
+];
 
 #[test]
 fn licences_are_permissive() {
@@ -208,8 +217,10 @@ fn licences_are_permissive() {
 }
 
 /// Crates that are compiled in several versions into what we ship, and why that can't be helped.
-const DUPLICATES: &[(&str, &str)] =
-    &[("base64", "k8s-openapi 0.29 is at 0.22, serde-saphyr 2 at 0.23"), ("rand_core", "imbl 7 is at 0.9, hickory-resolver 0.26 at 0.10")];
+const DUPLICATES: &[(&str, &str)] = &[
+    ("base64", "k8s-openapi 0.29 is at 0.22, serde-saphyr 2 at 0.23"),
+    ("rand_core", "imbl 7 is at 0.9, hickory-resolver 0.26 at 0.10"),
+];
 
 #[test]
 fn no_crate_comes_in_two_versions_without_a_reason() {
@@ -219,8 +230,12 @@ fn no_crate_comes_in_two_versions_without_a_reason() {
     }
     versions.retain(|_, versions| versions.len() > 1);
     let known: BTreeSet<&str> = DUPLICATES.iter().map(|(name, _)| *name).collect();
-    let new = versions.iter().filter(|(name, _)| !known.contains(name.as_str())).map(|(name, versions)| format!("{name} {versions:?}"));
-    let stale = known.iter().filter(|name| !versions.contains_key(**name)).map(|name| format!("{name} has one version now"));
+    let new = versions
+        .iter()
+        .filter(|(name, _)| !known.contains(name.as_str()))
+        .map(|(name, versions)| format!("{name} {versions:?}"));
+    let stale =
+        known.iter().filter(|name| !versions.contains_key(**name)).map(|name| format!("{name} has one version now"));
     expect_none("duplicate versions; see DUPLICATES", new.chain(stale));
 }
 
@@ -241,7 +256,8 @@ fn members_take_versions_and_lints_from_the_root() {
                 && line.contains('=')
                 && !line.contains("workspace = true")
             {
-                violations.push(format!("{}: {line}: versions stand in the root's [workspace.dependencies]", at(number)));
+                violations
+                    .push(format!("{}: {line}: versions stand in the root's [workspace.dependencies]", at(number)));
             }
         }
         if !root && !text.contains("[lints]\nworkspace = true") {

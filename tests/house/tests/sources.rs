@@ -18,8 +18,10 @@ static WORKSPACE: LazyLock<Workspace> = LazyLock::new(Workspace::load);
 /// Every member with its crates: library, binaries, build script.
 static CRATES: LazyLock<Vec<(&'static Package, Vec<Crate>)>> = LazyLock::new(|| {
     let crates = |package: &Package| {
-        let ours =
-            package.targets.iter().filter(|t| t.kind.iter().any(|k| ["lib", "bin", "custom-build", "proc-macro"].contains(&k.as_str())));
+        let ours = package
+            .targets
+            .iter()
+            .filter(|t| t.kind.iter().any(|k| ["lib", "bin", "custom-build", "proc-macro"].contains(&k.as_str())));
         ours.map(|target| Crate::read(&target.src_path)).collect()
     };
     WORKSPACE.members.values().map(|package| (package, crates(package))).collect()
@@ -31,7 +33,9 @@ fn findings() -> impl Iterator<Item = (String, &'static Finding)> {
         .iter()
         .map(|(package, crates)| (WORKSPACE.folder(package), crates))
         .filter(|(folder, _)| !folder.starts_with("tests/"))
-        .flat_map(|(folder, crates)| crates.iter().flat_map(|krate| &krate.findings).map(move |finding| (folder.clone(), finding)))
+        .flat_map(|(folder, crates)| {
+            crates.iter().flat_map(|krate| &krate.findings).map(move |finding| (folder.clone(), finding))
+        })
 }
 
 fn place(finding: &Finding) -> String {
@@ -42,7 +46,10 @@ fn place(finding: &Finding) -> String {
 #[test]
 fn the_scan_sees_the_product() {
     for folder in ["proxy/net", "proxy/telemetry", "controller/translate", "crds", ""] {
-        assert!(findings().any(|(of, finding)| of == folder && matches!(finding.what, What::Name { .. })), "nothing in `{folder}`");
+        assert!(
+            findings().any(|(of, finding)| of == folder && matches!(finding.what, What::Name { .. })),
+            "nothing in `{folder}`"
+        );
     }
     assert!(findings().any(|(of, finding)| of == "proxy/telemetry" && finding.what == What::Clock));
     assert!(CRATES.iter().any(|(_, crates)| crates.iter().any(|krate| krate.files.iter().any(|(_, test)| *test))));
@@ -50,7 +57,10 @@ fn the_scan_sees_the_product() {
 
 #[test]
 fn every_source_can_be_read() {
-    expect_none("sources that can't be read", CRATES.iter().flat_map(|(_, crates)| crates).flat_map(|krate| krate.problems.clone()));
+    expect_none(
+        "sources that can't be read",
+        CRATES.iter().flat_map(|(_, crates)| crates).flat_map(|krate| krate.problems.clone()),
+    );
 }
 
 #[test]
@@ -71,10 +81,12 @@ fn nothing_panics_on_purpose_outside_of_tests() {
 #[test]
 fn pure_crates_read_no_clock_and_do_nothing() {
     let pure = ["proxy/ir", "proxy/route", "controller/translate"];
-    let found = findings().filter(|(folder, _)| pure.contains(&folder.as_str())).filter_map(|(_, finding)| match &finding.what {
-        What::Clock => Some(format!("{}: reads a clock", place(finding))),
-        What::Effect(path) => Some(format!("{}: {path}", place(finding))),
-        _ => None,
+    let found = findings().filter(|(folder, _)| pure.contains(&folder.as_str())).filter_map(|(_, finding)| {
+        match &finding.what {
+            What::Clock => Some(format!("{}: reads a clock", place(finding))),
+            What::Effect(path) => Some(format!("{}: {path}", place(finding))),
+            _ => None,
+        }
     });
     expect_none("ir, route and translate are pure", found);
 }
@@ -139,10 +151,13 @@ fn crates_open_with_what_they_are() {
 
 #[test]
 fn every_file_belongs_to_a_crate() {
-    let known: Vec<&Path> = CRATES.iter().flat_map(|(_, crates)| crates).flat_map(|k| &k.files).map(|(path, _)| path.as_path()).collect();
-    let members: Vec<PathBuf> = WORKSPACE.members.values().filter_map(|p| Some(p.manifest_path.parent()?.join("src"))).collect();
-    let lost =
-        rust_files().into_iter().filter(|(path, _)| members.iter().any(|dir| path.starts_with(dir)) && !known.contains(&path.as_path()));
+    let known: Vec<&Path> =
+        CRATES.iter().flat_map(|(_, crates)| crates).flat_map(|k| &k.files).map(|(path, _)| path.as_path()).collect();
+    let members: Vec<PathBuf> =
+        WORKSPACE.members.values().filter_map(|p| Some(p.manifest_path.parent()?.join("src"))).collect();
+    let lost = rust_files()
+        .into_iter()
+        .filter(|(path, _)| members.iter().any(|dir| path.starts_with(dir)) && !known.contains(&path.as_path()));
     expect_none("files that no `mod` names", lost.map(|(path, _)| WORKSPACE.relative(&path).to_string()));
 }
 

@@ -12,7 +12,8 @@ fn links_lead_somewhere() {
     let mut violations = Vec::new();
     for (path, text) in texts.iter().filter(|(path, _)| is_markdown(path)) {
         for (line, link) in links(text) {
-            let (target, anchor) = link.split_once('#').map_or((link.as_str(), None), |(target, anchor)| (target, Some(anchor)));
+            let (target, anchor) =
+                link.split_once('#').map_or((link.as_str(), None), |(target, anchor)| (target, Some(anchor)));
             let file = if target.is_empty() { path.clone() } else { resolve(path, target) };
             let at = format!("{}:{line}: {link}", workspace.relative(path));
             if !file.exists() {
@@ -64,7 +65,8 @@ fn texts_name_no_folder_of_a_machine() {
             continue;
         }
         for (number, line) in text.lines().enumerate() {
-            violations.extend(paths.iter().filter(|p| names_folder(line, p)).map(|p| format!("{name}:{}: {p}", number + 1)));
+            violations
+                .extend(paths.iter().filter(|p| names_folder(line, p)).map(|p| format!("{name}:{}: {p}", number + 1)));
         }
     }
     expect_none("absolute paths of a machine", violations);
@@ -72,7 +74,8 @@ fn texts_name_no_folder_of_a_machine() {
 
 /// Whether an absolute path begins in the line with this folder; within a longer path or URL it may stand.
 fn names_folder(line: &str, folder: &str) -> bool {
-    line.match_indices(folder).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-/}$*".contains(c)))
+    line.match_indices(folder)
+        .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-/}$*".contains(c)))
 }
 
 #[test]
@@ -81,7 +84,8 @@ fn a_folder_of_a_machine_is_told_from_a_part_of_a_path() {
     for line in [format!("cd {folder}x"), format!("\"{folder}x\""), format!("{folder}x"), format!("a={folder}b")] {
         assert!(names_folder(&line, &folder), "{line}");
     }
-    for line in [format!("https://example.com{folder}x"), format!("$DIR{folder}x"), format!("a{folder}x"), "no".into()] {
+    for line in [format!("https://example.com{folder}x"), format!("$DIR{folder}x"), format!("a{folder}x"), "no".into()]
+    {
         assert!(!names_folder(&line, &folder), "{line}");
     }
 }

@@ -20,10 +20,16 @@ fn curl_in_all_versions() {
     let house = HOUSE.take();
     for host in HOSTS {
         let name = format!("Host: {host}");
-        for (flag, version) in [("--http1.0", "1.1"), ("--http1.1", "1.1"), ("--http2", "1.1"), ("--http2-prior-knowledge", "2")] {
+        for (flag, version) in
+            [("--http1.0", "1.1"), ("--http1.1", "1.1"), ("--http2", "1.1"), ("--http2-prior-knowledge", "2")]
+        {
             let url = house.proxy.url(80, "/curl?x=1");
             let output = curl(&[flag, "-H", &name, "-w", "\n%{http_code} %{http_version}", &url]);
-            assert_eq!(text(&output).lines().last(), Some(format!("200 {version}").as_str()), "{host} {flag} {output:?}");
+            assert_eq!(
+                text(&output).lines().last(),
+                Some(format!("200 {version}").as_str()),
+                "{host} {flag} {output:?}"
+            );
         }
     }
 }
@@ -37,7 +43,11 @@ fn curl_sends_and_gets_files() {
     for host in HOSTS {
         let name = format!("Host: {host}");
         for version in ["--http1.1", "--http2-prior-knowledge"] {
-            for more in [&["-T"][..], &["-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T"], &["-H", "Expect: 100-continue", "-T"]] {
+            for more in [
+                &["-T"][..],
+                &["-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T"],
+                &["-H", "Expect: 100-continue", "-T"],
+            ] {
                 let url = house.proxy.url(80, "/x/echo-body");
                 let mut args = vec![version, "-H", &name, "-o", to.to_str().unwrap(), "-w", "%{http_code}"];
                 args.extend(more);
@@ -57,7 +67,8 @@ fn curl_reuses_its_connection() {
     // By prior knowledge curl 7.88 (Debian 12) says its preface twice, to whatever server; tls.rs has HTTP/2.
     for version in ["--http1.1"] {
         let url = house.proxy.url(80, "/[1-20]");
-        let output = curl(&[version, "-H", "Host: h1.test", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n", &url]);
+        let output =
+            curl(&[version, "-H", "Host: h1.test", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n", &url]);
         let text = text(&output);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!((lines.len(), lines[0]), (20, "200 1"), "{version} {text}");
@@ -94,7 +105,8 @@ fn h2load_by_the_thousand() {
                     .output()
                     .expect("h2load: tests/install test");
                 let text = text(&output);
-                let all = format!("{requests} total, {requests} started, {requests} done, {requests} succeeded, 0 failed");
+                let all =
+                    format!("{requests} total, {requests} started, {requests} done, {requests} succeeded, 0 failed");
                 assert!(text.contains(&all) && text.contains(&format!("{requests} 2xx")), "{host} {version:?} {text}");
             }
         }
@@ -130,7 +142,17 @@ fn grpcurl_calls() {
         Command::new(tool("grpcurl"))
             .args(["-plaintext", "-max-time", "10", "-import-path"])
             .arg(dir.path())
-            .args(["-proto", "echo.proto", "-authority", host, "-H", "x-user: me", "-v", &address, &format!("{service}/{method}")])
+            .args([
+                "-proto",
+                "echo.proto",
+                "-authority",
+                host,
+                "-H",
+                "x-user: me",
+                "-v",
+                &address,
+                &format!("{service}/{method}"),
+            ])
             .output()
             .expect("grpcurl: tests/install test")
     };
@@ -138,7 +160,12 @@ fn grpcurl_calls() {
         let output = call(host, "Echo");
         let text = text(&output);
         assert!(output.status.success(), "{host} {text}");
-        assert!(text.contains(r#""pod": "one""#) && text.contains(r#""value": "me""#) && text.contains(&format!(r#""authority": "{host}""#)), "{host} {text}");
+        assert!(
+            text.contains(r#""pod": "one""#)
+                && text.contains(r#""value": "me""#)
+                && text.contains(&format!(r#""authority": "{host}""#)),
+            "{host} {text}"
+        );
         let output = call(host, "EchoThree");
         assert!(String::from_utf8_lossy(&output.stderr).contains("Code: Unimplemented"), "{host} {output:?}");
     }

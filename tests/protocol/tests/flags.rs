@@ -25,7 +25,14 @@ macro_rules! reset {
     };
 }
 
-const fn case(host: &'static str, path: &'static str, status: u16, body: &'static str, flags: &'static str, details: &'static str) -> Case {
+const fn case(
+    host: &'static str,
+    path: &'static str,
+    status: u16,
+    body: &'static str,
+    flags: &'static str,
+    details: &'static str,
+) -> Case {
     Case { host, path, status, body, flags, details, complete: true }
 }
 
@@ -44,18 +51,88 @@ const CASES: &[Case] = &[
     case("weightless.test", "/zero", 500, "no backend", "NC", "no_backend"),
     case("empty.test", "/uh", 503, "no healthy upstream", "UH", "no_healthy_upstream"),
     // Connecting.
-    case("dead.test", "/uf", 503, reset!("remote connection failure"), "UF", "upstream_reset_before_response_started{remote_connection_failure}"),
-    case("dead-retry.test", "/uf-urx", 503, reset!("remote connection failure"), "UF,URX", "upstream_reset_before_response_started{remote_connection_failure}"),
-    case("full.test", "/uf-timeout", 503, reset!("connection timeout"), "UF", "upstream_reset_before_response_started{connection_timeout}"),
+    case(
+        "dead.test",
+        "/uf",
+        503,
+        reset!("remote connection failure"),
+        "UF",
+        "upstream_reset_before_response_started{remote_connection_failure}",
+    ),
+    case(
+        "dead-retry.test",
+        "/uf-urx",
+        503,
+        reset!("remote connection failure"),
+        "UF,URX",
+        "upstream_reset_before_response_started{remote_connection_failure}",
+    ),
+    case(
+        "full.test",
+        "/uf-timeout",
+        503,
+        reset!("connection timeout"),
+        "UF",
+        "upstream_reset_before_response_started{connection_timeout}",
+    ),
     // Before the response's head.
-    case("script.test", "/close", 503, reset!("connection termination"), "UC", "upstream_reset_before_response_started{connection_termination}"),
-    case("script.test", "/reset", 503, reset!("connection termination"), "UC", "upstream_reset_before_response_started{connection_termination}"),
-    case("script.test", "/half-head", 503, reset!("connection termination"), "UC", "upstream_reset_before_response_started{connection_termination}"),
+    case(
+        "script.test",
+        "/close",
+        503,
+        reset!("connection termination"),
+        "UC",
+        "upstream_reset_before_response_started{connection_termination}",
+    ),
+    case(
+        "script.test",
+        "/reset",
+        503,
+        reset!("connection termination"),
+        "UC",
+        "upstream_reset_before_response_started{connection_termination}",
+    ),
+    case(
+        "script.test",
+        "/half-head",
+        503,
+        reset!("connection termination"),
+        "UC",
+        "upstream_reset_before_response_started{connection_termination}",
+    ),
     case("h2.test", "/ur", 503, reset!("remote reset"), "UR", "upstream_reset_before_response_started{remote_reset}"),
-    case("h2-refused.test", "/refused", 503, reset!("remote reset"), "UR", "upstream_reset_before_response_started{remote_reset}"),
-    case("script.test", "/garbage", 502, reset!("protocol error"), "UPE", "upstream_reset_before_response_started{protocol_error}"),
-    case("script.test", "/many-headers", 502, reset!("protocol error"), "UPE", "upstream_reset_before_response_started{protocol_error}"),
-    case("script.test", "/large-head", 502, reset!("protocol error"), "UPE", "upstream_reset_before_response_started{protocol_error}"),
+    case(
+        "h2-refused.test",
+        "/refused",
+        503,
+        reset!("remote reset"),
+        "UR",
+        "upstream_reset_before_response_started{remote_reset}",
+    ),
+    case(
+        "script.test",
+        "/garbage",
+        502,
+        reset!("protocol error"),
+        "UPE",
+        "upstream_reset_before_response_started{protocol_error}",
+    ),
+    case(
+        "script.test",
+        "/many-headers",
+        502,
+        reset!("protocol error"),
+        "UPE",
+        "upstream_reset_before_response_started{protocol_error}",
+    ),
+    case(
+        "script.test",
+        "/large-head",
+        502,
+        reset!("protocol error"),
+        "UPE",
+        "upstream_reset_before_response_started{protocol_error}",
+    ),
     // Time.
     case("slow.test", "/ut", 504, "upstream request timeout", "UT", "upstream_response_timeout"),
     case("try.test", "/ut-try", 504, "upstream request timeout", "UT", "upstream_per_try_timeout"),
@@ -84,12 +161,16 @@ fn act(request: &Request) -> Act {
             let fields: String = (0..500).map(|n| format!("x-{n}: v\r\n")).collect();
             Act::Answer(format!("HTTP/1.1 200 OK\r\n{fields}content-length: 0\r\n\r\n").into_bytes())
         }
-        "/large-head" => Act::Answer(format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "v".repeat(100_000)).into_bytes()),
+        "/large-head" => Act::Answer(
+            format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "v".repeat(100_000)).into_bytes(),
+        ),
         "/ut" | "/ut-try" | "/ut-urx" | "/gone" => Act::Hold(Vec::new()),
         "/slow-body" => Act::Hold(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec()),
         "/cut-length" => Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec()),
         "/cut-chunked" => Act::Close(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_vec()),
-        "/bad-chunk" => Act::Close(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nxyz\r\n".to_vec()),
+        "/bad-chunk" => {
+            Act::Close(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nxyz\r\n".to_vec())
+        }
         "/cut-reset" => Act::Reset(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec()),
         path => Act::ok(path.trim_start_matches('/')),
     }
@@ -137,7 +218,12 @@ impl Full {
         };
         let address = listener.local_addr().unwrap();
         let wait = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
-        Full { port: address.port(), _waiting: std::iter::from_fn(wait).collect(), _listener: listener, _runtime: runtime }
+        Full {
+            port: address.port(),
+            _waiting: std::iter::from_fn(wait).collect(),
+            _listener: listener,
+            _runtime: runtime,
+        }
     }
 }
 
@@ -243,7 +329,8 @@ fn each_cause_has_its_status_body_flags_and_details() {
             line["response_code"].as_u64().unwrap_or_default(),
             reply.end == End::Complete,
         );
-        let expected = (case.status, case.body.to_owned(), case.flags, case.details, u64::from(case.status), case.complete);
+        let expected =
+            (case.status, case.body.to_owned(), case.flags, case.details, u64::from(case.status), case.complete);
         if got != expected {
             wrong.push(format!("{version:?} {}{}\n  got      {got:?}\n  expected {expected:?}", case.host, case.path));
         }
@@ -256,7 +343,11 @@ fn local_replies_say_what_they_are() {
     let house = HOUSE.take();
     for version in [Version::H1, Version::H2] {
         let answer = ask(version, house.proxy.address(80), &Ask::get("/").host("dead.test")).whole();
-        assert_eq!((answer.header("content-type"), answer.header("server")), (Some("text/plain"), Some("fairlead")), "{version:?}");
+        assert_eq!(
+            (answer.header("content-type"), answer.header("server")),
+            (Some("text/plain"), Some("fairlead")),
+            "{version:?}"
+        );
         assert!(answer.header("date").is_some());
         let answer = ask(version, house.proxy.address(80), &Ask::new("HEAD", "/").host("dead.test")).whole();
         assert_eq!((answer.status, answer.body.len()), (503, 0), "{version:?}");
@@ -286,7 +377,8 @@ fn clients_that_go_away() {
         ("/gone?reset", "DR", "http2.remote_reset"),
     ] {
         let line = house.proxy.log_of(path);
-        let got = (line["response_code"].as_u64(), line["response_flags"].as_str(), line["response_code_details"].as_str());
+        let got =
+            (line["response_code"].as_u64(), line["response_flags"].as_str(), line["response_code_details"].as_str());
         assert_eq!(got, (Some(0), Some(flags), Some(details)), "{path}");
     }
     drop(reset);
@@ -305,7 +397,11 @@ fn bad_requests_are_logged_with_their_reason() {
         let answer = fairlead_testkit::exchange(house.proxy.address(80), bytes).expect("an answer");
         assert_eq!(answer.status, status, "{bytes:?}");
         let line = house.proxy.log_line(details, |line| line["response_code_details"] == details);
-        assert_eq!((line["response_flags"].as_str(), line["response_code"].as_u64()), (Some("DPE"), Some(u64::from(status))), "{bytes:?}");
+        assert_eq!(
+            (line["response_flags"].as_str(), line["response_code"].as_u64()),
+            (Some("DPE"), Some(u64::from(status))),
+            "{bytes:?}"
+        );
     }
 }
 
@@ -321,7 +417,8 @@ fn gauges_return_to_zero() {
     }
     wait_until(Duration::from_secs(15), "active gauges to be zero but for those of other tests", || {
         let text = house.proxy.admin_get("/metrics");
-        let active: Vec<&str> = text.lines().filter(|l| !l.starts_with('#') && l.contains("_active") && !l.ends_with(" 0")).collect();
+        let active: Vec<&str> =
+            text.lines().filter(|l| !l.starts_with('#') && l.contains("_active") && !l.ends_with(" 0")).collect();
         active.iter().all(|line| line.contains("upstream") || line.contains("connection")).then_some(())
     });
 }

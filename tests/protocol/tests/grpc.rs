@@ -92,7 +92,10 @@ fn statuses_messages_and_trailers_pass() {
     let calls = CALLS.take();
     for way in ways() {
         // Trailers-only: the status is in the head.
-        let answer = calls.house.ask(way, unary(ECHO).header("x-echo-grpc-status", "9").header("x-echo-grpc-message", "no way")).whole();
+        let answer = calls
+            .house
+            .ask(way, unary(ECHO).header("x-echo-grpc-status", "9").header("x-echo-grpc-message", "no way"))
+            .whole();
         assert_eq!((answer.status, status(&answer), answer.body.len()), (200, Some("9"), 0), "{way:?}");
         let text = answer.trailer("grpc-message").or(answer.header("grpc-message"));
         assert_eq!(text, Some("no way"), "{way:?}");
@@ -132,7 +135,11 @@ fn bidirectional_streams_are_a_conversation() {
                 h2::send_all(&mut send, sent.clone().into()).await.unwrap();
                 let mut got = Vec::new();
                 while got.len() < sent.len() {
-                    let data = tokio::time::timeout(Duration::from_secs(5), body.data()).await.expect("in time").unwrap().unwrap();
+                    let data = tokio::time::timeout(Duration::from_secs(5), body.data())
+                        .await
+                        .expect("in time")
+                        .unwrap()
+                        .unwrap();
                     body.flow_control().release_capacity(data.len()).unwrap();
                     got.extend(data);
                 }
@@ -154,15 +161,35 @@ fn local_replies_are_grpc_statuses() {
     let text = Manifests::new()
         .backend("dead.test", dead, Version::H2, "")
         .backend("slow.test", calls.house.echo.port(), Version::H2, "      timeouts: {request: 200ms}\n")
-        .backend("redirect.test", silent.address.port(), Version::H1, "      filters: [{type: RequestRedirect, requestRedirect: {hostname: x.test}}]\n")
+        .backend(
+            "redirect.test",
+            silent.address.port(),
+            Version::H1,
+            "      filters: [{type: RequestRedirect, requestRedirect: {hostname: x.test}}]\n",
+        )
         .text()
-        .replace("    - backendRefs: [{group: fairlead.dev, kind: Backend, name: redirect-test}]\n      filters", "    - filters");
+        .replace(
+            "    - backendRefs: [{group: fairlead.dev, kind: Backend, name: redirect-test}]\n      filters",
+            "    - filters",
+        );
     let proxy = Proxy::serve(&text, &[80]);
     for version in [Version::H1, Version::H2] {
         for (host, path, code, text) in [
             ("nobody.test", ECHO, "12", None),
-            ("dead.test", ECHO, "14", Some("upstream connect error or disconnect/reset before headers. reset reason: remote connection failure")),
-            ("slow.test", "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/Echo?delay=5s", "14", Some("upstream request timeout")),
+            (
+                "dead.test",
+                ECHO,
+                "14",
+                Some(
+                    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+                ),
+            ),
+            (
+                "slow.test",
+                "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/Echo?delay=5s",
+                "14",
+                Some("upstream request timeout"),
+            ),
         ] {
             let answer = ask(version, proxy.address(80), &unary(path).host(host)).whole();
             assert_eq!((answer.status, status(&answer)), (200, Some(code)), "{version:?} {host}");
@@ -173,7 +200,13 @@ fn local_replies_are_grpc_statuses() {
     }
     // On HTTP/2 the head is the end, or clients miss their status (grpc-go: "closed the stream without sending trailers").
     let mut frames = Frames::connect(proxy.address(80));
-    let fields = [(":method", "POST"), (":scheme", "http"), (":authority", "nobody.test"), (":path", ECHO), ("content-type", "application/grpc")];
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "nobody.test"),
+        (":path", ECHO),
+        ("content-type", "application/grpc"),
+    ];
     frames.send(&Frame::headers(1, flag::END_STREAM, &fields));
     let head = frames.until(|f| f.kind == kind::HEADERS).unwrap();
     assert_eq!(head.flags & flag::END_STREAM, flag::END_STREAM);
@@ -212,7 +245,8 @@ fn a_backend_that_ends_within_a_call_is_seen() {
     runtime().block_on(async {
         let connection = h2::Connection::connect(proxy.address(80)).await;
         let mut sender = connection.sender.clone().ready().await.unwrap();
-        let (response, mut send) = sender.send_request(h2::request(&call(STREAM, Content::None).host("h2.test")), false).unwrap();
+        let (response, mut send) =
+            sender.send_request(h2::request(&call(STREAM, Content::None).host("h2.test")), false).unwrap();
         h2::send_all(&mut send, message(b"one").into()).await.unwrap();
         let mut body = response.await.unwrap().into_body();
         assert!(body.data().await.unwrap().is_ok());

@@ -108,7 +108,8 @@ fn only_a_101_that_was_asked_for_switches() {
         "/other" => Act::Answer(other.into()),
         _ => Act::ok("plain"),
     });
-    let text = fairlead_test_protocol::Manifests::new().backend("own.test", backend.address.port(), Version::H1, "").text();
+    let text =
+        fairlead_test_protocol::Manifests::new().backend("own.test", backend.address.port(), Version::H1, "").text();
     let proxy = Proxy::serve(&text, &[80]);
     let reply = ask(Version::H1, proxy.address(80), &Ask::get("/unasked").host("own.test"));
     assert_eq!(reply.whole().status, 502);

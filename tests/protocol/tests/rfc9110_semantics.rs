@@ -11,12 +11,20 @@ const SIZES: [usize; 7] = [0, 1, 4096, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 
 
 /// Values of a header as the backend got them; names as Go writes them.
 fn got<'a>(answer: &'a Value, name: &str) -> Vec<&'a str> {
-    answer["headers"][name].as_array().map(|values| values.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+    answer["headers"][name]
+        .as_array()
+        .map(|values| values.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default()
 }
 
 fn assert_same(got: &[u8], expected: &[u8], what: &str) {
     let differs = got.iter().zip(expected).position(|(a, b)| a != b);
-    assert!(got.len() == expected.len() && differs.is_none(), "{what}: {} bytes, {} expected, first difference at {differs:?}", got.len(), expected.len());
+    assert!(
+        got.len() == expected.len() && differs.is_none(),
+        "{what}: {} bytes, {} expected, first difference at {differs:?}",
+        got.len(),
+        expected.len()
+    );
 }
 
 #[test]
@@ -26,7 +34,11 @@ fn content_arrives_unchanged_both_ways() {
         let mut client = house.connect(way);
         for size in SIZES {
             let data = pattern(size);
-            for content in [Content::Sized(data.clone()), Content::Streamed(data.clone(), 10_000), Content::Streamed(data.clone(), 1 << 20)] {
+            for content in [
+                Content::Sized(data.clone()),
+                Content::Streamed(data.clone(), 10_000),
+                Content::Streamed(data.clone(), 1 << 20),
+            ] {
                 let what = format!("{way:?} {size} bytes {}", matches!(content, Content::Sized(_)));
                 let ask = Ask::new("POST", "/x/echo-body").host(House::host(way)).content(content);
                 let answer = client.ask(&ask).whole();
@@ -52,7 +64,11 @@ fn lengths_are_kept() {
             assert_eq!(answer.header("content-length"), Some(size), "{way:?}");
             let path = format!("/?size={size}&chunked=true");
             let answer = house.ask(way, Ask::get(&path)).whole();
-            assert_eq!((answer.header("content-length"), answer.body.len().to_string()), (None, size.to_owned()), "{way:?}");
+            assert_eq!(
+                (answer.header("content-length"), answer.body.len().to_string()),
+                (None, size.to_owned()),
+                "{way:?}"
+            );
         }
         let sized = Ask::new("POST", "/x/sink").content(Content::Sized(pattern(70_000)));
         let answer = house.ask(way, sized).whole();
@@ -75,7 +91,11 @@ fn head_has_the_headers_of_get_and_no_content() {
             let reply = client.ask(&Ask::new("HEAD", path).host(House::host(way)));
             assert_eq!(reply.end, End::Complete, "{way:?} {path}");
             let answer = reply.answer;
-            assert_eq!((answer.status, answer.header("content-length"), answer.body.len()), (200, length, 0), "{way:?} {path}");
+            assert_eq!(
+                (answer.status, answer.header("content-length"), answer.body.len()),
+                (200, length, 0),
+                "{way:?} {path}"
+            );
             // The connection is still in step.
             let answer = client.ask(&Ask::get("/?size=3").host(House::host(way))).whole();
             assert_eq!(answer.body.len(), 3, "{way:?} {path}");
@@ -106,7 +126,10 @@ fn all_statuses_pass() {
     let house = HOUSE.take();
     for way in House::ways() {
         let mut client = house.connect(way);
-        for status in [200, 201, 202, 203, 206, 299, 300, 301, 302, 307, 308, 400, 401, 403, 404, 409, 410, 418, 421, 429, 451, 500, 501, 502, 503, 504, 505, 599, 777, 999] {
+        for status in [
+            200, 201, 202, 203, 206, 299, 300, 301, 302, 307, 308, 400, 401, 403, 404, 409, 410, 418, 421, 429, 451,
+            500, 501, 502, 503, 504, 505, 599, 777, 999,
+        ] {
             let answer = client.ask(&Ask::get(&format!("/status/{status}")).host(House::host(way))).whole();
             assert_eq!((answer.status, answer.body.len()), (status, 0), "{way:?}");
         }
@@ -166,7 +189,11 @@ fn forbidden_trailers_are_dropped() {
             .trailer("content-type", "text/html")
             .trailer("x-good", "1");
         let answer = house.ask(way, ask).whole();
-        assert_eq!((answer.trailer("x-good"), answer.trailer("authorization"), answer.trailer("content-type")), (Some("1"), None, None), "{way:?}");
+        assert_eq!(
+            (answer.trailer("x-good"), answer.trailer("authorization"), answer.trailer("content-type")),
+            (Some("1"), None, None),
+            "{way:?}"
+        );
     }
 }
 
@@ -195,7 +222,11 @@ fn hop_by_hop_fields_stay_on_their_hop() {
     for way in House::proxied() {
         let ask = Ask::get("/").header("x-echo-set-header", "keep-alive:timeout=9,proxy-connection:close,x-kept:1");
         let answer = house.ask(way, ask).whole();
-        assert_eq!((answer.header("keep-alive"), answer.header("proxy-connection"), answer.header("x-kept")), (None, None, Some("1")), "{way:?}");
+        assert_eq!(
+            (answer.header("keep-alive"), answer.header("proxy-connection"), answer.header("x-kept")),
+            (None, None, Some("1")),
+            "{way:?}"
+        );
     }
 }
 
@@ -216,7 +247,8 @@ fn te_trailers_passes_and_other_te_does_not() {
 fn repeated_fields_keep_their_order_and_are_not_joined() {
     let house = HOUSE.take();
     for way in House::ways() {
-        let ask = Ask::get("/").header("x-many", "a").header("x-other", "1").header("x-many", "b, c").header("x-many", "");
+        let ask =
+            Ask::get("/").header("x-many", "a").header("x-other", "1").header("x-many", "b, c").header("x-many", "");
         let json = house.ask(way, ask).whole().json();
         assert_eq!(got(&json, "X-Many"), ["a", "b, c", ""], "{way:?}");
     }
@@ -231,7 +263,10 @@ fn several_set_cookies_stay_apart_and_cookies_are_one_field() {
     }
     // HTTP/2 clients split them (RFC 9113 §8.2.3); HTTP/1 backends must see one.
     for way in House::proxied().into_iter().filter(|way| way.down == Version::H2) {
-        let json = house.ask(way, Ask::get("/").header("cookie", "a=1").header("cookie", "b=2").header("cookie", "c=3")).whole().json();
+        let json = house
+            .ask(way, Ask::get("/").header("cookie", "a=1").header("cookie", "b=2").header("cookie", "c=3"))
+            .whole()
+            .json();
         assert_eq!(got(&json, "Cookie").join("; "), "a=1; b=2; c=3", "{way:?}");
         assert!(way.up == Some(Version::H2) || got(&json, "Cookie").len() == 1, "{way:?}");
     }
@@ -272,7 +307,10 @@ fn large_response_headers_pass() {
 #[test]
 fn early_hints_arrive_before_the_answer() {
     let house = HOUSE.take();
-    for way in House::ways().into_iter().filter(|way| way.up == Some(Version::H1) || (way.up.is_none() && way.down == Version::H1)) {
+    for way in House::ways()
+        .into_iter()
+        .filter(|way| way.up == Some(Version::H1) || (way.up.is_none() && way.down == Version::H1))
+    {
         let reply = house.ask(way, Ask::get("/?early-hints=3"));
         assert_eq!(reply.interim.iter().map(|a| a.status).collect::<Vec<_>>(), [103, 103, 103], "{way:?}");
         assert!(reply.interim[0].header("link").is_some(), "{way:?}: {:?}", reply.interim[0]);
@@ -300,7 +338,9 @@ fn a_backend_that_breaks_off_is_never_taken_for_complete() {
             assert_eq!(reply.answer.status, 200, "{way:?} {path}");
             match way.down {
                 Version::H1 => assert_eq!(reply.end, End::Closed, "{way:?} {path}"),
-                Version::H2 => assert!(matches!(reply.end, End::Reset(code) if code != 0), "{way:?} {path} {:?}", reply.end),
+                Version::H2 => {
+                    assert!(matches!(reply.end, End::Reset(code) if code != 0), "{way:?} {path} {:?}", reply.end)
+                }
             }
             assert!(reply.answer.body.len() < 300_000, "{way:?} {path}");
         }

@@ -18,9 +18,12 @@ struct House {
 static HOUSE: Shared<House> = Shared::new(|| {
     let echo = Echo::start("one");
     let script = Backend::start(act);
-    let manifests = Manifests::new()
-        .backend("echo.test", echo.port(), Version::H1, "")
-        .backend("script.test", script.address.port(), Version::H1, "");
+    let manifests = Manifests::new().backend("echo.test", echo.port(), Version::H1, "").backend(
+        "script.test",
+        script.address.port(),
+        Version::H1,
+        "",
+    );
     House { proxy: Proxy::serve(&manifests.text(), &[80]), script, _echo: echo }
 });
 
@@ -91,7 +94,9 @@ fn pipelined_requests_are_answered_in_order() {
     for n in 0..50 {
         let body = "x".repeat(n);
         all += &format!("POST /{n} HTTP/1.1\r\nHost: script.test\r\nContent-Length: {n}\r\n\r\n{body}");
-        all += &format!("PUT /c{n} HTTP/1.1\r\nHost: script.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        all += &format!(
+            "PUT /c{n} HTTP/1.1\r\nHost: script.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        );
         all += &get("script.test", &format!("/g{n}"));
     }
     wire.send(all);
@@ -141,7 +146,10 @@ fn http10_ends_with_the_connection_unless_it_asks() {
     // Chunks would not be understood: the end of the connection ends the content.
     wire.send("GET /chunked HTTP/1.0\r\nHost: script.test\r\nConnection: keep-alive\r\n\r\n");
     let answer = wire.response(false).unwrap();
-    assert_eq!((answer.header("transfer-encoding"), answer.header("connection"), answer.text()), (None, Some("close"), "hello".into()));
+    assert_eq!(
+        (answer.header("transfer-encoding"), answer.header("connection"), answer.text()),
+        (None, Some("close"), "hello".into())
+    );
 
     let mut wire = Wire::connect(house.proxy.address(80));
     wire.send("GET / HTTP/1.0\r\n\r\n");
@@ -161,7 +169,10 @@ fn connection_close_is_honoured_and_announced() {
     let house = HOUSE.take();
     for value in ["close", "Close", "x, close", "keep-alive, close"] {
         let mut wire = Wire::connect(house.proxy.address(80));
-        wire.send(format!("GET / HTTP/1.1\r\nHost: script.test\r\nConnection: {value}\r\n\r\n{}", get("script.test", "/never")));
+        wire.send(format!(
+            "GET / HTTP/1.1\r\nHost: script.test\r\nConnection: {value}\r\n\r\n{}",
+            get("script.test", "/never")
+        ));
         let answer = wire.response(false).unwrap();
         assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "{value}");
         assert!(wire.is_closed_within(Duration::from_secs(2)), "{value}");
@@ -185,7 +196,9 @@ fn expect_is_answered_when_the_content_is_wanted() {
     let house = HOUSE.take();
     for host in ["echo.test"] {
         let mut wire = Wire::connect(house.proxy.address(80));
-        wire.send(format!("POST /x/echo-body HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
+        wire.send(format!(
+            "POST /x/echo-body HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        ));
         assert_eq!(wire.response(false).unwrap().status, 100, "{host}");
         wire.send("hello");
         assert_eq!(wire.response(false).unwrap().text(), "hello", "{host}");
@@ -194,7 +207,9 @@ fn expect_is_answered_when_the_content_is_wanted() {
     }
     // The content may come without waiting.
     let mut wire = Wire::connect(house.proxy.address(80));
-    wire.send("POST /x/echo-body HTTP/1.1\r\nHost: echo.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
+    wire.send(
+        "POST /x/echo-body HTTP/1.1\r\nHost: echo.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
+    );
     let first = wire.response(false).unwrap();
     let answer = if first.status == 100 { wire.response(false).unwrap() } else { first };
     assert_eq!(answer.text(), "hello");
@@ -260,7 +275,10 @@ fn a_client_that_goes_away_takes_its_backend_request_along() {
         }
         upstream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let end = upstream.read(&mut head);
-        assert!(matches!(end, Ok(0)) || end.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset), "half {half}");
+        assert!(
+            matches!(end, Ok(0)) || end.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset),
+            "half {half}"
+        );
         assert!(start.elapsed() < Duration::from_secs(2), "half {half}");
     }
     let line = proxy.log_of("/wait");
@@ -271,8 +289,13 @@ fn a_client_that_goes_away_takes_its_backend_request_along() {
 #[test]
 fn a_client_that_breaks_off_its_content_leaves_no_complete_request() {
     let script = Backend::answering();
-    let proxy = Proxy::serve(&Manifests::new().backend("own.test", script.address.port(), Version::H1, "").text(), &[80]);
-    for head in ["Content-Length: 100\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n", "Transfer-Encoding: chunked\r\n\r\nff\r\n12345"] {
+    let proxy =
+        Proxy::serve(&Manifests::new().backend("own.test", script.address.port(), Version::H1, "").text(), &[80]);
+    for head in [
+        "Content-Length: 100\r\n\r\n12345",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nff\r\n12345",
+    ] {
         let mut client = Wire::connect(proxy.address(80));
         client.send(format!("POST /broken HTTP/1.1\r\nHost: own.test\r\n{head}"));
         std::thread::sleep(Duration::from_millis(100));
@@ -337,7 +360,11 @@ fn a_slow_backend_holds_the_client_back() {
 fn large_content_passes_in_both_directions_at_once() {
     let house = HOUSE.take();
     let data = pattern(20_000_000);
-    let reply = ask(Version::H1, house.proxy.address(80), &Ask::new("POST", "/x/echo-body").host("echo.test").content(Content::Sized(data.clone())));
+    let reply = ask(
+        Version::H1,
+        house.proxy.address(80),
+        &Ask::new("POST", "/x/echo-body").host("echo.test").content(Content::Sized(data.clone())),
+    );
     assert!(reply.whole().body == data);
 }
 
@@ -359,7 +386,8 @@ fn a_slow_upload_is_no_timeout() {
             }
             Version::H2 => {
                 let mut frames = Frames::connect(address);
-                let head = [(":method", "POST"), (":scheme", "http"), (":authority", "echo.test"), (":path", "/x/sink")];
+                let head =
+                    [(":method", "POST"), (":scheme", "http"), (":authority", "echo.test"), (":path", "/x/sink")];
                 frames.send(&Frame::headers(1, 0, &head));
                 for n in 1..18 {
                     std::thread::sleep(Duration::from_secs(1));

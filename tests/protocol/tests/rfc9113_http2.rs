@@ -25,7 +25,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[(
 fn h2spec_passes() {
     let echo = Echo::start("one");
     // A route that takes every host: h2spec wants content to come back, slowly enough for streams to be open together.
-    let text = Manifests::new().backend("any.test", echo.port(), Version::H1, "").text().replace("  hostnames: [any.test]\n", "");
+    let text = Manifests::new()
+        .backend("any.test", echo.port(), Version::H1, "")
+        .text()
+        .replace("  hostnames: [any.test]\n", "");
     let proxy = Proxy::serve(&text, &[80]);
     let port = proxy.address(80).port().to_string();
     let output = Command::new(tool("h2spec"))
@@ -35,8 +38,11 @@ fn h2spec_passes() {
     let text = String::from_utf8_lossy(&output.stdout);
     let failures = text.split_once("Failures:").map_or("", |(_, failures)| failures);
     assert!(text.contains("145 tests, 144 passed, 0 skipped"), "{text}");
-    let failed: BTreeSet<&str> =
-        failures.lines().filter_map(|line| line.trim().strip_prefix("× ")?.split_once(": ")).map(|(_, name)| name).collect();
+    let failed: BTreeSet<&str> = failures
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("× ")?.split_once(": "))
+        .map(|(_, name)| name)
+        .collect();
     let allowed: BTreeSet<&str> = EXCEPTIONS.iter().map(|(name, _)| *name).collect();
     assert_eq!(failed, allowed, "{text}");
 }
@@ -72,7 +78,9 @@ fn streams_of_one_connection_carry_large_content_side_by_side() {
         runtime().block_on(async {
             let connection = h2::Connection::connect(house.proxy.address(80)).await;
             let data = pattern(1_000_000);
-            let ask = |n| Ask::new("POST", &format!("/{n}/echo-body")).host(host).content(Content::Streamed(data.clone(), 33_333));
+            let ask = |n| {
+                Ask::new("POST", &format!("/{n}/echo-body")).host(host).content(Content::Streamed(data.clone(), 33_333))
+            };
             let asks: Vec<Ask> = (0..10).map(ask).collect();
             for reply in futures_util::future::join_all(asks.iter().map(|ask| connection.ask(ask))).await {
                 assert!(reply.whole().body == data, "{up:?}");
@@ -131,7 +139,9 @@ fn a_client_is_held_back_by_a_backend_that_does_not_read() {
             let (_response, mut send) = sender.send_request(h2::request(&ask), false).unwrap();
             let mut sent = 0usize;
             let piece = Bytes::from(vec![b'x'; 16 * 1024]);
-            while let Ok(Ok(())) = tokio::time::timeout(Duration::from_millis(500), h2::send_all(&mut send, piece.clone())).await {
+            while let Ok(Ok(())) =
+                tokio::time::timeout(Duration::from_millis(500), h2::send_all(&mut send, piece.clone())).await
+            {
                 sent += piece.len();
                 assert!(sent < 64 << 20, "{up:?}");
             }
@@ -181,12 +191,11 @@ fn more_streams_than_allowed_are_refused() {
     let house = HOUSE.take();
     let mut client = Frames::connect(house.proxy.address(80));
     for n in 0..101 {
-        client.send(&Frame::headers(2 * n + 1, flag::END_STREAM, &[
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":authority", "h1.test"),
-            (":path", "/?delay=500ms"),
-        ]));
+        client.send(&Frame::headers(
+            2 * n + 1,
+            flag::END_STREAM,
+            &[(":method", "GET"), (":scheme", "http"), (":authority", "h1.test"), (":path", "/?delay=500ms")],
+        ));
     }
     let refused = client.until(|f| f.kind == kind::RST_STREAM).unwrap();
     assert_eq!((refused.stream, refused.code()), (201, Some(7)), "REFUSED_STREAM");
@@ -199,7 +208,8 @@ fn more_streams_than_allowed_are_refused() {
 fn odd_but_valid_frames_are_understood() {
     let house = HOUSE.take();
     let mut client = Frames::connect(house.proxy.address(80));
-    let block = hpack(&[(":method", "POST"), (":scheme", "http"), (":authority", "h1.test"), (":path", "/x/echo-body")]);
+    let block =
+        hpack(&[(":method", "POST"), (":scheme", "http"), (":authority", "h1.test"), (":path", "/x/echo-body")]);
     // HEADERS with priority and padding, in three frames; unknown frames between streams; padded and empty DATA.
     let mut first = vec![3, 0, 0, 0, 0, 15];
     first.extend(&block[..10]);

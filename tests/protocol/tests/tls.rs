@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use fairlead_test_protocol::pattern;
 use fairlead_testkit::tls::{Ca, Trust};
-use fairlead_testkit::{Ask, Client, Content, Echo, Frames, Proxy, Shared, TempDir, Version, Wire, curl, frames, runtime};
+use fairlead_testkit::{
+    Ask, Client, Content, Echo, Frames, Proxy, Shared, TempDir, Version, Wire, curl, frames, runtime,
+};
 
 struct House {
     proxy: Proxy,
@@ -102,7 +104,11 @@ fn the_certificate_is_chosen_by_server_name() {
         for port in [443, 8443] {
             for name in ["a.test", "x.b.test", "y.b.test"] {
                 // The handshake fails when the certificate is another's.
-                house.trust.connect(house.proxy.address(port), name, &[b"h2"]).await.unwrap_or_else(|e| panic!("{port} {name}: {e}"));
+                house
+                    .trust
+                    .connect(house.proxy.address(port), name, &[b"h2"])
+                    .await
+                    .unwrap_or_else(|e| panic!("{port} {name}: {e}"));
             }
         }
         // No listener of 443 has this name, nor a default.
@@ -119,7 +125,11 @@ fn requests_for_another_listener_are_misdirected() {
     for version in [Version::H1, Version::H2] {
         let mut client = Client::tls(version, house.proxy.address(443), "a.test", &house.trust);
         assert_eq!(client.ask(&Ask::get("/").host("x.b.test")).whole().status, 421, "{version:?}");
-        assert_eq!(client.ask(&Ask::get("/").host("a.test")).whole().status, 200, "{version:?}: the connection goes on");
+        assert_eq!(
+            client.ask(&Ask::get("/").host("a.test")).whole().status,
+            200,
+            "{version:?}: the connection goes on"
+        );
         // Hosts of one listener may share a connection.
         let mut client = Client::tls(version, house.proxy.address(443), "x.b.test", &house.trust);
         assert_eq!(client.ask(&Ask::get("/").host("y.b.test")).whole().status, 200, "{version:?}");
@@ -127,7 +137,10 @@ fn requests_for_another_listener_are_misdirected() {
         assert_eq!(client.ask(&Ask::get("/").host("x.b.test")).whole().status, 200, "{version:?}");
     }
     let line = house.proxy.log_line("a 421", |line| line["response_code"] == 421);
-    assert_eq!((line["response_code_details"].as_str(), line["requested_server_name"].as_str()), (Some("misdirected_request"), Some("a.test")));
+    assert_eq!(
+        (line["response_code_details"].as_str(), line["requested_server_name"].as_str()),
+        (Some("misdirected_request"), Some("a.test"))
+    );
 }
 
 #[test]
@@ -164,7 +177,8 @@ fn curl_speaks_all_versions() {
     ] {
         let url = format!("https://a.test:{port}/curl");
         let resolve = format!("a.test:{port}:127.0.0.1");
-        let mut args = vec!["--cacert", ca.to_str().unwrap(), "--resolve", &resolve, "-w", "\n%{http_code} %{http_version}", &url];
+        let mut args =
+            vec!["--cacert", ca.to_str().unwrap(), "--resolve", &resolve, "-w", "\n%{http_code} %{http_version}", &url];
         args.extend(flags);
         let output = curl(&args);
         let text = String::from_utf8_lossy(&output.stdout);
@@ -193,10 +207,7 @@ fn openssl_shakes_hands() {
     let house = HOUSE.take();
     let address = house.proxy.address(443).to_string();
     let ca = house.ca.path().join("ca.pem");
-    for (flags, wanted) in [
-        (&["-tls1_2"][..], "TLSv1.2"),
-        (&["-tls1_3"], "TLSv1.3"),
-    ] {
+    for (flags, wanted) in [(&["-tls1_2"][..], "TLSv1.2"), (&["-tls1_3"], "TLSv1.3")] {
         let output = Command::new("openssl")
             .args(["s_client", "-connect", &address, "-servername", "a.test", "-verify_return_error", "-CAfile"])
             .arg(&ca)

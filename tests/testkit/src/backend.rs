@@ -255,7 +255,9 @@ mod tests {
 
     #[test]
     fn requests_are_read_strictly() {
-        let ok = parse(b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET").unwrap().unwrap();
+        let ok = parse(b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET")
+            .unwrap()
+            .unwrap();
         assert_eq!((ok.path(), &ok.body[..], ok.headers("host")), ("/a", &b"abc"[..], vec!["x"]));
         assert!(ok.bytes.ends_with(b"0\r\n\r\n"));
         assert_eq!(parse(b"GET / HTTP/1.1\r\nhost: x\r\n").unwrap(), None);

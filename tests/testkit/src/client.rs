@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-use crate::tls::Trust;
 use crate::Answer;
+use crate::tls::Trust;
 use crate::wire;
 
 /// What a connection speaks.

@@ -61,7 +61,8 @@ pub struct Process {
 impl Process {
     /// Starts a command and collects its standard output and error.
     pub fn start(command: &mut Command) -> Process {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("process starts");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("process starts");
         let output = Arc::new(Mutex::new(String::new()));
         let pipes: [Option<Box<dyn std::io::Read + Send>>; 2] =
             [child.stdout.take().map(|p| Box::new(p) as _), child.stderr.take().map(|p| Box::new(p) as _)];

@@ -212,7 +212,10 @@ impl Frames {
 
     /// The status of the response on a stream; `None` when the stream is reset or the connection ends.
     pub fn status(&mut self, stream: u32) -> Option<u16> {
-        let frame = self.until(|f| f.code().is_some_and(|c| c != 0 && f.kind == kind::GOAWAY) || (f.stream == stream && matches!(f.kind, kind::HEADERS | kind::RST_STREAM)))?;
+        let frame = self.until(|f| {
+            f.code().is_some_and(|c| c != 0 && f.kind == kind::GOAWAY)
+                || (f.stream == stream && matches!(f.kind, kind::HEADERS | kind::RST_STREAM))
+        })?;
         (frame.kind == kind::HEADERS).then(|| status(&frame.payload)).flatten()
     }
 

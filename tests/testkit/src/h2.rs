@@ -5,8 +5,8 @@ use h2::client::{SendRequest, handshake};
 use h2::{RecvStream, SendStream};
 use tokio::task::JoinHandle;
 
-use crate::client::{Ask, Content, End, Io, Reply};
 use crate::Answer;
+use crate::client::{Ask, Content, End, Io, Reply};
 
 /// A client's connection; driven by a task on the current runtime.
 pub struct Connection {
@@ -89,9 +89,10 @@ async fn send_content(mut send: SendStream<Bytes>, ask: &Ask) {
         Content::Sized(data) => (data, 64 * 1024),
         Content::Streamed(data, piece) => (data, *piece),
     };
-    let trailers = http::HeaderMap::from_iter(
-        ask.trailers.iter().map(|(n, v)| (n.parse::<http::HeaderName>().expect("name"), v.parse::<http::HeaderValue>().expect("value"))),
-    );
+    let trailers =
+        http::HeaderMap::from_iter(ask.trailers.iter().map(|(n, v)| {
+            (n.parse::<http::HeaderName>().expect("name"), v.parse::<http::HeaderValue>().expect("value"))
+        }));
     for piece in data.chunks(piece) {
         if send_all(&mut send, data.slice_ref(piece)).await.is_err() {
             return;

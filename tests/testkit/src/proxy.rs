@@ -73,7 +73,9 @@ impl Proxy {
 
     /// Waits for a line of the access log for which `wanted` holds.
     pub fn log_line(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        wait_until(Duration::from_secs(5), &format!("the access log's line of {what}"), || self.log().into_iter().find(&wanted))
+        wait_until(Duration::from_secs(5), &format!("the access log's line of {what}"), || {
+            self.log().into_iter().find(&wanted)
+        })
     }
 
     /// Waits for the access log's line of the request with this path and query.

@@ -82,9 +82,15 @@ impl Trust {
     ///
     /// # Errors
     /// When the handshake fails, also because the certificate is not for `name`.
-    pub async fn connect(&self, address: SocketAddr, name: &str, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub async fn connect(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        alpn: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
         let mut config = builder.with_root_certificates(self.0.clone()).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
         let stream = TcpStream::connect(address).await?;

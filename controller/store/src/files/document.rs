@@ -78,7 +78,8 @@ pub(crate) struct Context<'a> {
 /// Reads a chunk.
 pub(crate) fn read(context: &Context<'_>, chunk: &Chunk<'_>, hash: u64) -> Chunked {
     let line = Arc::new(AtomicU32::new(chunk.line));
-    let mut out = Chunked { hash, line, objects: Vec::new(), problems: Vec::new(), broken: Vec::new(), anonymous: false };
+    let mut out =
+        Chunked { hash, line, objects: Vec::new(), problems: Vec::new(), broken: Vec::new(), anonymous: false };
     let documents = match yaml::parse(chunk.text) {
         Ok(documents) => documents,
         Err(error) => {
@@ -208,7 +209,13 @@ impl Reader<'_> {
         Some(key)
     }
 
-    fn parse(&self, kind: Kind, key: &Key, mut value: Value, spec: u64) -> Result<(Object, u64), fairlead_crds::ParseError> {
+    fn parse(
+        &self,
+        kind: Kind,
+        key: &Key,
+        mut value: Value,
+        spec: u64,
+    ) -> Result<(Object, u64), fairlead_crds::ParseError> {
         let before = self.context.before.entry(kind, &key.namespace, &key.name);
         let generation = match before {
             Some(entry) => entry.object.metadata().generation.unwrap_or(1) + i64::from(entry.spec != spec),
@@ -246,13 +253,15 @@ impl Reader<'_> {
         let mut problem = Problem::new(severity, Code::UnknownKind, message).at(self.place(at, "kind"));
         problem.help = match Kind::of_group(group, kind) {
             Some(known) => Some(format!("served versions: {}", known.versions().join(", "))),
-            None => Kind::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(kind)).map(|known| {
-                format!("did you mean kind {known} of apiVersion {}?", known.api_version())
-            }),
+            None => Kind::ALL
+                .iter()
+                .find(|known| known.as_str().eq_ignore_ascii_case(kind))
+                .map(|known| format!("did you mean kind {known} of apiVersion {}?", known.api_version())),
         };
         if problem.help.is_some() {
             problem.severity = Severity::Warning;
-            problem.place = Some(self.place(at, if Kind::of_group(group, kind).is_some() { "apiVersion" } else { "kind" }));
+            problem.place =
+                Some(self.place(at, if Kind::of_group(group, kind).is_some() { "apiVersion" } else { "kind" }));
         }
         self.out.problems.push(problem);
     }
@@ -270,7 +279,9 @@ impl Reader<'_> {
 
 /// A message of serde in the words of YAML's users.
 fn worded(message: &str) -> String {
-    let Some((found, expected)) = message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected ")) else {
+    let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "))
+    else {
         return message.to_owned();
     };
     let expected = match expected {

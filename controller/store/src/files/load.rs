@@ -51,7 +51,12 @@ pub(crate) enum Part {
 }
 
 /// Reads and parses files in batches of limited size, so that memory stays bounded and progress is shown.
-pub(crate) fn load(settings: &Settings, world: &World, jobs: Vec<Job>, mut progress: impl FnMut(Progress)) -> Vec<Loaded> {
+pub(crate) fn load(
+    settings: &Settings,
+    world: &World,
+    jobs: Vec<Job>,
+    mut progress: impl FnMut(Progress),
+) -> Vec<Loaded> {
     let bytes_total = jobs.iter().map(|job| job.stamp.size()).sum();
     let mut state = Progress { files_total: jobs.len(), bytes_total, ..Progress::default() };
     let mut loaded = Vec::with_capacity(jobs.len());
@@ -77,14 +82,19 @@ type Read = Result<(String, Stamp), Box<Problem>>;
 
 fn read(job: &Job, limit: u64) -> Read {
     let at = || Place::file(job.name.shown.clone());
-    let unreadable = |error: std::io::Error| Box::new(Problem::error(Code::Unreadable, format!("can't read: {error}")).at(at()));
+    let unreadable =
+        |error: std::io::Error| Box::new(Problem::error(Code::Unreadable, format!("can't read: {error}")).at(at()));
     let file = File::open(&job.name.path).map_err(unreadable)?;
     let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(unreadable)?;
     let mut bytes = Vec::with_capacity(usize::try_from(stamp.size().min(limit) + 1).unwrap_or_default());
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
         let message = format!("larger than the limit of {} MiB", limit >> 20);
-        return Err(Box::new(Problem::error(Code::TooLarge, message).at(at()).help("split it into several files, or raise the limit (--max-file-size)")));
+        return Err(Box::new(
+            Problem::error(Code::TooLarge, message)
+                .at(at())
+                .help("split it into several files, or raise the limit (--max-file-size)"),
+        ));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -158,7 +168,10 @@ fn parse(
 }
 
 /// For each hash the chunk that has it, each chunk once. Most often all but a few in the middle are as they were.
-fn matched(before: &[Arc<Chunked>], hashes: impl ExactSizeIterator<Item = u64> + DoubleEndedIterator + Clone) -> Vec<Option<Arc<Chunked>>> {
+fn matched(
+    before: &[Arc<Chunked>],
+    hashes: impl ExactSizeIterator<Item = u64> + DoubleEndedIterator + Clone,
+) -> Vec<Option<Arc<Chunked>>> {
     let fits = |(chunk, hash): &(&Arc<Chunked>, u64)| chunk.hash == *hash;
     let head = before.iter().zip(hashes.clone()).take_while(fits).count();
     let tail = before[head..].iter().rev().zip(hashes.clone().skip(head).rev()).take_while(fits).count();

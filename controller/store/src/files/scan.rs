@@ -97,14 +97,22 @@ impl Scan {
         Some((parent.to_owned(), (metadata.dev(), metadata.ino())))
     }
 
-    fn directory(&mut self, root: usize, shown_at: &Path, path: &Path, metadata: &Metadata, above: &mut Vec<(u64, u64)>) {
+    fn directory(
+        &mut self,
+        root: usize,
+        shown_at: &Path,
+        path: &Path,
+        metadata: &Metadata,
+        above: &mut Vec<(u64, u64)>,
+    ) {
         let id = (metadata.dev(), metadata.ino());
         if above.contains(&id) {
             return; // A symbolic link upwards.
         }
         self.directories.push((path.to_owned(), id));
         let unreadable = |error: &dyn std::fmt::Display| {
-            Problem::error(Code::Unreadable, format!("can't read the directory: {error}")).at(Place::file(shown(shown_at)))
+            Problem::error(Code::Unreadable, format!("can't read the directory: {error}"))
+                .at(Place::file(shown(shown_at)))
         };
         if above.len() >= MAX_DEPTH {
             self.problems.push(unreadable(&format!("more than {MAX_DEPTH} within each other")));
@@ -158,7 +166,8 @@ impl Scan {
 
 /// Whether a file of a directory is read.
 pub(crate) fn is_manifest(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+    path.extension()
+        .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 /// As `path` is called in events.

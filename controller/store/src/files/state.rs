@@ -153,7 +153,8 @@ impl Files {
     /// Brings the files to what a walk found. `forced` are read even if they look the same.
     fn update(&mut self, scan: Scan, forced: &HashSet<PathBuf>, progress: impl FnMut(Progress)) -> Option<Change> {
         let found: HashSet<&FileName, RandomState> = scan.files.iter().map(|(name, _)| &**name).collect();
-        let kept = |name: &FileName| found.contains(name) || scan.unknown.iter().any(|unknown| name.path.starts_with(unknown));
+        let kept =
+            |name: &FileName| found.contains(name) || scan.unknown.iter().any(|unknown| name.path.starts_with(unknown));
         let gone: Vec<_> = self.files.keys().filter(|name| !kept(name)).cloned().collect();
         let mut touched = Vec::new();
         for name in gone {
@@ -290,7 +291,8 @@ impl Files {
     fn collect_problems(&self) -> Vec<Problem> {
         let mut problems = self.scan.problems.clone();
         for problem in &mut problems {
-            let serving = self.files.keys().any(|name| problem.place.as_ref().is_some_and(|at| below(&name.shown, &at.file)));
+            let serving =
+                self.files.keys().any(|name| problem.place.as_ref().is_some_and(|at| below(&name.shown, &at.file)));
             if problem.code == Code::Unreadable && serving {
                 problem.notes.push(crate::Note { message: SERVING_ON.to_owned(), place: None });
             }

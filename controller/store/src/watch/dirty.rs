@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::Event;
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 
 /// Paths that changed. A path is due at once when its file is complete, later when it may not be.
 #[derive(Debug, Default)]

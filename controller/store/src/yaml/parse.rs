@@ -81,7 +81,8 @@ impl<'a> Builder<'a> {
     }
 
     fn expect(&mut self) -> Result<(Event<'a>, Span), Error> {
-        self.next()?.ok_or_else(|| Error::new("the text ends within a collection", Mark { line: 1, column: 1, length: 0 }))
+        self.next()?
+            .ok_or_else(|| Error::new("the text ends within a collection", Mark { line: 1, column: 1, length: 0 }))
     }
 
     /// The node that begins with an event, and its height: 1 for a scalar. `items`: it is the value of the top-level `items`.

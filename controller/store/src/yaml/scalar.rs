@@ -30,11 +30,7 @@ fn number(text: &str) -> Option<Value> {
         _ => (false, plain),
     };
     if let Some(magnitude) = magnitude(digits) {
-        return if !negative {
-            Some(magnitude.into())
-        } else {
-            0i64.checked_sub_unsigned(magnitude).map(Value::from)
-        };
+        return if !negative { Some(magnitude.into()) } else { 0i64.checked_sub_unsigned(magnitude).map(Value::from) };
     }
     if !is_float(digits) {
         return None;

@@ -103,8 +103,13 @@ impl Slices {
             Origin::Service { key, port } => {
                 let Some(service) = world.all::<Service>().get(key) else { return empty() };
                 let all = world.all::<EndpointSlice>();
-                let slices =
-                    self.of.get(key).into_iter().flat_map(Few::iter).filter_map(|slice| all.get(slice)).map(|slice| &**slice);
+                let slices = self
+                    .of
+                    .get(key)
+                    .into_iter()
+                    .flat_map(Few::iter)
+                    .filter_map(|slice| all.get(slice))
+                    .map(|slice| &**slice);
                 endpoints::of_service(id.clone(), service, *port, slices)
             }
             Origin::Backend { key } => {

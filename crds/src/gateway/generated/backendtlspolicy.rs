@@ -45,11 +45,7 @@ pub struct BackendTLSPolicyValidation {
     pub hostname: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subject_alt_names: Vec<SubjectAltName>,
-    #[serde(
-        rename = "wellKnownCACertificates",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "wellKnownCACertificates", default, skip_serializing_if = "Option::is_none")]
     pub well_known_ca_certificates: Option<WellKnownCACertificatesType>,
 }
 

@@ -19,9 +19,7 @@ use crate::validate::format;
 /// The standard library, the strings extension and the functions below.
 pub(super) fn env() -> Env {
     let mut env = Env::stdlib();
-    let declared = env
-        .add_extension(cel::extensions::strings)
-        .and_then(|()| declare(&mut env));
+    let declared = env.add_extension(cel::extensions::strings).and_then(|()| declare(&mut env));
     // Two overloads of one name and signature: a mistake in this file, which the tests of any rule show.
     debug_assert!(declared.is_ok(), "{declared:?}");
     env
@@ -29,21 +27,12 @@ pub(super) fn env() -> Env {
 
 fn declare(env: &mut Env) -> Result<(), DeclarationError> {
     let text = || vec![STRING_TYPE];
-    let global: [(&str, Function); 4] = [
-        ("isIP", is_ip),
-        ("isCIDR", is_cidr),
-        ("isURL", is_url),
-        ("duration", duration),
-    ];
+    let global: [(&str, Function); 4] =
+        [("isIP", is_ip), ("isCIDR", is_cidr), ("isURL", is_url), ("duration", duration)];
     for (name, function) in global {
         env.add_overload(name, &format!("{name}_string"), text(), function)?;
     }
-    env.add_overload(
-        "matches",
-        "matches",
-        vec![STRING_TYPE, STRING_TYPE],
-        matches,
-    )?;
+    env.add_overload("matches", "matches", vec![STRING_TYPE, STRING_TYPE], matches)?;
     env.add_member_overload("matches", "string_matches", STRING_TYPE, text(), matches)?;
     env.add_member_overload("find", "string_find", STRING_TYPE, text(), find)?;
     let formats: [(&str, Function); 6] = [
@@ -62,9 +51,7 @@ fn declare(env: &mut Env) -> Result<(), DeclarationError> {
 
 /// The text of an argument; the overload's signature has made sure that it is one.
 fn text<'a>(arguments: &'a [CowVal<'_, '_>], index: usize) -> Result<&'a str, ExecutionError> {
-    let argument = arguments
-        .get(index)
-        .ok_or(ExecutionError::MissingArgumentOrTarget)?;
+    let argument = arguments.get(index).ok_or(ExecutionError::MissingArgumentOrTarget)?;
     match argument.downcast_ref::<CelString>() {
         Some(text) => Ok(text.inner()),
         None => Err(ExecutionError::UnexpectedType {
@@ -97,9 +84,7 @@ fn matches<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exe
 
 fn find<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let (value, pattern) = (text(&arguments, 0)?, text(&arguments, 1)?);
-    let found = with_regex(pattern, |regex| {
-        regex.find(value).map_or("", |found| found.as_str())
-    })?;
+    let found = with_regex(pattern, |regex| regex.find(value).map_or("", |found| found.as_str()))?;
     Ok(CowVal::owned(CelString::from(found.to_owned())))
 }
 
@@ -113,8 +98,7 @@ fn with_regex<T>(pattern: &str, run: impl FnOnce(&Regex) -> T) -> Result<T, Exec
         if let Some(regex) = regexes.get(pattern) {
             return Ok(run(regex));
         }
-        let regex = Regex::new(pattern)
-            .map_err(|error| ExecutionError::function_error("matches", error))?;
+        let regex = Regex::new(pattern).map_err(|error| ExecutionError::function_error("matches", error))?;
         if regexes.len() >= LIMIT {
             regexes.clear();
         }
@@ -177,10 +161,7 @@ fn duration<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Ex
     let written = text(&arguments, 0)?;
     match format::go_duration(written) {
         Some(nanoseconds) => Ok(CowVal::owned(Length(nanoseconds))),
-        None => Err(ExecutionError::function_error(
-            "duration",
-            format!("not a duration: {written:?}"),
-        )),
+        None => Err(ExecutionError::function_error("duration", format!("not a duration: {written:?}"))),
     }
 }
 
@@ -201,9 +182,7 @@ impl Val for Format {
     }
 
     fn equals(&self, other: &dyn Val) -> bool {
-        other
-            .downcast_ref::<Self>()
-            .is_some_and(|other| other.0 == self.0)
+        other.downcast_ref::<Self>().is_some_and(|other| other.0 == self.0)
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
@@ -226,9 +205,7 @@ fn named<'b, 'v>(name: &'static str) -> Result<CowVal<'b, 'v>, ExecutionError> {
 
 /// `optional.none()` when the text has the format, else a list of what is wrong.
 fn validate<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let format = arguments
-        .first()
-        .and_then(|format| format.downcast_ref::<Format>());
+    let format = arguments.first().and_then(|format| format.downcast_ref::<Format>());
     let name = format.ok_or(ExecutionError::MissingArgumentOrTarget)?.0;
     let optional = match format::named(name, text(&arguments, 1)?) {
         Ok(()) => CelOptional::none(),

@@ -48,24 +48,11 @@ fn expressions_see_json_as_kubernetes_shows_it() {
     ] {
         assert_eq!(holds(rule, &value), Ok(true), "{rule}");
     }
-    assert!(
-        holds("self.missing == 1", &value).is_err(),
-        "an absent field is an error"
-    );
-    assert!(
-        holds("self.missing == 1 || true", &value).unwrap(),
-        "errors are absorbed"
-    );
-    assert!(
-        holds("'text'", &value).is_err(),
-        "a rule must be a condition"
-    );
+    assert!(holds("self.missing == 1", &value).is_err(), "an absent field is an error");
+    assert!(holds("self.missing == 1 || true", &value).unwrap(), "errors are absorbed");
+    assert!(holds("'text'", &value).is_err(), "a rule must be a condition");
     assert!(holds("self.list[", &value).is_err(), "a rule must compile");
-    assert_eq!(
-        holds("self == oldSelf", &value),
-        Ok(true),
-        "there is no earlier state"
-    );
+    assert_eq!(holds("self == oldSelf", &value), Ok(true), "there is no earlier state");
 }
 
 #[test]
@@ -95,24 +82,14 @@ fn functions_of_kubernetes_work() {
 
 #[test]
 fn messages_come_from_the_rule() {
-    let rule = |validation: Value| {
-        Node::load(&json!({ "x-kubernetes-validations": [validation] }))
-            .rules
-            .remove(0)
-    };
+    let rule = |validation: Value| Node::load(&json!({ "x-kubernetes-validations": [validation] })).rules.remove(0);
     let value = json!({ "name": "x" });
     let message = |rule: &Rule| match check(rule, &Tree::new(Node::any(), &value)) {
         Outcome::Broken(message) => message,
         _ => panic!("{rule:?} holds"),
     };
-    assert_eq!(
-        message(&rule(json!({ "rule": "false", "message": "wrong" }))),
-        "wrong"
-    );
-    assert_eq!(
-        message(&rule(json!({ "rule": "false" }))),
-        "failed rule: false"
-    );
+    assert_eq!(message(&rule(json!({ "rule": "false", "message": "wrong" }))), "wrong");
+    assert_eq!(message(&rule(json!({ "rule": "false" }))), "failed rule: false");
     let expression = rule(json!({
         "rule": "self.name == 'y'", "message": "wrong", "messageExpression": "'not ' + self.name",
     }));
@@ -124,32 +101,19 @@ fn sample(node: &Node) -> Value {
     if let Some(first) = node.enum_.first() {
         return first.clone();
     }
-    if let Some(default) = node
-        .default
-        .as_ref()
-        .filter(|default| !default.is_object() && !default.is_array())
-    {
+    if let Some(default) = node.default.as_ref().filter(|default| !default.is_object() && !default.is_array()) {
         return default.clone();
     }
     match node.type_ {
         Some(Type::Object) => {
-            let mut fields: Map<String, Value> = node
-                .properties
-                .iter()
-                .map(|(name, inner)| (name.to_string(), sample(inner)))
-                .collect();
+            let mut fields: Map<String, Value> =
+                node.properties.iter().map(|(name, inner)| (name.to_string(), sample(inner))).collect();
             if let Some(Additional::Schema(inner)) = &node.additional {
                 fields.insert("example.com/key".to_owned(), sample(inner));
             }
             Value::Object(fields)
         }
-        Some(Type::Array) => node
-            .items
-            .iter()
-            .map(|inner| sample(inner))
-            .cycle()
-            .take(2)
-            .collect(),
+        Some(Type::Array) => node.items.iter().map(|inner| sample(inner)).cycle().take(2).collect(),
         Some(Type::String) => json!(sample_text(node)),
         Some(Type::Integer | Type::Number) => {
             json!(node.bounds.minimum.map_or(1, |least| least as i64))
@@ -168,9 +132,7 @@ fn sample_text(node: &Node) -> &'static str {
 
 fn each_rule(node: &Node, run: &mut impl FnMut(&Node, &Rule)) {
     node.rules.iter().for_each(|rule| run(node, rule));
-    node.properties
-        .values()
-        .for_each(|inner| each_rule(inner, run));
+    node.properties.values().for_each(|inner| each_rule(inner, run));
     node.items.iter().for_each(|inner| each_rule(inner, run));
     if let Some(Additional::Schema(inner)) = &node.additional {
         each_rule(inner, run);

@@ -7,9 +7,7 @@
 
 use cel::ExecutionError;
 use cel::common::traits::{Container, Indexer, Iterable, Iterator as Items, Sizer};
-use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelNull, CelString, LIST_TYPE, MAP_TYPE, Type,
-};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelNull, CelString, LIST_TYPE, MAP_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use serde_json::Value;
 
@@ -43,17 +41,13 @@ impl<'v> Tree<'v> {
             Value::Null => Self::Null(CelNull),
             Value::Bool(value) => Self::Bool(CelBool::from(*value)),
             Value::Number(number) => match number.as_i64() {
-                Some(whole) if node.type_ != Some(schema::Type::Number) => {
-                    Self::Int(CelInt::from(whole))
-                }
+                Some(whole) if node.type_ != Some(schema::Type::Number) => Self::Int(CelInt::from(whole)),
                 _ => Self::Double(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
             },
             Value::String(text) => Self::Text(CelString::from(text.as_str())),
             Value::Array(items) => {
                 let inner = node.items.as_deref().unwrap_or(Node::any());
-                Self::List(List(
-                    items.iter().map(|item| Tree::new(inner, item)).collect(),
-                ))
+                Self::List(List(items.iter().map(|item| Tree::new(inner, item)).collect()))
             }
             Value::Object(fields) => {
                 let mut entries = Vec::with_capacity(fields.len());
@@ -118,10 +112,7 @@ fn escape(name: &str) -> Option<String> {
     }
     let special = name.contains(['.', '-', '/']) || name.contains("__");
     special.then(|| {
-        name.replace("__", "__underscores__")
-            .replace('.', "__dot__")
-            .replace('-', "__dash__")
-            .replace('/', "__slash__")
+        name.replace("__", "__underscores__").replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__")
     })
 }
 
@@ -151,10 +142,7 @@ const RESERVED: [&str; 21] = [
 
 impl<'v> Map<'v> {
     fn find(&self, name: &str) -> Option<&Tree<'v>> {
-        self.0
-            .iter()
-            .find(|(key, _)| key.inner() == name)
-            .map(|(_, value)| value)
+        self.0.iter().find(|(key, _)| key.inner() == name).map(|(_, value)| value)
     }
 
     fn find_val(&self, key: &dyn Val) -> Option<&Tree<'v>> {
@@ -200,11 +188,7 @@ impl<'v> Val for Map<'v> {
         };
         let size = other.as_sizer().map(|sizer| *sizer.size().inner());
         size == Some(self.0.len() as i64)
-            && self.0.iter().all(|(key, value)| {
-                fields
-                    .get(key)
-                    .is_ok_and(|found| value.val().equals(found.as_ref()))
-            })
+            && self.0.iter().all(|(key, value)| fields.get(key).is_ok_and(|found| value.val().equals(found.as_ref())))
     }
 
     fn clone_as_boxed<'w>(&self) -> Box<dyn Val + 'w>
@@ -228,10 +212,7 @@ impl<'v> Indexer for Map<'v> {
     {
         match self.find_val(key) {
             Some(found) => Ok(CowVal::Borrowed(found.val())),
-            None => Err(ExecutionError::no_such_key(
-                key.downcast_ref::<CelString>()
-                    .map_or("", |key| key.inner()),
-            )),
+            None => Err(ExecutionError::no_such_key(key.downcast_ref::<CelString>().map_or("", |key| key.inner()))),
         }
     }
 
@@ -305,10 +286,7 @@ impl<'v> Val for List<'v> {
             return false;
         }
         let mut items = items.iter();
-        self.0
-            .iter()
-            .all(|item| items.next().is_some_and(|other| item.val().equals(other)))
-            && items.next().is_none()
+        self.0.iter().all(|item| items.next().is_some_and(|other| item.val().equals(other))) && items.next().is_none()
     }
 
     fn clone_as_boxed<'w>(&self) -> Box<dyn Val + 'w>

@@ -15,7 +15,11 @@ fn route(id: &str, hosts: &[&str], m: RouteMatch) -> Route {
         matches: vec![m],
         order: Order { created: 0, object: id.into(), rule: 0 },
         filters: Vec::new(),
-        backends: vec![Backend { weight: 1, target: BackendTarget::Cluster("service/shop/cart/80".into()), filters: Vec::new() }],
+        backends: vec![Backend {
+            weight: 1,
+            target: BackendTarget::Cluster("service/shop/cart/80".into()),
+            filters: Vec::new(),
+        }],
         broken: None,
         timeouts: Timeouts::default(),
         retry: None,
@@ -48,7 +52,8 @@ fn rows_say_what_a_match_takes() {
         "",
         "",
     );
-    let short: Vec<_> = rows.iter().map(|r| (&*r.host, &*r.path, &*r.method, r.conditions.join(" "), r.backends.join(" "))).collect();
+    let short: Vec<_> =
+        rows.iter().map(|r| (&*r.host, &*r.path, &*r.method, r.conditions.join(" "), r.backends.join(" "))).collect();
     let cluster = "service/shop/cart/80".to_string();
     assert_eq!(
         short,
@@ -62,7 +67,10 @@ fn rows_say_what_a_match_takes() {
 
 #[test]
 fn filters_by_listener_and_name() {
-    let config = config(vec![route("httproute/a/x/0", &[], RouteMatch::default()), route("httproute/b/y/0", &[], RouteMatch::default())]);
+    let config = config(vec![
+        route("httproute/a/x/0", &[], RouteMatch::default()),
+        route("httproute/b/y/0", &[], RouteMatch::default()),
+    ]);
     assert_eq!(rows(&config, "", "/b/").len(), 1);
     assert_eq!(rows(&config, "nothing", "").len(), 0);
     assert_eq!(rows(&config, "shop", "").len(), 2);
@@ -79,8 +87,14 @@ fn any_match() -> impl Strategy<Value = RouteMatch> {
     (path, any::<bool>(), 0usize..3, 0usize..3).prop_map(|(path, method, headers, query)| RouteMatch {
         path,
         method: method.then_some(Method::Get),
-        headers: ["x-a", "x-b"][..headers].iter().map(|&n| HeaderMatch { name: n.into(), value: StringMatch::Exact("1".into()) }).collect(),
-        query: ["v", "w"][..query].iter().map(|&n| QueryMatch { name: n.into(), value: StringMatch::Exact("1".into()) }).collect(),
+        headers: ["x-a", "x-b"][..headers]
+            .iter()
+            .map(|&n| HeaderMatch { name: n.into(), value: StringMatch::Exact("1".into()) })
+            .collect(),
+        query: ["v", "w"][..query]
+            .iter()
+            .map(|&n| QueryMatch { name: n.into(), value: StringMatch::Exact("1".into()) })
+            .collect(),
         ..RouteMatch::default()
     })
 }

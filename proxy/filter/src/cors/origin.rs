@@ -46,7 +46,8 @@ impl Pattern {
         if text == "*" {
             return Ok(Pattern::Any);
         }
-        let wrong = || Problem::new(field, format!("`{}` is no origin: `*` or `http(s)://host[:port]`", text.escape_debug()));
+        let wrong =
+            || Problem::new(field, format!("`{}` is no origin: `*` or `http(s)://host[:port]`", text.escape_debug()));
         let lower = text.to_ascii_lowercase();
         let (scheme, rest) = split_scheme(lower.as_bytes()).ok_or_else(wrong)?;
         // The rest is checked with a label in the place of the `*`.

@@ -22,7 +22,14 @@ fn many() -> Cors {
 fn everything(credentials: bool) -> Cors {
     let star = || names(&["*"]);
     let expose_headers = names(&["*", "x-other"]);
-    Cors { allow_origins: star(), allow_credentials: credentials, allow_methods: star(), allow_headers: star(), expose_headers, max_age: 5 }
+    Cors {
+        allow_origins: star(),
+        allow_credentials: credentials,
+        allow_methods: star(),
+        allow_headers: star(),
+        expose_headers,
+        max_age: 5,
+    }
 }
 
 fn chain(cors: Cors) -> Chain {
@@ -55,7 +62,8 @@ const VARY: &str = "vary: origin, access-control-request-method, access-control-
 /// conformance: HTTPRouteCORS
 #[test]
 fn preflights_of_allowed_origins() {
-    for origin in ["https://www.foo.com", "https://www.bar.com", "https://xpto.www.bar.com", "https://www.foo.com:443"] {
+    for origin in ["https://www.foo.com", "https://www.bar.com", "https://xpto.www.bar.com", "https://www.foo.com:443"]
+    {
         let reply = preflight(many(), origin, "GET", &["x-header-1, x-header-2"]);
         let expected = format!(
             "access-control-allow-methods: GET, OPTIONS; access-control-allow-headers: x-header-1, x-header-2; \
@@ -89,7 +97,12 @@ fn preflights_of_other_origins_get_no_headers() {
 #[test]
 fn wildcards_echo() {
     for credentials in [false, true] {
-        let reply = preflight(everything(credentials), "https://foobar.com:12345", "PUT", &["x-header-1, x-header-2", "x-header-3"]);
+        let reply = preflight(
+            everything(credentials),
+            "https://foobar.com:12345",
+            "PUT",
+            &["x-header-1, x-header-2", "x-header-3"],
+        );
         let header = |name| header(&reply.fields, name);
         assert_eq!(header("access-control-allow-origin").as_deref(), Some("https://foobar.com:12345"));
         assert_eq!(header("access-control-allow-methods").as_deref(), Some("PUT"));
@@ -101,18 +114,30 @@ fn wildcards_echo() {
     }
     let reply = preflight(everything(true), "https://a.example", "PUT", &[]);
     assert_eq!(header(&reply.fields, "access-control-allow-headers"), None, "nothing was asked for");
-    assert_eq!(header(&preflight(everything(true), "null", "PUT", &[]).fields, "access-control-allow-origin").as_deref(), Some("null"));
+    assert_eq!(
+        header(&preflight(everything(true), "null", "PUT", &[]).fields, "access-control-allow-origin").as_deref(),
+        Some("null")
+    );
 }
 
 /// `cors-wildcard-methods` of the conformance test.
 #[test]
 fn what_is_not_configured_is_not_sent() {
-    let cors = Cors { allow_origins: names(&["https://www.foo.com"]), allow_methods: names(&["*"]), max_age: 5, ..Cors::default() };
+    let cors = Cors {
+        allow_origins: names(&["https://www.foo.com"]),
+        allow_methods: names(&["*"]),
+        max_age: 5,
+        ..Cors::default()
+    };
     let reply = preflight(cors, "https://www.foo.com", "POST", &["x-a"]);
     let told = "access-control-allow-methods: POST; access-control-max-age: 5";
     let expected = format!("{told}; {VARY}; access-control-allow-origin: https://www.foo.com");
     assert_eq!(fields(&reply.fields), expected);
-    assert_eq!(fields(&preflight(Cors::default(), "https://www.foo.com", "POST", &[]).fields), VARY, "no origin is allowed");
+    assert_eq!(
+        fields(&preflight(Cors::default(), "https://www.foo.com", "POST", &[]).fields),
+        VARY,
+        "no origin is allowed"
+    );
 }
 
 #[test]
@@ -146,14 +171,19 @@ fn other_requests_go_on() {
 
 #[test]
 fn responses_are_shared_with_allowed_origins() {
-    let own = [("access-control-allow-origin", "*"), ("access-control-allow-credentials", "true"), ("vary", "accept-encoding")];
+    let own = [
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-credentials", "true"),
+        ("vary", "accept-encoding"),
+    ];
     let response = respond(&chain(many()), &from("GET", "https://www.bar.com"), &own);
     assert_eq!(
         fields(&response.fields),
         "access-control-allow-origin: https://www.bar.com; access-control-allow-credentials: true; \
          access-control-expose-headers: x-header-3, x-header-4; vary: accept-encoding, origin"
     );
-    let response = respond(&chain(Cors { allow_credentials: false, ..many() }), &from("GET", "https://www.bar.com"), &own);
+    let response =
+        respond(&chain(Cors { allow_credentials: false, ..many() }), &from("GET", "https://www.bar.com"), &own);
     assert_eq!(header(&response.fields, "access-control-allow-credentials"), None);
     let response = respond(&chain(many()), &from("GET", "https://evil.com"), &own);
     assert_eq!(fields(&response.fields), "vary: accept-encoding, origin", "the route says who may read");
@@ -185,7 +215,11 @@ fn bad_configurations_are_refused() {
     let field = |cors| Chain::compile(&[Filter::Cors(cors)]).unwrap_err().field;
     let shapes = ["", "foo.com", "ftp://foo.com", "https://", "https://a b", "https://a/", "https://a:0"];
     for origin in shapes.into_iter().chain(["https://*a.com", "https://a.*.com", "https://**"]) {
-        assert_eq!(field(Cors { allow_origins: names(&["*", origin]), ..Cors::default() }), "filters[0].allowOrigins[1]", "{origin}");
+        assert_eq!(
+            field(Cors { allow_origins: names(&["*", origin]), ..Cors::default() }),
+            "filters[0].allowOrigins[1]",
+            "{origin}"
+        );
     }
     assert_eq!(field(Cors { allow_methods: names(&["GET\r\n"]), ..Cors::default() }), "filters[0].allowMethods[0]");
     assert_eq!(field(Cors { allow_headers: names(&["a", "b c"]), ..Cors::default() }), "filters[0].allowHeaders[1]");

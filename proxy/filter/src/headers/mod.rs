@@ -44,7 +44,10 @@ impl HeaderMods {
                 check::value(&format!("{field}.value"), value)?;
                 if side == Side::Request && &**name == "host" {
                     if list == "add" {
-                        return Err(Problem::new(format!("{field}.name"), "a request has one host: it can be set, not added"));
+                        return Err(Problem::new(
+                            format!("{field}.name"),
+                            "a request has one host: it can be set, not added",
+                        ));
                     }
                     check::authority(&format!("{field}.value"), value)?;
                     host = Some(value.as_bytes().into());
@@ -58,7 +61,9 @@ impl HeaderMods {
         let removed = |(index, name)| {
             let field = format!("remove[{index}]");
             match name {
-                "host" if side == Side::Request => Err(Problem::new(field, "a request has a host: it can be set, not removed")),
+                "host" if side == Side::Request => {
+                    Err(Problem::new(field, "a request has a host: it can be set, not removed"))
+                }
                 name => Name::compile(&field, name),
             }
         };
@@ -104,7 +109,10 @@ impl Name {
         check::name(field, name)?;
         let known = Known::of(name.as_bytes());
         if REFUSED.contains(&known) {
-            return Err(Problem::new(field, format!("`{name}` belongs to the connection or to framing; filters can't change it")));
+            return Err(Problem::new(
+                field,
+                format!("`{name}` belongs to the connection or to framing; filters can't change it"),
+            ));
         }
         Ok(if known == Known::Other { Name::Other(name.as_bytes().into()) } else { Name::Known(known) })
     }

@@ -24,7 +24,10 @@ fn the_specifications_examples() {
         fields(&head.fields)
     };
     assert_eq!(change(mods(&[("my-header", "bar")], &[], &[]), &[("my-header", "foo")]), "my-header: bar");
-    assert_eq!(change(mods(&[], &[("my-header", "bar,baz")], &[]), &[("my-header", "foo")]), "my-header: foo; my-header: bar,baz");
+    assert_eq!(
+        change(mods(&[], &[("my-header", "bar,baz")], &[]), &[("my-header", "foo")]),
+        "my-header: foo; my-header: bar,baz"
+    );
     let three = [("my-header1", "foo"), ("my-header2", "bar"), ("my-header3", "baz")];
     assert_eq!(change(mods(&[], &[], &["my-header1", "my-header3"]), &three), "my-header2: bar");
 }
@@ -56,7 +59,10 @@ fn setting_host_sets_the_authority() {
     let chain = Chain::compile(&[Filter::RequestHeaders(mods(&[("host", "Other.example:8080")], &[], &[]))]).unwrap();
     let mut head = request("GET", "h/");
     assert!(run(&chain, &mut head, None).is_none());
-    assert_eq!((head.authority(), head.host(), head.port()), (&b"Other.example:8080"[..], &b"other.example"[..], Some(8080)));
+    assert_eq!(
+        (head.authority(), head.host(), head.port()),
+        (&b"Other.example:8080"[..], &b"other.example"[..], Some(8080))
+    );
     assert!(head.fields.is_empty());
     assert_eq!(problem(mods(&[], &[("host", "x")], &[])).field, "filters[0].add[0].name");
     assert_eq!(problem(mods(&[], &[], &["host"])).field, "filters[0].remove[0]");
@@ -65,7 +71,9 @@ fn setting_host_sets_the_authority() {
 
 #[test]
 fn responses_are_changed_on_their_way_back() {
-    let chain = Chain::compile(&[Filter::ResponseHeaders(mods(&[("server", "s")], &[("set-cookie", "b=2")], &["x-gone"]))]).unwrap();
+    let chain =
+        Chain::compile(&[Filter::ResponseHeaders(mods(&[("server", "s")], &[("set-cookie", "b=2")], &["x-gone"]))])
+            .unwrap();
     let mut head = request("GET", "h/");
     assert!(run(&chain, &mut head, None).is_none());
     assert!(head.fields.is_empty(), "the request is not changed");

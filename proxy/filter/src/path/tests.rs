@@ -62,18 +62,28 @@ fn full_paths_are_rooted() {
 #[test]
 fn regular_expressions_replace_all_matches() {
     assert_eq!(substitute("/a/b/a", "a", "c").as_deref(), Some("/c/b/c"));
-    assert_eq!(substitute("/service/foo/v1/api", "^/service/([^/]+)(/.*)$", r"\2/instance/\1").as_deref(), Some("/v1/api/instance/foo"));
+    assert_eq!(
+        substitute("/service/foo/v1/api", "^/service/([^/]+)(/.*)$", r"\2/instance/\1").as_deref(),
+        Some("/v1/api/instance/foo")
+    );
     assert_eq!(substitute("/x", "^/x$", r"/\\\0").as_deref(), Some(r"/\/x"));
     assert_eq!(substitute("/x", "y", "z"), None);
     assert_eq!(substitute("/x", ".*", "").as_deref(), Some("/"), "never empty");
     assert_eq!(substitute("/x//y", "^/x", "").as_deref(), Some("/y"), "never `//` at the start");
-    assert_eq!(substitute("/a(b)?c", "(z)?a", r"q\1").as_deref(), Some("/q(b)?c"), "a group that took no part is empty");
+    assert_eq!(
+        substitute("/a(b)?c", "(z)?a", r"q\1").as_deref(),
+        Some("/q(b)?c"),
+        "a group that took no part is empty"
+    );
 }
 
 #[test]
 fn bad_changes_are_refused() {
     let field = |change: PathRewrite| PathChange::compile(&change).unwrap_err().field;
-    let regex = |pattern: &str, substitution: &str| PathRewrite::Regex { pattern: pattern.into(), substitution: substitution.into() };
+    let regex = |pattern: &str, substitution: &str| PathRewrite::Regex {
+        pattern: pattern.into(),
+        substitution: substitution.into(),
+    };
     assert_eq!(field(PathRewrite::Full("/a b".into())), "path");
     assert_eq!(field(PathRewrite::Full("/a\r\nx: y".into())), "path");
     assert_eq!(field(PathRewrite::Full("/a#b".into())), "path");

@@ -27,7 +27,9 @@ impl Redirect {
         if !matches!(source.status, 301 | 302 | 303 | 307 | 308) {
             return Err(Problem::new("status", format!("{} is none of 301, 302, 303, 307 and 308", source.status)));
         }
-        let scheme = |scheme: &str| Scheme::of(scheme.as_bytes()).ok_or_else(|| Problem::new("scheme", "it is neither http nor https"));
+        let scheme = |scheme: &str| {
+            Scheme::of(scheme.as_bytes()).ok_or_else(|| Problem::new("scheme", "it is neither http nor https"))
+        };
         if let Some(hostname) = &source.hostname {
             check::authority("hostname", hostname)?;
         }

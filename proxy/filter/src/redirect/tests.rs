@@ -39,7 +39,8 @@ fn port_and_scheme() {
         (443, true, None, Some(80), "https://example.org:80"),
         (80, false, None, Some(443), "http://example.org:443"),
     ] {
-        let redirect = Redirect { scheme: scheme.map(Into::into), port, hostname: Some("example.org".into()), ..plain() };
+        let redirect =
+            Redirect { scheme: scheme.map(Into::into), port, hostname: Some("example.org".into()), ..plain() };
         let found = location(redirect, "h:1234/p", listener, https, None);
         assert_eq!(found, format!("302 {expected}/p"), "{listener} {https} {scheme:?} {port:?}");
     }
@@ -50,7 +51,10 @@ fn port_and_scheme() {
 fn host_and_status() {
     for status in [301, 302, 303, 307, 308] {
         let redirect = Redirect { status, hostname: Some("new.example".into()), ..plain() };
-        assert_eq!(location(redirect, "old.example/p?q=1", 80, false, None), format!("{status} http://new.example/p?q=1"));
+        assert_eq!(
+            location(redirect, "old.example/p?q=1", 80, false, None),
+            format!("{status} http://new.example/p?q=1")
+        );
     }
     assert_eq!(location(plain(), "Old.Example.:8080/p", 80, false, None), "302 http://old.example/p");
     assert_eq!(location(plain(), "[::1]:8080/p", 8080, false, None), "302 http://[::1]:8080/p");
@@ -62,9 +66,15 @@ fn path() {
     let with = |path| Redirect { path: Some(path), ..plain() };
     let prefix = || with(PathRewrite::Prefix("/replacement-prefix".into()));
     let full = || with(PathRewrite::Full("/full-path-replacement".into()));
-    assert_eq!(location(prefix(), "h/original-prefix/lemon", 80, false, Some(16)), "302 http://h/replacement-prefix/lemon");
+    assert_eq!(
+        location(prefix(), "h/original-prefix/lemon", 80, false, Some(16)),
+        "302 http://h/replacement-prefix/lemon"
+    );
     assert_eq!(location(prefix(), "h/path-and-host?a=b", 80, false, Some(14)), "302 http://h/replacement-prefix?a=b");
-    assert_eq!(location(full(), "h/full/path/original?x=1", 80, false, Some(5)), "302 http://h/full-path-replacement?x=1");
+    assert_eq!(
+        location(full(), "h/full/path/original?x=1", 80, false, Some(5)),
+        "302 http://h/full-path-replacement?x=1"
+    );
     let own_query = with(PathRewrite::Full("/new?only=this".into()));
     assert_eq!(location(own_query, "h/old?x=1", 80, false, None), "302 http://h/new?only=this");
     let regex = with(PathRewrite::Regex { pattern: "^/v1/(.*)".into(), substitution: r"/v2/\1".into() });

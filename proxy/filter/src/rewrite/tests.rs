@@ -23,7 +23,10 @@ fn paths_change_and_the_query_stays() {
     assert_eq!(rewritten(&prefix("/one"), request("GET", "h/prefix/one/two"), Some(11)), "h/one/two");
     assert_eq!(rewritten(&prefix("/"), request("GET", "h/strip-prefix/three?q=1"), Some(13)), "h/three?q=1");
     assert_eq!(rewritten(&prefix("/"), request("GET", "h/strip-prefix?q=1"), Some(13)), "h/?q=1");
-    assert_eq!(rewritten(&[path(PathRewrite::Full("/one".into()))], request("GET", "h/full/one/two?"), Some(9)), "h/one?");
+    assert_eq!(
+        rewritten(&[path(PathRewrite::Full("/one".into()))], request("GET", "h/full/one/two?"), Some(9)),
+        "h/one?"
+    );
     let regex = PathRewrite::Regex { pattern: r"^/api/(\d+)".into(), substitution: r"/v\1".into() };
     assert_eq!(rewritten(&[path(regex)], request("GET", "h/api/7/x?/api/8"), None), "h/v7/x?/api/8");
 }
@@ -52,7 +55,10 @@ fn rewrites_follow_one_another() {
 /// conformance: HTTPRouteRewriteHost
 #[test]
 fn hosts_change() {
-    assert_eq!(rewritten(&[host(HostRewrite::Name("one.example.org".into()))], request("GET", "h:8080/p"), None), "one.example.org/p");
+    assert_eq!(
+        rewritten(&[host(HostRewrite::Name("one.example.org".into()))], request("GET", "h:8080/p"), None),
+        "one.example.org/p"
+    );
     let from_header = || [host(HostRewrite::Header("x-host".into()))];
     let with = |value: &str| request("GET", "h/p").with(&[("x-host", value)]);
     assert_eq!(rewritten(&from_header(), with("other.example:81"), None), "other.example:81/p");

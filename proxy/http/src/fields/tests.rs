@@ -65,10 +65,7 @@ fn lowers_names() {
     f.push_any_case(b"Content-Type", b"Text");
     f.push_any_case(b"X-A-Very-Long-Name-That-Is-Longer-Than-Any-Known-Name", b"V");
     f.push_any_case(b"X-B", b"V");
-    assert_eq!(
-        text(&f),
-        ["content-type: Text", "x-a-very-long-name-that-is-longer-than-any-known-name: V", "x-b: V"]
-    );
+    assert_eq!(text(&f), ["content-type: Text", "x-a-very-long-name-that-is-longer-than-any-known-name: V", "x-b: V"]);
     assert_eq!(f.iter().next().map(|f| f.known), Some(Known::ContentType));
 }
 

@@ -24,11 +24,23 @@ fn requests() {
     assert_eq!(request(&[(TE, "chunked"), (CL, "1")]), Err(400));
     assert_eq!(request(&[(CL, "1"), (CL, "1")]), Err(400));
     assert_eq!(request(&[(CL, "1"), (CL, "2")]), Err(400));
-    for odd in ["", "+5", "-5", "5,5", "5, 5", " 5", "5 ", "0x5", "5e1", "5.0", "9223372036854775808", "18446744073709551617"] {
+    for odd in
+        ["", "+5", "-5", "5,5", "5, 5", " 5", "5 ", "0x5", "5e1", "5.0", "9223372036854775808", "18446744073709551617"]
+    {
         assert_eq!(request(&[(CL, odd)]), Err(400), "{odd}");
     }
     assert_eq!(request(&[(CL, "9223372036854775807")]), Ok(Framing::Length(i64::MAX as u64)));
-    for odd in ["", "xchunked", "chunkedx", "chunked, identity", "identity", "gzip, chunked", "chunked,chunked", "chunked;q=1", "\"chunked\""] {
+    for odd in [
+        "",
+        "xchunked",
+        "chunkedx",
+        "chunked, identity",
+        "identity",
+        "gzip, chunked",
+        "chunked,chunked",
+        "chunked;q=1",
+        "\"chunked\"",
+    ] {
         assert_eq!(request(&[(TE, odd)]), Err(501), "{odd}");
     }
     assert_eq!(request(&[(TE, "chunked"), (TE, "chunked")]), Err(501));

@@ -111,7 +111,9 @@ impl Conn {
             return Poll::Ready(Ok(0));
         }
         let allowed = match self.encoder {
-            _ if self.facts.broken || self.facts.send_broken => return Poll::Ready(Err(Error::local("http1.connection_broken"))),
+            _ if self.facts.broken || self.facts.send_broken => {
+                return Poll::Ready(Err(Error::local("http1.connection_broken")));
+            }
             Encoder::Discard => return Poll::Ready(Ok(data.len())),
             Encoder::Done | Encoder::Empty => 0,
             Encoder::Length(left) => left,
@@ -131,17 +133,13 @@ impl Conn {
 
     /// Queues a small piece of content behind what is queued.
     fn queue(&mut self, data: &[u8]) -> bool {
-        let fits = data.len() <= SMALL
-            && self.output.len() <= QUEUED
-            && self.output.room() >= data.len() + FRAMING;
+        let fits = data.len() <= SMALL && self.output.len() <= QUEUED && self.output.room() >= data.len() + FRAMING;
         if !fits {
             return false;
         }
         match &mut self.encoder {
             Encoder::Chunked(0) => {
-                encode::chunk_size(data.len(), &mut self.output)
-                    && self.output.put(data)
-                    && self.output.put(b"\r\n")
+                encode::chunk_size(data.len(), &mut self.output) && self.output.put(data) && self.output.put(b"\r\n")
             }
             // In the middle of an announced chunk.
             Encoder::Chunked(_) => false,
@@ -203,13 +201,11 @@ impl Conn {
     }
 
     /// See [`crate::Leg::poll_finish`].
-    pub(crate) fn poll_finish(
-        &mut self,
-        cx: &mut Context<'_>,
-        trailers: Option<&Fields>,
-    ) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), Error>> {
         match self.encoder {
-            _ if self.facts.broken || self.facts.send_broken => return Poll::Ready(Err(Error::local("http1.connection_broken"))),
+            _ if self.facts.broken || self.facts.send_broken => {
+                return Poll::Ready(Err(Error::local("http1.connection_broken")));
+            }
             Encoder::Done => {}
             Encoder::Length(1..) | Encoder::Chunked(1..) => {
                 return Poll::Ready(Err(self.fail_sending(Error::local("http.body_shorter_than_declared"))));

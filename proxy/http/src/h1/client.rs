@@ -91,8 +91,7 @@ impl Conn {
 
     /// A switch counts only when it was asked for, and to the protocol that was asked for (RFC 9110 §7.8).
     fn switch(&mut self, head: &ResponseHead) -> Result<Incoming, Error> {
-        let to_websocket =
-            head.fields.get(crate::Known::Upgrade).is_some_and(|v| v.eq_ignore_ascii_case(b"websocket"));
+        let to_websocket = head.fields.get(crate::Known::Upgrade).is_some_and(|v| v.eq_ignore_ascii_case(b"websocket"));
         if !self.facts.upgrade || !to_websocket {
             return Err(Error::protocol("http1.unexpected_switch"));
         }

@@ -82,15 +82,17 @@ pub(crate) fn response(head: &ResponseHead, framing: Framing, to: Recipient, out
     line.status(head.status);
     line.fields(&head.fields, |f| !is_connections_own(f));
     match encoder {
-        Encoder::Discard if to.to_head || head.status == 304 => match (framing, head.fields.get(Known::ContentLength)) {
-            (Framing::Length(n), _) => line.length(n),
-            (_, Some(value)) => {
-                if let Some(n) = parse_length(value) {
-                    line.length(n);
+        Encoder::Discard if to.to_head || head.status == 304 => {
+            match (framing, head.fields.get(Known::ContentLength)) {
+                (Framing::Length(n), _) => line.length(n),
+                (_, Some(value)) => {
+                    if let Some(n) = parse_length(value) {
+                        line.length(n);
+                    }
                 }
+                _ => {}
             }
-            _ => {}
-        },
+        }
         Encoder::Length(n) => line.length(n),
         Encoder::Empty => line.length(0),
         Encoder::Chunked(_) => line.put(&[b"transfer-encoding: chunked\r\n"]),

@@ -4,7 +4,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::leg::harness::{content, fields, finish, flush, next_response, pair, read_all, request, response, run, write_all};
+use crate::leg::harness::{
+    content, fields, finish, flush, next_response, pair, read_all, request, response, run, write_all,
+};
 use crate::{ErrorKind, Event, Framing, Incoming, Leg, RequestHead, Upgrade};
 
 async fn next_request(conn: &mut Conn) -> Result<Option<(RequestHead, Framing)>, RequestError> {
@@ -44,7 +46,12 @@ async fn answer(conn: Conn, status: u16, body: &str) -> Conn {
 fn pipelined_requests_are_served_in_turn() {
     run(async {
         let (mut client, mut conn) = server().await;
-        client.write_all(b"POST /1 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nhost: a\r\n\r\nGET /3").await.unwrap();
+        client
+            .write_all(
+                b"POST /1 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nhost: a\r\n\r\nGET /3",
+            )
+            .await
+            .unwrap();
         for (path, framing) in [("/1", Framing::Length(2)), ("/2", Framing::Empty)] {
             let (head, got) = next_request(&mut conn).await.unwrap().unwrap();
             assert_eq!((head.path(), got), (path.as_bytes(), framing));
@@ -97,7 +104,8 @@ fn a_waiting_connection_owns_no_buffers() {
             text(&mut client, "hello").await;
             assert!(conn.input.is_released() && conn.output.is_released());
             let mut head = RequestHead::new();
-            let waits = poll_fn(|cx| Poll::Ready(conn.poll_request(cx, &mut head, &Limits::default()).is_pending())).await;
+            let waits =
+                poll_fn(|cx| Poll::Ready(conn.poll_request(cx, &mut head, &Limits::default()).is_pending())).await;
             assert!(waits && conn.input.is_released());
         }
     });
@@ -150,7 +158,10 @@ fn the_answer_to_a_bad_request_arrives_although_more_was_sent() {
         let mut conn = answer(conn, reject.status, "bad").await;
         assert!(!conn.reusable());
         let closed = tokio::task::spawn_local(async move { poll_fn(|cx| conn.poll_close(cx)).await });
-        assert_eq!(rest(&mut client).await, "HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbad");
+        assert_eq!(
+            rest(&mut client).await,
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbad"
+        );
         drop(client);
         closed.await.unwrap();
     });
@@ -166,7 +177,10 @@ fn old_clients() {
         leg.send_interim(&response(103, &[])).unwrap();
         let mut conn = answer(leg.into_h1().unwrap(), 200, "1").await;
         assert!(conn.reusable());
-        assert_eq!(text(&mut client, "1").await, "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: keep-alive\r\n\r\n1");
+        assert_eq!(
+            text(&mut client, "1").await,
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: keep-alive\r\n\r\n1"
+        );
         client.write_all(b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n").await.unwrap();
         next_request(&mut conn).await.unwrap().unwrap();
         let mut leg = Leg::H1(conn);
@@ -183,7 +197,10 @@ fn old_clients() {
 fn who_was_not_told_to_continue_is_not_waited_for() {
     run(async {
         let (mut client, mut conn) = server().await;
-        client.write_all(b"PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+            .await
+            .unwrap();
         next_request(&mut conn).await.unwrap().unwrap();
         let conn = answer(conn, 417, "").await;
         assert!(!conn.reusable());
@@ -223,7 +240,12 @@ fn what_makes_a_connection_unusable() {
     for (name, answer, close, reusable) in [
         ("plain", &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"[..], false, true),
         ("chunked", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", false, true),
-        ("1.0 with keep-alive", b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok", false, true),
+        (
+            "1.0 with keep-alive",
+            b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok",
+            false,
+            true,
+        ),
         ("1.0", b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", false, false),
         ("close", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", false, false),
         ("until close", b"HTTP/1.1 200 OK\r\n\r\nok", true, false),
@@ -265,8 +287,16 @@ fn bad_answers() {
         ("closed before", &b""[..], ErrorKind::Closed),
         ("closed within", b"HTTP/1.1 200 OK\r\ncontent-le", ErrorKind::Closed),
         ("no HTTP", b"SSH-2.0-OpenSSH_9.6\r\n", ErrorKind::Protocol("http1.invalid_status_line")),
-        ("101 unasked", b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", ErrorKind::Protocol("http1.unexpected_switch")),
-        ("both lengths", b"HTTP/1.1 200 x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", ErrorKind::Protocol("http1.content_length_and_chunked_not_allowed")),
+        (
+            "101 unasked",
+            b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+            ErrorKind::Protocol("http1.unexpected_switch"),
+        ),
+        (
+            "both lengths",
+            b"HTTP/1.1 200 x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+            ErrorKind::Protocol("http1.content_length_and_chunked_not_allowed"),
+        ),
     ] {
         run(async move {
             let (mut leg, _server) = ask(answer, true).await;
@@ -276,8 +306,16 @@ fn bad_answers() {
         });
     }
     for (name, answer, expected) in [
-        ("chunk", &b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0x5\r\n"[..], ErrorKind::Protocol("http1.invalid_chunk_extension")),
-        ("chunk end", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n", ErrorKind::Protocol("http1.invalid_chunk_end")),
+        (
+            "chunk",
+            &b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0x5\r\n"[..],
+            ErrorKind::Protocol("http1.invalid_chunk_extension"),
+        ),
+        (
+            "chunk end",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n",
+            ErrorKind::Protocol("http1.invalid_chunk_end"),
+        ),
     ] {
         run(async move {
             let (mut leg, _server) = ask(answer, false).await;

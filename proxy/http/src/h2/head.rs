@@ -203,8 +203,7 @@ pub(super) fn to_response(
 ) -> Result<http::Response<()>, Error> {
     let mut response = http::Response::new(());
     let status = if switched { 200 } else { head.status };
-    *response.status_mut() =
-        http::StatusCode::from_u16(status).map_err(|_| Error::local("http2.unsendable_head"))?;
+    *response.status_mut() = http::StatusCode::from_u16(status).map_err(|_| Error::local("http2.unsendable_head"))?;
     let map = response.headers_mut();
     map.reserve(head.fields.len() + 1);
     fill(&head.fields, map, |f| match f {
@@ -282,5 +281,6 @@ fn path_and_query(path: &[u8]) -> Option<PathAndQuery> {
 }
 
 /// The `http` crate's names of the known fields.
-static NAMES: LazyLock<Vec<HeaderName>> =
-    LazyLock::new(|| known::all().map(|k| HeaderName::from_static(if k == Known::Other { "x" } else { k.name() })).collect());
+static NAMES: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
+    known::all().map(|k| HeaderName::from_static(if k == Known::Other { "x" } else { k.name() })).collect()
+});

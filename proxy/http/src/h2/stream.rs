@@ -114,7 +114,12 @@ content!(ServerStream);
 content!(ClientStream);
 
 impl ServerStream {
-    pub(super) fn new(recv: RecvStream, respond: server::SendResponse<Bytes>, head: &RequestHead, resets: Resets) -> Self {
+    pub(super) fn new(
+        recv: RecvStream,
+        respond: server::SendResponse<Bytes>,
+        head: &RequestHead,
+        resets: Resets,
+    ) -> Self {
         ServerStream {
             duplex: Duplex::receiving(recv),
             respond,
@@ -174,7 +179,15 @@ impl ServerStream {
 
 impl ClientStream {
     pub(super) fn new(sender: client::SendRequest<Bytes>) -> ClientStream {
-        ClientStream { duplex: Duplex::default(), sender: Some(sender), response: None, to_head: false, awaits_switch: false, key: None, interims: 0 }
+        ClientStream {
+            duplex: Duplex::default(),
+            sender: Some(sender),
+            response: None,
+            to_head: false,
+            awaits_switch: false,
+            key: None,
+            interims: 0,
+        }
     }
 
     pub(crate) fn send_request(&mut self, head: &RequestHead, framing: Framing) -> Result<(), Error> {

@@ -19,7 +19,8 @@ async fn raw_client(stream: TcpStream) -> RawSender {
 }
 
 async fn accept(server: &mut Server, head: &mut RequestHead) -> Option<Result<server::Accepted, Error>> {
-    poll_fn(|cx| server.poll_request(cx, head, &Limits { max_headers: 5, max_target_bytes: 30, ..Limits::default() })).await
+    poll_fn(|cx| server.poll_request(cx, head, &Limits { max_headers: 5, max_target_bytes: 30, ..Limits::default() }))
+        .await
 }
 
 /// What a server makes of a request: one line, or status and details, or how the stream ends.
@@ -76,7 +77,11 @@ fn requests() {
     for (name, request, expected) in [
         ("plain", get("http://a:8080/x?y", &[("x-a", "b")]), "GET a:8080 /x?y [x-a: b] Empty"),
         ("same host", get("http://a/", &[("host", "A:80")]), "GET a / [] Empty"),
-        ("crumbs", get("http://a/", &[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")]), "GET a / [x: y, cookie: a=1; b=2] Empty"),
+        (
+            "crumbs",
+            get("http://a/", &[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")]),
+            "GET a / [x: y, cookie: a=1; b=2] Empty",
+        ),
         ("te", get("http://a/", &[("te", "trailers")]), "GET a / [te: trailers] Empty"),
         ("length 0", get("http://a/", &[("content-length", "0")]), "GET a / [content-length: 0] Length(0)"),
         ("other host", get("http://a/", &[("host", "b")]), "400 http2.host_mismatch"),
@@ -86,10 +91,18 @@ fn requests() {
         ("underscore", get("http://a/", &[("x_y", "z")]), "400 http2.unexpected_underscore"),
         ("space around a value", get("http://a/", &[("x", " y")]), "400 http2.invalid_header_value"),
         ("expectation", get("http://a/", &[("expect", "x")]), "417 http2.invalid_expectation"),
-        ("too many", get("http://a/", &[("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", ""), ("f", "")]), "431 http2.too_many_headers"),
+        (
+            "too many",
+            get("http://a/", &[("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", ""), ("f", "")]),
+            "431 http2.too_many_headers",
+        ),
         ("long target", get("http://a/0123456789012345678901234567890", &[]), "414 http2.target_too_long"),
         ("backslash", get("http://a/b\\c", &[]), "400 http2.invalid_path"),
-        ("two equal lengths", get("http://a/", &[("content-length", "0"), ("content-length", "0")]), "400 http.invalid_content_length"),
+        (
+            "two equal lengths",
+            get("http://a/", &[("content-length", "0"), ("content-length", "0")]),
+            "400 http.invalid_content_length",
+        ),
     ] {
         assert_eq!(verdict(request), expected, "{name}");
     }
@@ -163,7 +176,11 @@ fn malformed_requests() {
         ("upper-case name", &[m, s, a, p, ("X", "y")], connection_error),
         ("length without content", &[m, s, a, p, ("content-length", "5")], protocol_error),
         ("two lengths", &[m, s, a, p, ("content-length", "0"), ("content-length", "5")], protocol_error),
-        ("two equal lengths", &[m, s, a, p, ("content-length", "0"), ("content-length", "0")], "400 http.invalid_content_length"),
+        (
+            "two equal lengths",
+            &[m, s, a, p, ("content-length", "0"), ("content-length", "0")],
+            "400 http.invalid_content_length",
+        ),
         ("odd length", &[m, s, a, p, ("content-length", "+5")], protocol_error),
         ("list of lengths", &[m, s, a, p, ("content-length", "0, 0")], protocol_error),
         ("connection", &[m, s, a, p, ("connection", "close")], protocol_error),
@@ -202,7 +219,11 @@ fn malformed_requests() {
         ("name with colon", &[m, s, a, p, ("x:", "z")], connection_error),
         ("empty name", &[m, s, a, p, ("", "z")], connection_error),
         ("protocol without CONNECT", &[m, s, a, p, (":protocol", "websocket")], protocol_error),
-        ("websocket that is over", &[(":method", "CONNECT"), s, a, p, (":protocol", "websocket")], "400 http2.body_disallowed"),
+        (
+            "websocket that is over",
+            &[(":method", "CONNECT"), s, a, p, (":protocol", "websocket")],
+            "400 http2.body_disallowed",
+        ),
     ] {
         assert_eq!(raw_verdict(list), expected, "{name}");
     }

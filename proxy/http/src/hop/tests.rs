@@ -38,7 +38,9 @@ fn what_concerns_one_connection_goes() {
 
 #[test]
 fn nominations_that_harm_are_refused() {
-    for bad in ["x-forwarded-for", "X-Forwarded-Proto", "host", "Content-Length", ":path", "authorization", "close, cookie"] {
+    for bad in
+        ["x-forwarded-for", "X-Forwarded-Proto", "host", "Content-Length", ":path", "authorization", "close, cookie"]
+    {
         assert_eq!(strip(&[("connection", bad)]), Err(400), "{bad}");
     }
     assert_eq!(strip(&[("connection", "a,b,c,d,e,f,g,h,i,j,k")]), Err(400));

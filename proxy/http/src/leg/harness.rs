@@ -24,7 +24,8 @@ pub(crate) const MATRIX: [(Proto, Proto); 4] =
 /// Runs a test on a worker's runtime, for at most ten seconds.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
-    runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(10), test).await.expect("test hangs") });
+    runtime
+        .block_on(async { tokio::time::timeout(std::time::Duration::from_secs(10), test).await.expect("test hangs") });
 }
 
 pub(crate) async fn pair() -> (TcpStream, TcpStream) {
@@ -176,8 +177,11 @@ pub(crate) async fn pump(down: &mut Leg, up: &mut Leg, head: &RequestHead, frami
 }
 
 /// Serves the requests of one connection, one task per stream or one after the other.
-pub(crate) async fn serve_each<F>(proto: Proto, stream: TcpStream, handler: impl Fn(Leg, RequestHead, Framing) -> F + 'static)
-where
+pub(crate) async fn serve_each<F>(
+    proto: Proto,
+    stream: TcpStream,
+    handler: impl Fn(Leg, RequestHead, Framing) -> F + 'static,
+) where
     F: Future<Output = Option<Leg>> + 'static,
 {
     let handler = Rc::new(handler);

@@ -56,8 +56,13 @@ fn get() {
         run(async move {
             let (client, done) = world(matrix, echo).await;
             for i in 1..=3 {
-                let answer = ask(&client, request("GET", "/x?y=1", &[("x-a", "b")]), Framing::Empty, &content("")).await;
-                assert_eq!((answer.head.status, seen(&answer)), (200, "GET a.example /x?y=1 Empty".into()), "{matrix:?}");
+                let answer =
+                    ask(&client, request("GET", "/x?y=1", &[("x-a", "b")]), Framing::Empty, &content("")).await;
+                assert_eq!(
+                    (answer.head.status, seen(&answer)),
+                    (200, "GET a.example /x?y=1 Empty".into()),
+                    "{matrix:?}"
+                );
                 assert!(answer.framing.is_empty());
                 assert_eq!(answer.message, content(""));
                 tokio::task::yield_now().await;
@@ -93,7 +98,8 @@ fn streamed_content_with_trailers() {
                 trailers: vec![("x-sum".into(), "42".into()), ("grpc-status".into(), "0".into())],
             };
             for _ in 0..2 {
-                let answer = ask(&client, request("POST", "/streamed", &[("te", "trailers")]), Framing::Streamed, &body).await;
+                let answer =
+                    ask(&client, request("POST", "/streamed", &[("te", "trailers")]), Framing::Streamed, &body).await;
                 assert_eq!((answer.framing, &answer.message), (Framing::Streamed, &body), "{matrix:?}");
                 // the next message has none
                 let answer = ask(&client, request("POST", "/streamed", &[]), Framing::Streamed, &content("x")).await;
@@ -141,7 +147,9 @@ fn large_content_both_ways_at_once() {
                     }
                     if !answered {
                         let _ = leg.poll_flush(cx);
-                        let Poll::Ready(r) = leg.poll_response(cx, &mut head, &Limits::default()) else { return Poll::Pending };
+                        let Poll::Ready(r) = leg.poll_response(cx, &mut head, &Limits::default()) else {
+                            return Poll::Pending;
+                        };
                         assert_eq!(r, Ok(Incoming::Final(Framing::Streamed)));
                         answered = true;
                     }
@@ -180,12 +188,23 @@ fn answers_to_head_and_304_keep_their_length() {
     for matrix in MATRIX {
         run(async move {
             let (client, _) = world(matrix, origin).await;
-            for (method, path, status, length) in
-                [("HEAD", "/", 200, Some("5")), ("GET", "/304", 304, Some("5")), ("GET", "/204", 204, None), ("HEAD", "/304", 304, Some("5"))]
-            {
+            for (method, path, status, length) in [
+                ("HEAD", "/", 200, Some("5")),
+                ("GET", "/304", 304, Some("5")),
+                ("GET", "/204", 204, None),
+                ("HEAD", "/304", 304, Some("5")),
+            ] {
                 let answer = ask(&client, request(method, path, &[]), Framing::Empty, &content("")).await;
-                assert_eq!((answer.head.status, answer.framing), (status, Framing::Empty), "{matrix:?} {method} {path}");
-                assert_eq!(answer.head.fields.get(Known::ContentLength), length.map(str::as_bytes), "{matrix:?} {method} {path}");
+                assert_eq!(
+                    (answer.head.status, answer.framing),
+                    (status, Framing::Empty),
+                    "{matrix:?} {method} {path}"
+                );
+                assert_eq!(
+                    answer.head.fields.get(Known::ContentLength),
+                    length.map(str::as_bytes),
+                    "{matrix:?} {method} {path}"
+                );
                 assert_eq!(answer.message, content(""));
             }
         });
@@ -293,7 +312,11 @@ fn websockets() {
             finish(&mut leg, &[]).await.unwrap();
             let (incoming, head) = next_response(&mut leg).await.unwrap();
             assert_eq!((incoming, head.status), (Incoming::Upgraded, 101), "{matrix:?}");
-            assert_eq!(head.fields.get(Known::SecWebsocketAccept), Some(&b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="[..]), "{matrix:?}");
+            assert_eq!(
+                head.fields.get(Known::SecWebsocketAccept),
+                Some(&b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="[..]),
+                "{matrix:?}"
+            );
             assert_eq!(head.fields.get(Known::SecWebsocketProtocol), Some(&b"chat"[..]));
             write_all(&mut leg, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
             finish(&mut leg, &[]).await.unwrap();

@@ -147,11 +147,7 @@ impl Present {
 }
 
 impl ResolvesClientCert for Present {
-    fn resolve(
-        &self,
-        root_hint_subjects: &[&[u8]],
-        schemes: &[rustls::SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, root_hint_subjects: &[&[u8]], schemes: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.resolve(root_hint_subjects, schemes)
     }
 

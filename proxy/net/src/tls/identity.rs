@@ -92,7 +92,9 @@ pub enum IdentityError {
     #[error("the private key cannot be read: {0}")]
     Key(Box<str>),
     /// The key is of a kind that TLS here does not support.
-    #[error("the private key is of an unsupported kind; RSA (2048 to 8192 bits), ECDSA P-256, P-384, P-521 and Ed25519 are supported")]
+    #[error(
+        "the private key is of an unsupported kind; RSA (2048 to 8192 bits), ECDSA P-256, P-384, P-521 and Ed25519 are supported"
+    )]
     UnsupportedKey,
     /// The key is that of another certificate.
     #[error("the private key does not belong to the certificate")]

@@ -82,9 +82,8 @@ impl CertResolver {
 
 impl ResolvesServerCert for CertResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let usable = |i: &&usize| {
-            self.all.get(**i).is_some_and(|c| c.key.choose_scheme(hello.signature_schemes()).is_some())
-        };
+        let usable =
+            |i: &&usize| self.all.get(**i).is_some_and(|c| c.key.choose_scheme(hello.signature_schemes()).is_some());
         let by_name = hello.server_name().and_then(|name| self.by_name.matches(name).flatten().find(usable)).copied();
         let index = by_name.or_else(|| (0..self.all.len()).find(|i| usable(&i))).unwrap_or(0);
         self.all.get(index).cloned()

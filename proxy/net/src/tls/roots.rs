@@ -79,7 +79,12 @@ fn load_system() -> Result<Roots, RootsError> {
         let reason = loaded.errors.first().map_or_else(|| "none was found".to_owned(), ToString::to_string);
         return Err(RootsError::System { reason: reason.into() });
     }
-    tracing::debug!(anchors = store.len(), ignored, errors = loaded.errors.len(), "loaded the system's CA certificates");
+    tracing::debug!(
+        anchors = store.len(),
+        ignored,
+        errors = loaded.errors.len(),
+        "loaded the system's CA certificates"
+    );
     Ok(Roots(Trust::Anchors(Arc::new(store))))
 }
 
@@ -98,7 +103,9 @@ pub enum RootsError {
         reason: Box<str>,
     },
     /// The system has none.
-    #[error("the system's CA certificates cannot be loaded: {reason}; install the package ca-certificates or set SSL_CERT_FILE")]
+    #[error(
+        "the system's CA certificates cannot be loaded: {reason}; install the package ca-certificates or set SSL_CERT_FILE"
+    )]
     System {
         /// The first of the errors.
         reason: Box<str>,

@@ -14,8 +14,16 @@ fn the_deciding_criterion_is_named() {
         (route("w/0", &[], vec![exact("/p")]), older(route("l/0", &[], vec![prefix("/p")])), Criterion::PathType),
         (route("w/0", &[], vec![regex("/.*")]), older(route("l/0", &[], vec![prefix("/p")])), Criterion::PathType),
         (route("w/0", &[], vec![prefix("/p")]), older(route("l/0", &[], vec![prefix("/")])), Criterion::PathLength),
-        (route("w/0", &[], vec![prefix("/").method(Method::Get)]), older(route("l/0", &[], vec![prefix("/").header("h", "1")])), Criterion::Method),
-        (route("w/0", &[], vec![prefix("/").header("h", "1")]), older(route("l/0", &[], vec![prefix("/").query("q", "1")])), Criterion::Headers),
+        (
+            route("w/0", &[], vec![prefix("/").method(Method::Get)]),
+            older(route("l/0", &[], vec![prefix("/").header("h", "1")])),
+            Criterion::Method,
+        ),
+        (
+            route("w/0", &[], vec![prefix("/").header("h", "1")]),
+            older(route("l/0", &[], vec![prefix("/").query("q", "1")])),
+            Criterion::Headers,
+        ),
         (route("w/0", &[], vec![prefix("/").query("q", "1")]), older(route("l/0", &[], vec![])), Criterion::Query),
         (older(route("z/0", &[], vec![])), route("a/0", &[], vec![]), Criterion::Age),
         (route("a/1", &[], vec![]), route("a/2", &[], vec![]), Criterion::Rule),
@@ -34,12 +42,20 @@ fn the_deciding_criterion_is_named() {
 
 #[test]
 fn the_longer_host_name_and_the_kind_are_criteria() {
-    let explanation = table(&[route("s/0", &["*.x"], vec![]), route("l/0", &["*.a.x"], vec![])]).explain(&get("b.a.x/"));
+    let explanation =
+        table(&[route("s/0", &["*.x"], vec![]), route("l/0", &["*.a.x"], vec![])]).explain(&get("b.a.x/"));
     assert_eq!(explanation.because, Some(Criterion::HostnameLength));
-    assert_eq!(explanation.outranked[0].text.as_deref(), Some("host name *.x is less specific for `b.a.x` than host name *.a.x"));
+    assert_eq!(
+        explanation.outranked[0].text.as_deref(),
+        Some("host name *.x is less specific for `b.a.x` than host name *.a.x")
+    );
     let explanation = table(&[route("w/0", &[], vec![]), grpc("g/0", &[], vec![])]).explain(&call("h/a/b"));
     assert_eq!(explanation.because, Some(Criterion::Kind));
-    let table = table(&[grpc("s/0", &[], vec![rpc(Some("p.S"), None)]), grpc("m/0", &[], vec![rpc(Some("p.S"), Some("M"))]), grpc("n/0", &[], vec![])]);
+    let table = table(&[
+        grpc("s/0", &[], vec![rpc(Some("p.S"), None)]),
+        grpc("m/0", &[], vec![rpc(Some("p.S"), Some("M"))]),
+        grpc("n/0", &[], vec![]),
+    ]);
     let explanation = table.explain(&call("h/p.S/M"));
     assert_eq!(explanation.winner.unwrap().matched, "gRPC service = p.S, gRPC method = M");
     let lost: Vec<_> = explanation.outranked.iter().map(|t| (&*t.route, t.lost_by)).collect();
@@ -77,7 +93,11 @@ fn each_miss_names_its_first_failed_predicate() {
 
 #[test]
 fn the_match_that_gets_furthest_is_told() {
-    let table = table(&[route("r/0", &[], vec![prefix("/x"), prefix("/cart").header("h", "1"), prefix("/cart").method(Method::Post)])]);
+    let table = table(&[route(
+        "r/0",
+        &[],
+        vec![prefix("/x"), prefix("/cart").header("h", "1"), prefix("/cart").method(Method::Post)],
+    )]);
     let miss = &table.explain(&get("a/cart")).missed[0];
     assert_eq!((miss.match_index, &miss.failed), (1, &Predicate::Header("h".into())));
 }
@@ -91,7 +111,8 @@ fn hostile_bytes_are_escaped_and_cut() {
 
 #[test]
 fn it_serialises() {
-    let table = table(&[route("r/0", &["*.x"], vec![prefix("/p")]), route("s/0", &[], vec![exact("/q").query("k", "v")])]);
+    let table =
+        table(&[route("r/0", &["*.x"], vec![prefix("/p")]), route("s/0", &[], vec![exact("/q").query("k", "v")])]);
     let json = serde_json::to_value(table.explain(&get("a.x/p/1"))).unwrap();
     assert_eq!(json["winner"]["route"], "r/0");
     assert_eq!(json["winner"]["hostname"], "*.x");

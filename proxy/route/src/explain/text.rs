@@ -44,7 +44,12 @@ pub(super) fn missed<R: Request>(failed: Failed, matched: &Match, hostnames: &[&
 }
 
 /// Why a claim lost to the winner, with the values that were compared.
-pub(super) fn lost<T, R: Request>(criterion: Criterion, claim: &Claim<'_, T>, winner: &Claim<'_, T>, request: &R) -> String {
+pub(super) fn lost<T, R: Request>(
+    criterion: Criterion,
+    claim: &Claim<'_, T>,
+    winner: &Claim<'_, T>,
+    request: &R,
+) -> String {
     let name = |c: &Claim<'_, T>| c.hostname.map_or("no host name".to_owned(), |h| format!("host name {h}"));
     let (mine, theirs) = (&claim.rank, &winner.rank);
     let count = |criterion: &str, mine: usize, theirs: usize| format!("{mine} {criterion}, the winner has {theirs}");

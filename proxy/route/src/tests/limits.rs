@@ -65,10 +65,12 @@ fn nothing_grows_with_hostile_requests() {
 /// The design allows 4 KiB per route for everything; the index takes a small part of it.
 #[test]
 fn the_index_is_small() {
-    let one_host: Vec<_> = (0..10_000).map(|i| route(&format!("r{i}/0"), &["h"], vec![prefix(&format!("/service-{i}/api"))])).collect();
+    let one_host: Vec<_> =
+        (0..10_000).map(|i| route(&format!("r{i}/0"), &["h"], vec![prefix(&format!("/service-{i}/api"))])).collect();
     let per_route = table(&one_host).memory() / one_host.len();
     assert!(per_route <= 96, "{per_route} bytes per route on one host");
-    let hosts: Vec<_> = (0..10_000).map(|i| route(&format!("r{i}/0"), &[&format!("host-{i}.example.com")], vec![exact("/")])).collect();
+    let hosts: Vec<_> =
+        (0..10_000).map(|i| route(&format!("r{i}/0"), &[&format!("host-{i}.example.com")], vec![exact("/")])).collect();
     let per_route = table(&hosts).memory() / hosts.len();
     assert!(per_route <= 512, "{per_route} bytes per route with a host of its own");
     let pattern = Pattern::compile(r"/api/v[0-9]+/users/[^/]+/orders/\d+").unwrap();

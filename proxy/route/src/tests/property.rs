@@ -70,7 +70,8 @@ fn id(index: usize) -> Id {
 
 /// Routes with ids of their own.
 fn routes() -> impl Strategy<Value = Vec<Route>> {
-    let one = (0..24_usize, any::<bool>(), vec(hostname(), 0..3), 0..2_i64, vec(http_match(), 0..4), vec(grpc_match(), 0..3));
+    let one =
+        (0..24_usize, any::<bool>(), vec(hostname(), 0..3), 0..2_i64, vec(http_match(), 0..4), vec(grpc_match(), 0..3));
     let one = one.prop_map(|(index, is_grpc, hostnames, created, http, rpcs)| {
         let id = id(index);
         // One route in four is a GRPCRoute.
@@ -142,15 +143,24 @@ fn path() -> impl Strategy<Value = String> {
 fn request() -> impl Strategy<Value = Probe> {
     let host = select(vec!["a.x", "b.x", "c.a.x", "d.c.a.x", "x", "z.y", "y", "", ".x"]);
     let headers = vec((select(vec!["k", "l", "m"]), select(vec!["1", "2", "1,1", "12", "a b", ""])), 0..4);
-    let content_type = weighted(0.4, select(vec!["application/grpc", "application/grpc+proto", "application/grpc-web"]));
-    let pair = (select(vec!["k", "l", "%6b", "m"]), select(vec!["1", "2", "1%2C1", "a+b", "a%20b", "3"])).prop_map(|(k, v)| format!("{k}={v}"));
+    let content_type =
+        weighted(0.4, select(vec!["application/grpc", "application/grpc+proto", "application/grpc-web"]));
+    let pair = (select(vec!["k", "l", "%6b", "m"]), select(vec!["1", "2", "1%2C1", "a+b", "a%20b", "3"]))
+        .prop_map(|(k, v)| format!("{k}={v}"));
     let query = of(vec(pair, 0..4).prop_map(|pairs| pairs.join("&")));
     let method = select(vec!["GET", "POST", "BREW"]);
     (host, path(), query, method, headers, content_type, select(vec![80, 8080])).prop_map(
         |(host, path, query, method, headers, content_type, port)| {
             let headers = headers.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned()));
             let content_type = content_type.map(|t| ("content-type".to_owned(), t.to_owned()));
-            Probe { host: host.into(), path, query, method: method.into(), headers: headers.chain(content_type).collect(), port }
+            Probe {
+                host: host.into(),
+                path,
+                query,
+                method: method.into(),
+                headers: headers.chain(content_type).collect(),
+                port,
+            }
         },
     )
 }

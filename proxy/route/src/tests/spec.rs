@@ -216,7 +216,10 @@ fn everything_takes_paths_that_are_none() {
 /// conformance: GRPCExactMethodMatching, GRPCRouteHeaderMatching
 #[test]
 fn grpc_service_then_method_then_headers() {
-    let method_regex = MethodMatch { service: Some(StringMatch::Exact("p.Echo".into())), method: Some(StringMatch::Regex("G.*".into())) };
+    let method_regex = MethodMatch {
+        service: Some(StringMatch::Exact("p.Echo".into())),
+        method: Some(StringMatch::Regex("G.*".into())),
+    };
     let service_regex = MethodMatch { service: Some(StringMatch::Regex(r"p\..*".into())), method: None };
     let rpc_match = |grpc| RouteMatch { grpc: Some(grpc), ..RouteMatch::default() };
     let table = table(&[

@@ -48,7 +48,8 @@ fn host_names_come_and_go() {
 #[test]
 fn one_change_among_ten_thousand_is_quick() {
     for host in [|_: usize| "h".to_owned(), |i: usize| format!("h{i}")] {
-        let routes: Vec<_> = (0..10_000).map(|i| route(&format!("r{i}/0"), &[&host(i)], vec![prefix(&format!("/p{i}"))])).collect();
+        let routes: Vec<_> =
+            (0..10_000).map(|i| route(&format!("r{i}/0"), &[&host(i)], vec![prefix(&format!("/p{i}"))])).collect();
         let before = table(&routes);
         let changed = entry(&route("r77/0", &[&host(77)], vec![prefix("/changed")]));
         let mut best = Duration::MAX;

@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn cuts_between_characters() {
         let e = "a\u{e9}b".as_bytes();
-        assert_eq!([cut(e, 0), cut(e, 1), cut(e, 2), cut(e, 3), cut(e, 9)], [&b""[..], b"a", b"a", "a\u{e9}".as_bytes(), e]);
+        assert_eq!(
+            [cut(e, 0), cut(e, 1), cut(e, 2), cut(e, 3), cut(e, 9)],
+            [&b""[..], b"a", b"a", "a\u{e9}".as_bytes(), e]
+        );
         assert_eq!(cut("\u{1f600}x".as_bytes(), 3), b"");
         assert_eq!(cut(&[0x80; 9], 5), [0x80; 5], "not a character at all");
     }

@@ -206,7 +206,10 @@ impl Builder {
     fn finish(mut self) -> AccessLog {
         self.close_text();
         let stamps = vec![Stamp::default(); self.stamps.len()].into();
-        AccessLog { format: Arc::new(Format { items: self.items.into(), stamps: self.stamps.into() }), stamps: RefCell::new(stamps) }
+        AccessLog {
+            format: Arc::new(Format { items: self.items.into(), stamps: self.stamps.into() }),
+            stamps: RefCell::new(stamps),
+        }
     }
 }
 

@@ -104,7 +104,9 @@ impl Header {
         match self {
             Header::Method => Fact::bytes(head.method_bytes()),
             Header::Path => Fact::bytes(head.path_and_query()),
-            Header::OriginalPath => self.field(&head.fields).or(record.original_path).map_or(Fact::Missing, Fact::bytes),
+            Header::OriginalPath => {
+                self.field(&head.fields).or(record.original_path).map_or(Fact::Missing, Fact::bytes)
+            }
             Header::Authority => Fact::bytes(record.original_authority.unwrap_or(head.authority())),
             Header::Scheme => Fact::bytes(head.scheme.name().as_bytes()),
             _ => self.field(&head.fields).map_or(Fact::Missing, Fact::Bytes),
@@ -197,7 +199,9 @@ impl<'a> Fact<'a> {
 impl Operator {
     /// The fact that a record has for the operator.
     pub(crate) fn fact<'a>(&'a self, record: &Record<'a>) -> Fact<'a> {
-        let either = |a: Fact<'a>, b: &Option<Header>, read: &dyn Fn(&Header) -> Fact<'a>| a.or(|| b.as_ref().map_or(Fact::Missing, read));
+        let either = |a: Fact<'a>, b: &Option<Header>, read: &dyn Fn(&Header) -> Fact<'a>| {
+            a.or(|| b.as_ref().map_or(Fact::Missing, read))
+        };
         match self {
             Operator::StartTime(stamp) => Fact::Stamp(*stamp),
             Operator::Request(a, b) => either(a.request(record), b, &|h| h.request(record)),
@@ -215,7 +219,9 @@ impl Operator {
             Operator::Duration => Fact::Number(millis(record.duration)),
             Operator::RequestDuration => Fact::time(record.request_duration),
             Operator::ResponseDuration => Fact::time(record.response_duration),
-            Operator::ResponseTxDuration => Fact::time(record.response_duration.map(|head| record.duration.saturating_sub(head))),
+            Operator::ResponseTxDuration => {
+                Fact::time(record.response_duration.map(|head| record.duration.saturating_sub(head)))
+            }
             Operator::RouteName => Fact::str(record.route),
             Operator::DownstreamLocalAddress(part) => Fact::address(record.local, *part),
             Operator::DownstreamRemoteAddress(part) => Fact::address(record.remote.or(record.direct_remote), *part),
@@ -275,7 +281,9 @@ fn grpc_status<'a>(record: &Record<'a>, form: GrpcForm) -> Fact<'a> {
         return Fact::Missing;
     }
     let fields = [record.trailers, record.response.map(|head| &head.fields)];
-    let Some(value) = fields.into_iter().flatten().find_map(|fields| fields.get(Known::GrpcStatus)) else { return Fact::Missing };
+    let Some(value) = fields.into_iter().flatten().find_map(|fields| fields.get(Known::GrpcStatus)) else {
+        return Fact::Missing;
+    };
     let code = std::str::from_utf8(value).ok().and_then(|text| text.parse::<usize>().ok());
     match (form, code, code.and_then(|code| GRPC.get(code))) {
         (GrpcForm::Number, Some(code), _) => Fact::Number(code as u64),

@@ -84,7 +84,8 @@ impl<'a> Call<'a> {
         let mut limit = None;
         if let Some(digits) = rest.strip_prefix(':') {
             let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-            limit = Some(digits[..end].parse().map_err(|_| format!("`%{name}…:` is not followed by a maximum length"))?);
+            limit =
+                Some(digits[..end].parse().map_err(|_| format!("`%{name}…:` is not followed by a maximum length"))?);
             rest = &digits[end..];
         }
         let Some(rest) = rest.strip_prefix('%') else { return Err(format!("`%{name}` is not closed by `%`")) };
@@ -94,7 +95,8 @@ impl<'a> Call<'a> {
     fn operator(&self, stamps: &mut Vec<StampFormat>) -> Result<Operator, String> {
         let operator = match self.name {
             "START_TIME" => {
-                let format = StampFormat::parse(self.argument.unwrap_or("")).map_err(|e| format!("%START_TIME%: {e}"))?;
+                let format =
+                    StampFormat::parse(self.argument.unwrap_or("")).map_err(|e| format!("%START_TIME%: {e}"))?;
                 let known = stamps.iter().position(|stamp| *stamp == format);
                 let index = known.unwrap_or(stamps.len());
                 if known.is_none() {
@@ -109,7 +111,9 @@ impl<'a> Call<'a> {
                 let value = std::env::var_os(self.required("the name of a variable")?).unwrap_or_default();
                 return Ok(Operator::Fixed(value.into_encoded_bytes().into()));
             }
-            "QUERY_PARAM" => return Ok(Operator::QueryParam(self.required("the name of a parameter")?.as_bytes().into())),
+            "QUERY_PARAM" => {
+                return Ok(Operator::QueryParam(self.required("the name of a parameter")?.as_bytes().into()));
+            }
             "GRPC_STATUS" => return self.grpc_status(),
             "PATH" => return self.path(),
             _ => self.plain()?,
@@ -165,7 +169,9 @@ impl<'a> Call<'a> {
     }
 
     fn required(&self, what: &str) -> Result<&'a str, String> {
-        self.argument.filter(|argument| !argument.is_empty()).ok_or_else(|| format!("%{}% needs {what} in parentheses", self.name))
+        self.argument
+            .filter(|argument| !argument.is_empty())
+            .ok_or_else(|| format!("%{}% needs {what} in parentheses", self.name))
     }
 
     /// `(X)` or `(X?Y)`
@@ -189,7 +195,9 @@ impl<'a> Call<'a> {
             None | Some("" | "CAMEL_STRING") => Ok(Operator::GrpcStatus(GrpcForm::Camel)),
             Some("SNAKE_STRING") => Ok(Operator::GrpcStatus(GrpcForm::Snake)),
             Some("NUMBER") => Ok(Operator::GrpcStatus(GrpcForm::Number)),
-            Some(other) => Err(format!("%GRPC_STATUS({other})%: one of CAMEL_STRING, SNAKE_STRING, NUMBER is expected")),
+            Some(other) => {
+                Err(format!("%GRPC_STATUS({other})%: one of CAMEL_STRING, SNAKE_STRING, NUMBER is expected"))
+            }
         }
     }
 

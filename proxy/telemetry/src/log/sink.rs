@@ -100,7 +100,14 @@ impl LogWriter {
     pub fn sink(&self, log: AccessLog, worker: usize) -> LogSink {
         let (home, recycled) = sync_channel(RECYCLED);
         let state = State { batch: Vec::new(), records: 0, spare: None };
-        LogSink { log, queue: self.queue.clone(), cells: self.registry.worker(worker), state: RefCell::new(state), home, recycled }
+        LogSink {
+            log,
+            queue: self.queue.clone(),
+            cells: self.registry.worker(worker),
+            state: RefCell::new(state),
+            home,
+            recycled,
+        }
     }
 
     /// Opens the file anew, after it was rotated. Waits while the queue is full.
@@ -186,7 +193,9 @@ impl LogSink {
     fn hand_over(&self, state: &mut State) {
         let Some(queue) = &self.queue else { return };
         let batch = self.take(state);
-        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) = queue.try_send(Message::Batch(batch)) {
+        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
+            queue.try_send(Message::Batch(batch))
+        {
             self.dropped(message, state);
         }
     }

@@ -86,7 +86,8 @@ impl Stamp {
         self.text.clear();
         self.fractions.clear();
         let out_of_range = |_| "time out of range".to_string();
-        let time = jiff::Timestamp::from_second(i64::try_from(second).unwrap_or(i64::MAX)).map_err(|e| out_of_range(e.to_string()))?;
+        let time = jiff::Timestamp::from_second(i64::try_from(second).unwrap_or(i64::MAX))
+            .map_err(|e| out_of_range(e.to_string()))?;
         let time = jiff::fmt::strtime::BrokenDownTime::from(&time.to_zoned(jiff::tz::TimeZone::UTC));
         for piece in &format.0 {
             match piece {

@@ -69,7 +69,10 @@ fn text(format: &str) -> String {
 fn default_json_has_envoy_gateways_keys() {
     let (request, response) = (request(), response());
     let line = line(&AccessLog::default(), &record(&request, &response));
-    assert!(line.starts_with("{\"start_time\":\"2024-07-15T16:29:59.012Z\",\"method\":\"GET\",") && line.ends_with("}\n"), "{line}");
+    assert!(
+        line.starts_with("{\"start_time\":\"2024-07-15T16:29:59.012Z\",\"method\":\"GET\",") && line.ends_with("}\n"),
+        "{line}"
+    );
     let expected = json!({
         "start_time": "2024-07-15T16:29:59.012Z",
         "method": "GET",
@@ -102,11 +105,15 @@ fn default_json_has_envoy_gateways_keys() {
 #[test]
 fn a_refused_request_has_nulls() {
     let request = RequestHead::new();
-    let record = Record { status: 400, flags: Flag::DownstreamProtocolError.into(), ..Record::new(Timestamp(0), &request) };
+    let record =
+        Record { status: 400, flags: Flag::DownstreamProtocolError.into(), ..Record::new(Timestamp(0), &request) };
     let line = line(&AccessLog::parse("json").unwrap(), &record);
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&value["response_code"], &value["response_flags"]), (&json!(400), &json!("DPE")));
-    assert_eq!((&value["upstream_host"], &value[":authority"], &value["x-envoy-origin-path"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&value["upstream_host"], &value[":authority"], &value["x-envoy-origin-path"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
 }
 
 #[test]
@@ -202,10 +209,15 @@ fn errors_name_operator_and_place() {
 #[test]
 fn json_of_ones_own() {
     let (request, response) = (request(), response());
-    let fields =
-        [("who \"\\", "%REQ(USER-AGENT)% to %UPSTREAM_HOST%"), ("code", "%RESPONSE_CODE%"), ("none", "x \"%REQ(X)%\""), ("empty", "")];
+    let fields = [
+        ("who \"\\", "%REQ(USER-AGENT)% to %UPSTREAM_HOST%"),
+        ("code", "%RESPONSE_CODE%"),
+        ("none", "x \"%REQ(X)%\""),
+        ("empty", ""),
+    ];
     let line = line(&AccessLog::json(&fields).unwrap(), &record(&request, &response));
-    let expected = json!({"who \"\\": "curl/8 \"quoted\" \u{fffd} to 10.0.0.1:8080", "code": 200, "none": "x \"-\"", "empty": ""});
+    let expected =
+        json!({"who \"\\": "curl/8 \"quoted\" \u{fffd} to 10.0.0.1:8080", "code": 200, "none": "x \"-\"", "empty": ""});
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
     let none: [(&str, &str); 0] = [];
     assert_eq!(super::tests::line(&AccessLog::json(&none).unwrap(), &record(&request, &response)), "{}\n");
@@ -291,8 +303,11 @@ fn every_record_of_every_worker_reaches_the_file() {
     let text = std::fs::read_to_string(&path).unwrap();
     for worker in 0..2 {
         let prefix = format!("/{worker}/");
-        let numbers: Vec<usize> =
-            text.lines().filter_map(|l| l.strip_prefix(&prefix)).map(|l| l.split('/').next().unwrap().parse().unwrap()).collect();
+        let numbers: Vec<usize> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix(&prefix))
+            .map(|l| l.split('/').next().unwrap().parse().unwrap())
+            .collect();
         assert_eq!(numbers, (0..5_000).collect::<Vec<_>>(), "all records in order");
     }
     assert_eq!(counted(&registry), (5_000, 0));

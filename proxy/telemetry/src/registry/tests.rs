@@ -112,14 +112,20 @@ fn encodes_sums_over_workers() {
     let listener = "listener=\"gateway/shop/edge/http\",gateway=\"shop/edge\"";
     assert_eq!(scrape.value(&format!("fairlead_listener_connections_total{{{listener}}}")), 3.0);
     assert_eq!(scrape.value(&format!("fairlead_listener_connections_active{{{listener}}}")), 1.0);
-    assert_eq!(scrape.value(&format!("fairlead_listener_requests_total{{{listener},protocol=\"HTTP/2\",class=\"4xx\"}}")), 1.0);
+    assert_eq!(
+        scrape.value(&format!("fairlead_listener_requests_total{{{listener},protocol=\"HTTP/2\",class=\"4xx\"}}")),
+        1.0
+    );
     assert_eq!(scrape.value(&format!("fairlead_listener_rejects_total{{{listener},reason=\"malformed\"}}")), 1.0);
     let route = "route=\"cart\",namespace=\"shop\",kind=\"HTTPRoute\",rule=\"0\"";
     assert_eq!(scrape.value(&format!("fairlead_route_requests_total{{{route},class=\"2xx\"}}")), 2.0);
     assert_eq!(scrape.value(&format!("fairlead_route_request_duration_seconds_sum{{{route}}}")), 0.0015);
     assert_eq!(scrape.value(&format!("fairlead_route_request_duration_seconds_count{{{route}}}")), 2.0);
     assert_eq!(scrape.value("fairlead_cluster_requests_total{cluster=\"service/shop/cart/80\",class=\"5xx\"}"), 1.0);
-    assert_eq!(scrape.value("fairlead_endpoint_requests_total{cluster=\"service/shop/cart/80\",endpoint=\"10.0.0.1:8080\"}"), 1.0);
+    assert_eq!(
+        scrape.value("fairlead_endpoint_requests_total{cluster=\"service/shop/cart/80\",endpoint=\"10.0.0.1:8080\"}"),
+        1.0
+    );
     assert_eq!(scrape.value("fairlead_config_version"), 7.0);
     assert_eq!(scrape.value("fairlead_config_pushes_total{outcome=\"partial\"}"), 1.0);
     assert_eq!(scrape.value("fairlead_config_last_push_success"), 0.0);
@@ -132,7 +138,9 @@ fn histogram_buckets_are_cumulative() {
     let scrape = Scrape::of(&registry);
     let series = |suffix: &str, le: &str| {
         let le = if le.is_empty() { String::new() } else { format!(",le=\"{le}\"") };
-        format!("fairlead_listener_request_duration_seconds{suffix}{{listener=\"gateway/shop/edge/http\",gateway=\"shop/edge\"{le}}}")
+        format!(
+            "fairlead_listener_request_duration_seconds{suffix}{{listener=\"gateway/shop/edge/http\",gateway=\"shop/edge\"{le}}}"
+        )
     };
     for (le, count) in [("0.0005", 1.0), ("0.001", 2.0), ("1", 2.0), ("2.5", 3.0), ("60", 3.0), ("+Inf", 4.0)] {
         assert_eq!(scrape.value(&series("_bucket", le)), count, "le={le}");
@@ -158,7 +166,8 @@ fn the_table_of_metrics_is_complete_and_right() {
         table.insert(cells[0].trim_matches('`').to_string(), (cells[1].to_string(), cells[3].to_string(), labels));
     }
     for (name, (kind, help)) in &scrape.families {
-        let (table_kind, table_help, table_labels) = table.get(name).unwrap_or_else(|| panic!("METRICS.md lacks {name}"));
+        let (table_kind, table_help, table_labels) =
+            table.get(name).unwrap_or_else(|| panic!("METRICS.md lacks {name}"));
         assert_eq!((kind, help), (table_kind, table_help), "{name}");
         let labels = &scrape.labels[name];
         assert!(labels.is_subset(table_labels), "{name} has {labels:?}, METRICS.md says {table_labels:?}");

@@ -1,7 +1,9 @@
 //! One lookup of one host, with the system's configuration as it is at that time.
 
 use super::{MAX_REFRESH, NameServers};
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::Query;
@@ -86,7 +88,8 @@ impl Prepared {
         config.domain = None;
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
-        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build();
+        let resolver =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build();
         let hosts = Arc::new(Hosts::from_system().unwrap_or_default());
         Prepared { resolver: resolver.map_err(|e| e.to_string()), search, hosts }
     }

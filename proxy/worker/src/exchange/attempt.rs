@@ -41,7 +41,13 @@ enum Missed {
 }
 
 /// Tries until there is a response to pass on, or a cause to answer.
-pub async fn until_answered(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exchange) -> Result<Answered, Cause> {
+pub async fn until_answered(
+    worker: &Worker,
+    route: &Route,
+    cluster: &Rc<Cluster>,
+    down: &mut Leg,
+    ex: &mut Exchange,
+) -> Result<Answered, Cause> {
     let retry = route.config.retry.as_ref();
     let mut left = retry.map_or(0, |r| r.attempts);
     let mut stale_left = 2;
@@ -104,8 +110,16 @@ fn worth(missed: &Missed, retry: &fairlead_ir::Retry) -> bool {
     }
 }
 
-async fn one(worker: &Worker, route: &Route, cluster: &Rc<Cluster>, down: &mut Leg, ex: &mut Exchange) -> Result<Answered, Missed> {
-    ex.clock.set_attempt(route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit));
+async fn one(
+    worker: &Worker,
+    route: &Route,
+    cluster: &Rc<Cluster>,
+    down: &mut Leg,
+    ex: &mut Exchange,
+) -> Result<Answered, Missed> {
+    ex.clock.set_attempt(
+        route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit),
+    );
     let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
     let want = want(cluster, ex);
     // Not a match on the checkout: what it matches on would live in this future until the connection stands.
@@ -206,7 +220,9 @@ fn poll_head(
     ex: &mut Exchange,
     down: &mut Leg,
 ) -> Poll<Result<Answered, Unanswered>> {
-    let Exchange { body, response, tee, clock, up: Some(up), .. } = ex else { return Poll::Ready(Err(Unanswered::Upstream(Error::CLOSED))) };
+    let Exchange { body, response, tee, clock, up: Some(up), .. } = ex else {
+        return Poll::Ready(Err(Unanswered::Upstream(Error::CLOSED)));
+    };
     let up = up.leg();
     let mut moved = false;
     let mut failed = None;
@@ -272,10 +288,11 @@ async fn connect(cluster: &Rc<Cluster>, pick: &Pick, want: Want, ex: &mut Exchan
         Ok(Err(error)) => Err({
             ex.notes.failure = error.detail;
             match error.kind {
-            ConnectErrorKind::Overflow => Missed::Final(Cause::Overflow),
-            ConnectErrorKind::Timeout => Missed::Connect(Cause::ConnectTimeout),
-            _ => Missed::Connect(Cause::ConnectFailed),
-        }}),
+                ConnectErrorKind::Overflow => Missed::Final(Cause::Overflow),
+                ConnectErrorKind::Timeout => Missed::Connect(Cause::ConnectTimeout),
+                _ => Missed::Connect(Cause::ConnectFailed),
+            }
+        }),
         Err(expired) => Err(expired_in_attempt(expired, ex)),
     }
 }

@@ -86,12 +86,8 @@ fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &m
         ex.notes.original_authority.extend_from_slice(ex.request.authority());
     }
     let listener_port = public_port(conn, &ex.request);
-    let mut ctx = RequestCtx {
-        head: &mut ex.request,
-        prefix_len: *prefix_len,
-        listener_port,
-        https: conn.tls.is_some(),
-    };
+    let mut ctx =
+        RequestCtx { head: &mut ex.request, prefix_len: *prefix_len, listener_port, https: conn.tls.is_some() };
     let verdict = chain.on_request(&mut ctx);
     *prefix_len = ctx.prefix_len;
     verdict
@@ -128,4 +124,3 @@ fn cause_of_cut(cut: &Cut, ex: &mut Exchange) -> Cause {
         Cut::TimedOut(Expired::Idle) => Cause::StreamIdle { received: ex.body.is_received() },
     }
 }
-

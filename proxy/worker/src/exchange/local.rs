@@ -28,7 +28,11 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
     }
     let grpc = ex.request.is_grpc();
     ex.response.clear();
-    if grpc { grpc_head(&mut ex.response, status, body) } else { plain_head(&mut ex.response, status, body) }
+    if grpc {
+        grpc_head(&mut ex.response, status, body)
+    } else {
+        plain_head(&mut ex.response, status, body)
+    }
     if matches!(cause, Cause::Overflow) {
         ex.response.fields.push(b"x-envoy-overloaded", b"true");
     }

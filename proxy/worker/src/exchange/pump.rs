@@ -215,7 +215,13 @@ pub struct ResponseBody {
 
 impl ResponseBody {
     /// Moves what can be moved; ready when all is sent and flushed.
-    pub fn poll(&mut self, cx: &mut Context<'_>, up: &mut Leg, down: &mut Leg, moved: &mut bool) -> Poll<Result<(), Failure>> {
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        up: &mut Leg,
+        down: &mut Leg,
+        moved: &mut bool,
+    ) -> Poll<Result<(), Failure>> {
         if self.done {
             return Poll::Ready(Ok(()));
         }

@@ -4,8 +4,8 @@ use crate::connection::ConnInfo;
 use crate::exchange::{Exchange, find::Found};
 use crate::worker::{Current, Worker};
 use fairlead_http::Version;
-use fairlead_upstream::Cluster;
 use fairlead_telemetry::{Flag, Protocol, Record, Upstream};
+use fairlead_upstream::Cluster;
 
 /// Counts the exchange and logs it.
 pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found<'_>, ex: &Exchange) {

@@ -52,7 +52,13 @@ impl Way {
         Poll::Ready(())
     }
 
-    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Leg, to: &mut Leg, moved: &mut bool) -> Poll<Result<(), fairlead_http::Error>> {
+    fn poll_move(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Leg,
+        to: &mut Leg,
+        moved: &mut bool,
+    ) -> Poll<Result<(), fairlead_http::Error>> {
         loop {
             if self.ended {
                 return to.poll_finish(cx, None);

@@ -101,11 +101,7 @@ async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &
         Ok(None) | Err(RequestError::Closed(_)) => After::Close,
         Err(RequestError::Reject(_)) if conn.speaks_http2() => After::Http2,
         Err(RequestError::Reject(reject)) => {
-            let cause = if reject == SLOW {
-                Cause::HeaderTimeout
-            } else {
-                Cause::from(reject)
-            };
+            let cause = if reject == SLOW { Cause::HeaderTimeout } else { Cause::from(reject) };
             exchange::reject(&connection.worker, &connection.info, leg, ex, cause).await;
             After::Linger
         }

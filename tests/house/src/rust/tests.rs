@@ -34,7 +34,8 @@ fn finds_unwraps_outside_of_tests() {
 
 #[test]
 fn finds_unsafe_clocks_effects_and_names() {
-    let kinds = |text: &str| scan(text).into_iter().filter(|what| !matches!(what, What::Name { .. })).collect::<Vec<_>>();
+    let kinds =
+        |text: &str| scan(text).into_iter().filter(|what| !matches!(what, What::Name { .. })).collect::<Vec<_>>();
     assert_eq!(kinds("fn f() { unsafe { x() } } unsafe impl Send for X {}"), [What::Unsafe, What::Unsafe]);
     assert_eq!(kinds("#![deny(unsafe_code)] // unsafe"), []);
     assert_eq!(kinds("fn f() { let t = std::time::Instant::now(); SystemTime::now(); }"), [What::Clock, What::Clock]);
@@ -51,11 +52,15 @@ fn finds_unsafe_clocks_effects_and_names() {
 
 #[test]
 fn names_in_implementations_of_traits_are_the_traits() {
-    let names = |text: &str| scan(text).into_iter().filter(|what| matches!(what, What::Name { kind, .. } if kind == "getter")).count();
+    let names = |text: &str| {
+        scan(text).into_iter().filter(|what| matches!(what, What::Name { kind, .. } if kind == "getter")).count()
+    };
     assert_eq!(names("impl<'a> Trait<'a> for X { fn get_a(&self) {} } impl X { fn get_b(&self) {} }"), 1);
     assert_eq!(names("impl<F: for<'a> Fn(&'a u8)> X<F> { fn get_a(&mut self) {} }"), 1);
     assert_eq!(
-        names("fn f() -> impl Fn() { for x in y {} } struct S { x: u8 } impl S { fn get_a(&self) {} fn get_b(&self, key: u8) {} }"),
+        names(
+            "fn f() -> impl Fn() { for x in y {} } struct S { x: u8 } impl S { fn get_a(&self) {} fn get_b(&self, key: u8) {} }"
+        ),
         1
     );
 }
@@ -75,6 +80,10 @@ fn follows_modules_and_knows_which_are_tests() {
 fn lines_are_those_of_the_file() {
     let mut findings = Vec::new();
     let tokens = parse("fn f() {\n  g();\n  x.unwrap();\n}").unwrap();
-    Scan { file: Path::new("f.rs"), findings: &mut findings, foreign: false, children: Vec::new() }.items(tokens, Path::new(""), false);
+    Scan { file: Path::new("f.rs"), findings: &mut findings, foreign: false, children: Vec::new() }.items(
+        tokens,
+        Path::new(""),
+        false,
+    );
     assert!(findings.contains(&Finding { file: "f.rs".into(), line: 3, what: What::Unwrap("unwrap".into()) }));
 }

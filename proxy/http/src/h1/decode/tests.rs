@@ -43,7 +43,11 @@ fn verdict(bytes: &[u8]) -> String {
 
 const CHUNKS: &[(&str, &[u8], &str)] = &[
     ("plain", b"5\r\nhello\r\n0\r\n\r\n", "hello [] "),
-    ("two, upper and lower hex", b"A\r\n0123456789\r\nb\r\n0123456789a\r\n0\r\n\r\nGET", "01234567890123456789a [] GET"),
+    (
+        "two, upper and lower hex",
+        b"A\r\n0123456789\r\nb\r\n0123456789a\r\n0\r\n\r\nGET",
+        "01234567890123456789a [] GET",
+    ),
     ("leading zeros", b"0005\r\nhello\r\n000\r\n\r\n", "hello [] "),
     ("extensions", b"5;a;b=c;d=\"e;\\\"f\"\r\nhello\r\n0;x\r\n\r\n", "hello [] "),
     ("trailers", b"0\r\nA: b\r\nx-y:\tz \r\n\r\n", " [a: b, x-y: z] "),
@@ -76,8 +80,16 @@ const CHUNKS: &[(&str, &[u8], &str)] = &[
     ("extension without value", b"5;a=\r\nhello\r\n", "http1.invalid_chunk_extension"),
     ("extension not closed", b"5;a=\"b\r\nhello\r\n", "http1.invalid_chunk_extension"),
     ("extension after quotes", b"5;a=\"b\"c\r\nhello\r\n", "http1.invalid_chunk_extension"),
-    ("extensions too large", b"5;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "http1.chunk_extensions_too_large"),
-    ("extensions too large together", b"1;aaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaa\r\nx\r\n", "http1.chunk_extensions_too_large"),
+    (
+        "extensions too large",
+        b"5;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "http1.chunk_extensions_too_large",
+    ),
+    (
+        "extensions too large together",
+        b"1;aaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaa\r\nx\r\n",
+        "http1.chunk_extensions_too_large",
+    ),
     ("data too long", b"5\r\nhello!\r\n0\r\n\r\n", "http1.invalid_chunk_end"),
     ("bare LF after data", b"5\r\nhello\n0\r\n\r\n", "http1.invalid_chunk_end"),
     ("bare CR after data", b"5\r\nhello\r0\r\n\r\n", "http1.invalid_chunk_end"),
@@ -94,7 +106,11 @@ const CHUNKS: &[(&str, &[u8], &str)] = &[
     ("trailer with form feed", b"0\r\na: \x0cx\r\n\r\n", "http1.invalid_trailer"),
     ("request line as trailer", b"0\r\nGET / HTTP/1.1\r\n\r\n", "http1.invalid_trailer"),
     ("too many trailers", b"0\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n", "http1.too_many_trailers"),
-    ("trailers too large", b"0\r\na: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "http1.trailers_too_large"),
+    (
+        "trailers too large",
+        b"0\r\na: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "http1.trailers_too_large",
+    ),
 ];
 
 #[test]
@@ -109,7 +125,9 @@ fn one_byte_at_a_time() {
     for (name, bytes, expected) in CHUNKS {
         let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
         let got = match decode(&pieces) {
-            Ok(Some((content, trailers, rest))) => format!("{} {trailers:?} {}", content.escape_ascii(), rest.escape_ascii()),
+            Ok(Some((content, trailers, rest))) => {
+                format!("{} {trailers:?} {}", content.escape_ascii(), rest.escape_ascii())
+            }
             Ok(None) => "incomplete".into(),
             Err(e) => e.details().into(),
         };

@@ -25,11 +25,24 @@ fn requests() {
     let start = "GET /x?y HTTP/1.1\r\nhost: a:80\r\n";
     assert_eq!(of("GET", &[("accept", "a")], Framing::Empty), format!("{start}accept: a\r\n\r\n"));
     assert_eq!(of("GET", &[("content-length", "7")], Framing::Length(3)), format!("{start}content-length: 3\r\n\r\n"));
-    assert_eq!(of("GET", &[("content-length", "7")], Framing::Streamed), format!("{start}transfer-encoding: chunked\r\n\r\n"));
+    assert_eq!(
+        of("GET", &[("content-length", "7")], Framing::Streamed),
+        format!("{start}transfer-encoding: chunked\r\n\r\n")
+    );
     assert!(of("POST", &[], Framing::Empty).ends_with("\r\ncontent-length: 0\r\n\r\n"));
     assert!(of("PURGE", &[], Framing::Empty).starts_with("PURGE /x?y HTTP/1.1\r\n"));
-    assert_eq!(of("GET", &[("te", "trailers")], Framing::Empty), format!("{start}te: trailers\r\nconnection: te\r\n\r\n"));
-    let own = [("connection", "x"), ("upgrade", "y"), ("te", "gzip"), ("host", "b"), ("keep-alive", "1"), ("transfer-encoding", "x")];
+    assert_eq!(
+        of("GET", &[("te", "trailers")], Framing::Empty),
+        format!("{start}te: trailers\r\nconnection: te\r\n\r\n")
+    );
+    let own = [
+        ("connection", "x"),
+        ("upgrade", "y"),
+        ("te", "gzip"),
+        ("host", "b"),
+        ("keep-alive", "1"),
+        ("transfer-encoding", "x"),
+    ];
     assert_eq!(of("GET", &own, Framing::Empty), format!("{start}\r\n"));
     assert_eq!(
         request_text("GET", &[("connection", "upgrade"), ("upgrade", "h2c")], Framing::Empty, true),
@@ -52,19 +65,31 @@ fn responses() {
     let to = Recipient { to_head: false, http10: false, close: false };
     let of = |status, list: &[_], framing| response_text(status, list, framing, to);
     let ok = "HTTP/1.1 200 OK\r\n";
-    assert_eq!(of(200, &[("a", "b")], Framing::Length(3)), (format!("{ok}a: b\r\ncontent-length: 3\r\n\r\n"), Encoder::Length(3)));
+    assert_eq!(
+        of(200, &[("a", "b")], Framing::Length(3)),
+        (format!("{ok}a: b\r\ncontent-length: 3\r\n\r\n"), Encoder::Length(3))
+    );
     assert_eq!(of(200, &[], Framing::Empty), (format!("{ok}content-length: 0\r\n\r\n"), Encoder::Empty));
     let chunked = (format!("{ok}transfer-encoding: chunked\r\n\r\n"), Encoder::Chunked(0));
     assert_eq!(of(200, &[], Framing::Streamed), chunked);
     assert_eq!(of(200, &[("content-length", "4"), ("connection", "close")], Framing::UntilClose), chunked);
     assert_eq!(of(204, &[("content-length", "4")], Framing::Length(4)).0, "HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!(of(304, &[("content-length", "4")], Framing::Empty).0, "HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\n");
+    assert_eq!(
+        of(304, &[("content-length", "4")], Framing::Empty).0,
+        "HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\n"
+    );
     assert_eq!(of(304, &[("content-length", "+4")], Framing::Empty).0, "HTTP/1.1 304 Not Modified\r\n\r\n");
     assert_eq!(of(103, &[("link", "x")], Framing::Empty).0, "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n");
-    assert_eq!(of(101, &[], Framing::Empty).0, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    assert_eq!(
+        of(101, &[], Framing::Empty).0,
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    );
     assert_eq!(of(799, &[], Framing::Length(0)).0, "HTTP/1.1 799 \r\ncontent-length: 0\r\n\r\n");
     let head = |list: &[_], framing| response_text(200, list, framing, Recipient { to_head: true, ..to });
-    assert_eq!(head(&[("content-length", "4")], Framing::Empty), (format!("{ok}content-length: 4\r\n\r\n"), Encoder::Discard));
+    assert_eq!(
+        head(&[("content-length", "4")], Framing::Empty),
+        (format!("{ok}content-length: 4\r\n\r\n"), Encoder::Discard)
+    );
     assert_eq!(head(&[], Framing::Length(9)), (format!("{ok}content-length: 9\r\n\r\n"), Encoder::Discard));
     assert_eq!(head(&[], Framing::Streamed), (format!("{ok}\r\n"), Encoder::Discard));
     let close = response_text(200, &[], Framing::Length(1), Recipient { close: true, ..to });
@@ -81,7 +106,10 @@ fn sizes_of_chunks() {
         assert!(chunk_size(n, &mut out));
         String::from_utf8(out.bytes().to_vec()).unwrap()
     };
-    assert_eq!((of(1), of(16), of(0xabcd), of(usize::MAX)), ("1\r\n".into(), "10\r\n".into(), "abcd\r\n".into(), "ffffffffffffffff\r\n".into()));
+    assert_eq!(
+        (of(1), of(16), of(0xabcd), of(usize::MAX)),
+        ("1\r\n".into(), "10\r\n".into(), "abcd\r\n".into(), "ffffffffffffffff\r\n".into())
+    );
 }
 
 #[test]

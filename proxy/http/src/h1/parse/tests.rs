@@ -33,28 +33,76 @@ fn verdict(bytes: &[u8]) -> String {
 const REQUESTS: &[(&str, &[u8], &str)] = &[
     // what is served
     ("plain", b"GET /x?y HTTP/1.1\r\nHost: a\r\n\r\n", "GET a /x?y [] Empty"),
-    ("names are lowered, values trimmed", b"GET / HTTP/1.1\r\nHOST:a\r\nX-Y: \t b c \t\r\nEmpty:\r\n\r\n", "GET a / [x-y: b c, empty: ] Empty"),
+    (
+        "names are lowered, values trimmed",
+        b"GET / HTTP/1.1\r\nHOST:a\r\nX-Y: \t b c \t\r\nEmpty:\r\n\r\n",
+        "GET a / [x-y: b c, empty: ] Empty",
+    ),
     ("one empty line first", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET a / [] Empty"),
     ("unknown method", b"PURGE / HTTP/1.1\r\nHost: a\r\n\r\n", "PURGE a / [] Empty"),
     ("host with port", b"GET / HTTP/1.1\r\nHost: A.b:80\r\n\r\n", "GET A.b:80 / [] Empty"),
     ("obs-text in a value", b"GET / HTTP/1.1\r\nHost: a\r\nx: \xe9\r\n\r\n", "GET a / [x: \\xe9] Empty"),
-    ("length", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "POST a / [content-length: 5] Length(5)"),
-    ("chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", "POST a / [transfer-encoding: Chunked] Streamed"),
-    ("close", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", "GET a / [connection: x, Close] Empty close"),
-    ("close wins", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", "GET a / [connection: keep-alive, connection: close] Empty close"),
+    (
+        "length",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        "POST a / [content-length: 5] Length(5)",
+    ),
+    (
+        "chunked",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
+        "POST a / [transfer-encoding: Chunked] Streamed",
+    ),
+    (
+        "close",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n",
+        "GET a / [connection: x, Close] Empty close",
+    ),
+    (
+        "close wins",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n",
+        "GET a / [connection: keep-alive, connection: close] Empty close",
+    ),
     ("1.0", b"GET / HTTP/1.0\r\n\r\n", "GET  / [] Empty close"),
-    ("1.0 keep-alive", b"GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n", "GET a / [connection: Keep-Alive] Empty"),
-    ("websocket", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n", "GET a / [connection: keep-alive, Upgrade, upgrade: WebSocket] Empty upgrade"),
-    ("h2c upgrade is ignored", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "GET a / [connection: Upgrade, upgrade: h2c] Empty"),
-    ("upgrade without connection is ignored", b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "GET a / [upgrade: websocket] Empty"),
-    ("upgrade of a POST is ignored", b"POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "POST a / [connection: upgrade, upgrade: websocket] Empty"),
+    (
+        "1.0 keep-alive",
+        b"GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n",
+        "GET a / [connection: Keep-Alive] Empty",
+    ),
+    (
+        "websocket",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
+        "GET a / [connection: keep-alive, Upgrade, upgrade: WebSocket] Empty upgrade",
+    ),
+    (
+        "h2c upgrade is ignored",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET a / [connection: Upgrade, upgrade: h2c] Empty",
+    ),
+    (
+        "upgrade without connection is ignored",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+        "GET a / [upgrade: websocket] Empty",
+    ),
+    (
+        "upgrade of a POST is ignored",
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "POST a / [connection: upgrade, upgrade: websocket] Empty",
+    ),
     ("absolute", b"GET http://a:80/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET a:80 /x [] Empty"),
     ("absolute without path", b"GET http://a HTTP/1.1\r\nHost: A\r\n\r\n", "GET a / [] Empty"),
     ("absolute with query only", b"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET a /?q [] Empty"),
     ("absolute, all of the server", b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS a * [] Empty"),
     ("asterisk", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS a * [] Empty"),
-    ("expect", b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n", "PUT a / [expect: 100-Continue, content-length: 1] Length(1)"),
-    ("expectation of 1.0 is ignored", b"GET / HTTP/1.0\r\nHost: a\r\nExpect: x\r\nConnection: keep-alive\r\n\r\n", "GET a / [connection: keep-alive] Empty"),
+    (
+        "expect",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n",
+        "PUT a / [expect: 100-Continue, content-length: 1] Length(1)",
+    ),
+    (
+        "expectation of 1.0 is ignored",
+        b"GET / HTTP/1.0\r\nHost: a\r\nExpect: x\r\nConnection: keep-alive\r\n\r\n",
+        "GET a / [connection: keep-alive] Empty",
+    ),
     // cut off
     ("nothing", b"", "incomplete"),
     ("empty line only", b"\r\n", "incomplete"),
@@ -62,8 +110,16 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     ("no end", b"GET / HTTP/1.1\r\nHost: a\r\n", "incomplete"),
     ("half an end", b"GET / HTTP/1.1\r\nHost: a\r\n\r", "incomplete"),
     // both lengths, several, odd
-    ("CL and TE", b"~Content-Length: 5\r\nTransfer-Encoding: chunked", "400 http1.content_length_and_chunked_not_allowed"),
-    ("TE and CL", b"~Transfer-Encoding: chunked\r\nContent-Length: 5", "400 http1.content_length_and_chunked_not_allowed"),
+    (
+        "CL and TE",
+        b"~Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "400 http1.content_length_and_chunked_not_allowed",
+    ),
+    (
+        "TE and CL",
+        b"~Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "400 http1.content_length_and_chunked_not_allowed",
+    ),
     ("two CL", b"~Content-Length: 5\r\nContent-Length: 6", "400 http.invalid_content_length"),
     ("two equal CL", b"~Content-Length: 5\r\ncontent-length: 5", "400 http.invalid_content_length"),
     ("CL list", b"~Content-Length: 5,5", "400 http.invalid_content_length"),
@@ -83,7 +139,11 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     ("TE gzip", b"~Transfer-Encoding: gzip, chunked", "501 http1.invalid_transfer_encoding"),
     ("TE chunked twice in one", b"~Transfer-Encoding: chunked,chunked", "501 http1.invalid_transfer_encoding"),
     ("TE twice", b"~Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "501 http1.invalid_transfer_encoding"),
-    ("TE twice, one other", b"~Transfer-Encoding: chunked\r\nTransfer-Encoding: cow", "501 http1.invalid_transfer_encoding"),
+    (
+        "TE twice, one other",
+        b"~Transfer-Encoding: chunked\r\nTransfer-Encoding: cow",
+        "501 http1.invalid_transfer_encoding",
+    ),
     ("TE empty", b"~Transfer-Encoding:", "501 http1.invalid_transfer_encoding"),
     ("TE parameter", b"~Transfer-Encoding: chunked;q=0.5", "501 http1.invalid_transfer_encoding"),
     ("TE quoted", b"~Transfer-Encoding: \"chunked\"", "501 http1.invalid_transfer_encoding"),
@@ -99,10 +159,26 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     ("TE folded with tab", b"~Transfer-Encoding:\r\n\tchunked", "400 http1.invalid_header_name"),
     ("TE behind bare LF", b"~x: y\nTransfer-Encoding: chunked", "400 http1.invalid_line_end"),
     ("TE behind bare CR", b"~x: y\rTransfer-Encoding: chunked", "400 http1.invalid_header_value"),
-    ("TE on 1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "400 http1.transfer_encoding_not_allowed"),
-    ("TE and CL on 1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "400 http1.content_length_and_chunked_not_allowed"),
-    ("websocket with length", b"~Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5", "400 http1.body_disallowed"),
-    ("websocket with chunks", b"~Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked", "400 http1.body_disallowed"),
+    (
+        "TE on 1.0",
+        b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "400 http1.transfer_encoding_not_allowed",
+    ),
+    (
+        "TE and CL on 1.0",
+        b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+        "400 http1.content_length_and_chunked_not_allowed",
+    ),
+    (
+        "websocket with length",
+        b"~Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5",
+        "400 http1.body_disallowed",
+    ),
+    (
+        "websocket with chunks",
+        b"~Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked",
+        "400 http1.body_disallowed",
+    ),
     // line ends
     ("bare LF after request line", b"GET / HTTP/1.1\nHost: a\r\n\r\n", "400 http1.invalid_line_end"),
     ("bare LF after header", b"GET / HTTP/1.1\r\nHost: a\n\r\n", "400 http1.invalid_line_end"),
@@ -228,7 +304,10 @@ fn limits() {
     // and before they are complete
     assert_eq!(status_of(&[&b"GET /"[..], &[b't'; 21]].concat(), &limits), Err((414, "http1.target_too_long")));
     assert_eq!(status_of(&[&b"GET /"[..], &[b't'; 12]].concat(), &limits), Ok(false));
-    assert_eq!(status_of(&[&b"GET / HTTP/1.1\r\nx: "[..], &[b'v'; 200]].concat(), &limits), Err((431, "http1.headers_too_large")));
+    assert_eq!(
+        status_of(&[&b"GET / HTTP/1.1\r\nx: "[..], &[b'v'; 200]].concat(), &limits),
+        Err((431, "http1.headers_too_large"))
+    );
     assert_eq!(status_of(&[b'M'; 201], &limits), Err((431, "http1.headers_too_large")));
     let old = b"GET / HTTP/1.0\r\n\r\n";
     assert_eq!(status_of(old, &Limits { accept_http10: false, ..limits }), Err((426, "low_version")));
@@ -268,15 +347,31 @@ const RESPONSES: &[(&str, &[u8], &str)] = &[
     ("odd status", b"HTTP/1.1 799 x\r\nContent-Length: 0\r\n\r\n", "799 [content-length: 0] Length(0)"),
     ("until close", b"HTTP/1.1 200 OK\r\n\r\n", "200 [] UntilClose close"),
     ("chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "200 [transfer-encoding: chunked] Streamed"),
-    ("close", b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n", "200 [connection: close, content-length: 1] Length(1) close"),
+    (
+        "close",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n",
+        "200 [connection: close, content-length: 1] Length(1) close",
+    ),
     ("1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", "200 [content-length: 1] Length(1) close"),
-    ("1.0 keep-alive", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n", "200 [connection: keep-alive, content-length: 1] Length(1)"),
+    (
+        "1.0 keep-alive",
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n",
+        "200 [connection: keep-alive, content-length: 1] Length(1)",
+    ),
     ("204", b"HTTP/1.1 204 No Content\r\n\r\n", "204 [] Empty"),
     ("304 with length", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "304 [content-length: 9] Empty"),
     ("100", b"HTTP/1.1 100 Continue\r\n\r\n", "100 [] Empty"),
     ("underscores pass", b"HTTP/1.1 204 x\r\na_b: c\r\n\r\n", "204 [a_b: c] Empty"),
-    ("both lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "http1.content_length_and_chunked_not_allowed"),
-    ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n", "http.invalid_content_length"),
+    (
+        "both lengths",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "http1.content_length_and_chunked_not_allowed",
+    ),
+    (
+        "two lengths",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
+        "http.invalid_content_length",
+    ),
     ("odd length", b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n", "http.invalid_content_length"),
     ("odd coding", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "http1.invalid_transfer_encoding"),
     ("coding on 1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "http1.transfer_encoding_not_allowed"),
@@ -319,8 +414,27 @@ fn responses_too_large() {
 
 fn noisy_head() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
-        "GET ", "/", " HTTP/1.1", "\r\n", "\n", "\r", "Host: a\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n",
-        "x: y\r\n", " ", "\t", ":", "\0", "\u{e9}", "OPTIONS ", "*", "http://a/", "Connection: close\r\n", " HTTP/1.0\r\n", "x_y:z\r\n",
+        "GET ",
+        "/",
+        " HTTP/1.1",
+        "\r\n",
+        "\n",
+        "\r",
+        "Host: a\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "x: y\r\n",
+        " ",
+        "\t",
+        ":",
+        "\0",
+        "\u{e9}",
+        "OPTIONS ",
+        "*",
+        "http://a/",
+        "Connection: close\r\n",
+        " HTTP/1.0\r\n",
+        "x_y:z\r\n",
     ]);
     (any::<bool>(), prop::collection::vec(piece, 0..12)).prop_map(|(start, pieces)| {
         let mut head = if start { b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec() } else { Vec::new() };

@@ -33,10 +33,8 @@ fn split(hello: &[u8], size: usize) -> Vec<u8> {
 #[test]
 fn reads_name_and_protocols() {
     let hello = parse_client_hello(&real("Shop.Example.com", &[ALPN_H2, ALPN_HTTP11])).unwrap().unwrap();
-    let want = ClientHello {
-        server_name: Some("shop.example.com".into()),
-        alpn: vec![ALPN_H2.into(), ALPN_HTTP11.into()],
-    };
+    let want =
+        ClientHello { server_name: Some("shop.example.com".into()), alpn: vec![ALPN_H2.into(), ALPN_HTTP11.into()] };
     assert_eq!(hello, want);
     let none = parse_client_hello(&real("127.0.0.1", &[])).unwrap().unwrap();
     assert_eq!(none, ClientHello::default());
@@ -63,13 +61,13 @@ fn other_protocols_are_refused_at_the_first_wrong_byte() {
         &b"G"[..],
         b"PRI * HTTP/2.0",
         b"SSH-2.0-x",
-        &[0x80, 0x2e, 1],          // SSL 2
-        &[22, 2],                  // SSL 2 version
-        &[22, 3, 9],               // no such version
-        &[23, 3, 3],               // application data
-        &[22, 3, 1, 0, 0],         // empty record
-        &[22, 3, 1, 0x40, 1],      // record too long
-        &[22, 3, 1, 0, 1, 2],      // ServerHello
+        &[0x80, 0x2e, 1],              // SSL 2
+        &[22, 2],                      // SSL 2 version
+        &[22, 3, 9],                   // no such version
+        &[23, 3, 3],                   // application data
+        &[22, 3, 1, 0, 0],             // empty record
+        &[22, 3, 1, 0x40, 1],          // record too long
+        &[22, 3, 1, 0, 1, 2],          // ServerHello
         &[22, 3, 1, 0, 4, 1, 1, 0, 0], // message of 64 KiB
     ] {
         assert_eq!(parse_client_hello(bytes), Err(MalformedHello), "{bytes:?}");

@@ -68,9 +68,8 @@ async fn the_name_to_verify_may_differ_from_sni() {
 async fn any_of_the_subject_alternative_names_will_do() {
     let ca = Ca::new("ca");
     let server = server(&ca.issue(&["a.example", "*.w.example", "spiffe://example.org/ns/shop/sa/cart"]));
-    let client = |sans: Vec<San>| {
-        ClientTls::builder(&ca.roots(), "sni.example").subject_alt_names(sans).build().unwrap()
-    };
+    let client =
+        |sans: Vec<San>| ClientTls::builder(&ca.roots(), "sni.example").subject_alt_names(sans).build().unwrap();
     for accepted in [
         vec![uri("spiffe://example.org/ns/shop/sa/cart")],
         vec![dns("a.example")],

@@ -59,12 +59,9 @@ fn knows_names_and_validity_and_keeps_the_key_to_itself() {
 
 #[test]
 fn takes_keys_of_all_usual_kinds() {
-    for algorithm in [
-        &rcgen::PKCS_ECDSA_P256_SHA256,
-        &rcgen::PKCS_ECDSA_P384_SHA384,
-        &rcgen::PKCS_ED25519,
-        &rcgen::PKCS_RSA_SHA256,
-    ] {
+    for algorithm in
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519, &rcgen::PKCS_RSA_SHA256]
+    {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let certificate = rcgen::CertificateParams::new(["x.example".to_owned()]).unwrap().self_signed(&key).unwrap();
         Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();

@@ -43,7 +43,8 @@ async fn shown(server: &ServerTls, sni: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_certificate_follows_sni() {
     let ca = Ca::new("ca");
-    let names = [&["first.example"][..], &["shop.example.com"], &["*.example.com"], &["*.deep.example.com", "other.org"]];
+    let names =
+        [&["first.example"][..], &["shop.example.com"], &["*.example.com"], &["*.deep.example.com", "other.org"]];
     let server = server(names.iter().map(|n| ca.identity(n))).build().unwrap();
     for (sni, want) in [
         ("shop.example.com", "shop.example.com"),
@@ -79,7 +80,8 @@ async fn the_key_fits_the_client() {
     .with_root_certificates(rustls::RootCertStore { roots: vec![] })
     .with_no_client_auth();
     let (client_end, server_end) = tcp_pair().await;
-    let connect = tokio_rustls::TlsConnector::from(Arc::new(only_rsa)).connect("a.example".try_into().unwrap(), client_end);
+    let connect =
+        tokio_rustls::TlsConnector::from(Arc::new(only_rsa)).connect("a.example".try_into().unwrap(), client_end);
     let serve = async { read_hello(server_end).await?.accept(&server).await };
     let (client, served) = tokio::join!(connect, serve);
     // The client trusts nobody; what matters is that the server found a key for it.
@@ -168,12 +170,10 @@ async fn a_session_is_no_pass_for_a_server_that_asks_for_more() {
     let (corp, other) = (Ca::new("corp"), Ca::new("other"));
     let tickets = Tickets::new().unwrap();
     let identity = ca.identity(&["a.example"]);
-    let build = |auth: ClientAuth| {
-        ServerTls::builder(&tickets).identity(identity.clone()).client_auth(auth).build().unwrap()
-    };
+    let build =
+        |auth: ClientAuth| ServerTls::builder(&tickets).identity(identity.clone()).client_auth(auth).build().unwrap();
     let (open, lax) = (build(ClientAuth::None), build(ClientAuth::Fallback(corp.roots())));
-    let (strict, strict_again) =
-        (build(ClientAuth::Required(corp.roots())), build(ClientAuth::Required(corp.roots())));
+    let (strict, strict_again) = (build(ClientAuth::Required(corp.roots())), build(ClientAuth::Required(corp.roots())));
     let strict_other = build(ClientAuth::Required(other.roots()));
     for version in [TlsVersion::V1_2, TlsVersion::V1_3] {
         for weaker in [&open, &lax] {
@@ -195,8 +195,7 @@ async fn a_session_is_no_pass_for_a_server_that_asks_for_more() {
 #[tokio::test]
 async fn client_certificates_required() {
     let (ca, corp, other) = (Ca::new("ca"), Ca::new("corp"), Ca::new("other"));
-    let server =
-        server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Required(corp.roots())).build().unwrap();
+    let server = server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Required(corp.roots())).build().unwrap();
     let bare = client(&ca, "a.example");
     assert!(matches!(talk(&bare.clone().build().unwrap(), &server).await.unwrap_err(), TlsError::NoClientCertificate));
     let wrong = bare.clone().identity(other.identity(&["mallory"])).build().unwrap();
@@ -219,7 +218,10 @@ async fn client_certificates_required() {
     assert_eq!(facts.subject, "O=Corp\\, Inc.,CN=bob.corp");
     assert_eq!(facts.issuer, "CN=corp");
     assert_eq!(facts.serial, "0abc");
-    assert_eq!((&facts.dns[..], &facts.uris[..]), (&["bob.corp".to_owned()][..], &["spiffe://corp/bob".to_owned()][..]));
+    assert_eq!(
+        (&facts.dns[..], &facts.uris[..]),
+        (&["bob.corp".to_owned()][..], &["spiffe://corp/bob".to_owned()][..])
+    );
     assert_eq!(cert.fingerprint(), crate::tls::sha256(cert.der()));
     assert_eq!(cert.chain().collect::<Vec<_>>(), [cert.der()]);
     let refused = ServerTls::builder(&Tickets::new().unwrap())
@@ -232,8 +234,7 @@ async fn client_certificates_required() {
 #[tokio::test]
 async fn client_certificates_asked_for_but_not_insisted_on() {
     let (ca, corp, other) = (Ca::new("ca"), Ca::new("corp"), Ca::new("other"));
-    let server =
-        server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Fallback(corp.roots())).build().unwrap();
+    let server = server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Fallback(corp.roots())).build().unwrap();
     let bare = client(&ca, "a.example");
     for version in [TlsVersion::V1_2, TlsVersion::V1_3] {
         let bare = bare.clone().versions(version, version);
@@ -243,7 +244,11 @@ async fn client_certificates_asked_for_but_not_insisted_on() {
             tls_pair(&client, &server).await.2.client_cert.map(|c| c.verified())
         };
         assert_eq!(verified(bare.clone()).await, None, "{version}");
-        assert_eq!(verified(bare.clone().identity(other.identity(&["x"]))).await, Some(false), "{version}: it was asked for");
+        assert_eq!(
+            verified(bare.clone().identity(other.identity(&["x"]))).await,
+            Some(false),
+            "{version}: it was asked for"
+        );
         assert_eq!(verified(bare.clone().identity(corp.identity(&["x"]))).await, Some(true), "{version}");
     }
 }
@@ -251,8 +256,7 @@ async fn client_certificates_asked_for_but_not_insisted_on() {
 #[tokio::test]
 async fn client_certificates_that_are_optional_must_still_be_right() {
     let (ca, corp, other) = (Ca::new("ca"), Ca::new("corp"), Ca::new("other"));
-    let server =
-        server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Optional(corp.roots())).build().unwrap();
+    let server = server([ca.identity(&["a.example"])]).client_auth(ClientAuth::Optional(corp.roots())).build().unwrap();
     let bare = client(&ca, "a.example");
     let seen = |builder: ClientTlsBuilder| async {
         let (_, _, info) = tls_pair(&builder.build().unwrap(), &server).await;

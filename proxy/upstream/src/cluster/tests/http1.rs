@@ -1,8 +1,8 @@
 //! HTTP/1.1 connections over loopback sockets.
 
 use super::*;
-use crate::testing::{Ca, Plain, settle};
 use crate::ConnectErrorKind;
+use crate::testing::{Ca, Plain, settle};
 use fairlead_net::Stream;
 use fairlead_net::tls::{ALPN_HTTP11, read_hello};
 use std::time::Duration;

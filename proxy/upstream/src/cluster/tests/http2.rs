@@ -1,8 +1,8 @@
 //! HTTP/2 connections over loopback sockets.
 
 use super::*;
-use crate::testing::{Ca, Http2, Order, Plain, settle};
 use crate::ConnectErrorKind;
+use crate::testing::{Ca, Http2, Order, Plain, settle};
 use fairlead_http::{Framing, Incoming, Limits, RequestHead, ResponseHead};
 use fairlead_net::tls::{ALPN_H2, ALPN_HTTP11};
 use std::time::Duration;
@@ -159,7 +159,11 @@ fn an_endpoint_that_takes_no_requests_is_an_error() {
                 while let Ok((mut stream, _)) = listener.accept().await {
                     accepted.set(accepted.get() + 1);
                     // SETTINGS, and the first GOAWAY of a graceful shutdown (RFC 9113 §6.8).
-                    let frames = [&[0, 0, 0, 4, 0, 0, 0, 0, 0][..], &[0, 0, 8, 7, 0, 0, 0, 0, 0, 127, 255, 255, 255, 0, 0, 0, 0]].concat();
+                    let frames = [
+                        &[0, 0, 0, 4, 0, 0, 0, 0, 0][..],
+                        &[0, 0, 8, 7, 0, 0, 0, 0, 0, 127, 255, 255, 255, 0, 0, 0, 0],
+                    ]
+                    .concat();
                     stream.write_all(&frames).await.unwrap();
                     kept.push(stream);
                 }
