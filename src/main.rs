@@ -18,13 +18,6 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Settings of jemalloc, which reads them from this symbol. What reading many manifests leaves behind goes back to the system
-/// after a second; by default only later allocations give it back, and an idle proxy makes none.
-#[allow(unsafe_code)] // The name of a symbol: jemalloc declares it weak, nothing else defines it.
-#[unsafe(export_name = "_rjem_malloc_conf")]
-#[used]
-static MALLOC_CONF: &[u8; 60] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
-
 /// A Kubernetes Gateway API controller that bundles its own proxy.
 #[derive(Debug, Parser)]
 #[command(name = "fairlead", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
