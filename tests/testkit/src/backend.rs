@@ -93,7 +93,10 @@ impl Backend {
 
     /// One that answers 200 to whatever it gets.
     pub fn answering() -> Backend {
-        Backend::start(|_| Act::ok("ok"))
+        Backend::start(|request| match request.method() {
+            "HEAD" => Act::Answer(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n".to_vec()),
+            _ => Act::ok("ok"),
+        })
     }
 
     /// What came so far.
@@ -172,8 +175,8 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, String> {
     let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
         return if bytes.len() > 128 * 1024 { Err("no end of the head".into()) } else { Ok(None) };
     };
-    let head = str::from_utf8(&bytes[..end + 4]).map_err(|_| "a head that is no text")?.to_owned();
-    let lines: Vec<&str> = head[..end].split("\r\n").collect();
+    let head = String::from_utf8_lossy(&bytes[..end + 4]).into_owned();
+    let lines: Vec<&str> = head.trim_end_matches("\r\n").split("\r\n").collect();
     if lines.iter().any(|line| line.contains(['\r', '\n', '\0'])) {
         return Err("CR, LF or NUL within a line".into());
     }
