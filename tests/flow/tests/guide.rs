@@ -3,10 +3,15 @@
 use fairlead_telemetry::Flag;
 use fairlead_test_flow::guide::{self, commands, embedded, examples, matches, pages, run};
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// Held while pages are renewed.
+static PAGES: Mutex<()> = Mutex::new(());
 
 #[test]
 fn files_and_tables_are_those_of_the_repository() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let _alone = PAGES.lock();
     for page in pages() {
         let renewed = page.renewed();
         if update && renewed != page.text {
@@ -58,6 +63,7 @@ fn the_index_names_every_page() {
 #[test]
 fn commands_print_what_the_pages_say() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let _alone = PAGES.lock();
     let mut seen = 0;
     for page in pages() {
         let mut text = page.text.clone();

@@ -287,3 +287,28 @@ fn broken_mirrors_harm_nothing() {
     }
     stage.until_printed(&["there is no Backend default/missing"]);
 }
+
+/// A kept connection that the endpoint closes instead of answering: repeated where that is safe.
+#[test]
+fn only_safe_requests_are_repeated_unasked() {
+    let backend = Backend::start(|request| match request.path() {
+        "/a/first" => Act::ok("first"),
+        _ => Act::Close(Vec::new()),
+    });
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: all}\nspec:\n  parentRefs: [{name: gw}]\n  \
+                 rules: [{backendRefs: [{group: fairlead.dev, kind: Backend, name: one}]}]\n\
+                 ---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {name: one}\nspec: {endpoints: [{ip: {address: 127.0.0.1, port: 3000}}]}\n";
+    let stage = Setup::manifests(&[GATEWAY, route].concat()).port(3000, backend.address.port()).start();
+    for (method, times) in [("GET", 2), ("PUT", 2), ("POST", 1), ("PATCH", 1)] {
+        assert_eq!(stage.get(8080, "a.test", "/a/first").status, 200);
+        backend.take();
+        let answer = stage.ask(8080, &Ask::new(method, "/a/second").host("a.test"));
+        assert_eq!(answer.status, 503, "{method}");
+        assert_eq!(backend.take().requests.len(), times, "{method}");
+        assert_eq!(
+            stage.proxy.log_line(method, |line| line["method"] == method && line["x-envoy-origin-path"] == "/a/second")
+                ["response_flags"],
+            "UC"
+        );
+    }
+}
