@@ -86,6 +86,6 @@ fn the_admin_interface_can_ask_for_it() {
     assert_eq!(stage.proxy.process.wait(Duration::from_secs(5)), Some(0));
     // A GET must not do it.
     let stage = self::stage(&[]);
-    assert_eq!(stage.proxy.admin_get("/drain").is_empty(), false);
+    assert!(!stage.proxy.admin_get("/drain").is_empty());
     assert_eq!(is_ready(&stage), Some(true));
 }
