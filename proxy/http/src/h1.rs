@@ -66,6 +66,8 @@ struct Facts {
     broken: bool,
     /// Writing failed; what the peer sent before may still be read.
     send_broken: bool,
+    /// The peer broke the rules of a message; it may still be told.
+    recv_broken: bool,
     /// Bytes go through without framing.
     tunnel: bool,
     /// The request asks to switch protocols.

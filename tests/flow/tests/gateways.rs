@@ -389,3 +389,35 @@ fn http2_without_tls_by_prior_knowledge() {
         Some(true)
     );
 }
+
+/// gateway-static-addresses, gateway-invalid-route-kind: one address of the machine only, and kinds that can't be there.
+#[test]
+fn addresses_and_kinds() {
+    let stage = Setup::manifests(&format!(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: gw}}
+spec:
+  gatewayClassName: fairlead
+  addresses: [{{type: IPAddress, value: 127.0.0.1}}]
+  listeners:
+  - {{name: http, protocol: HTTP, port: 8080}}
+  - {{name: odd, protocol: HTTP, port: 8081, allowedRoutes: {{kinds: [{{kind: HTTPRoute}}, {{kind: TCPRoute}}]}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: all}}
+spec:
+  parentRefs: [{{name: gw}}]
+  rules: [{{backendRefs: [{{group: fairlead.dev, kind: Backend, name: one}}]}}]
+{ONE}"
+    ))
+    .echo(3000, "one")
+    .nobody(3001)
+    .start();
+    assert_eq!((stage.pod(8080, "a.test", "/"), stage.pod(8081, "a.test", "/")), ("one".to_owned(), "one".to_owned()));
+    let port = stage.proxy.address(8080).port();
+    assert!(std::net::TcpStream::connect(("127.0.0.2", port)).is_err(), "it listens on 127.0.0.1 only");
+    stage.until_printed(&["InvalidRouteKinds", "TCPRoute"]);
+}

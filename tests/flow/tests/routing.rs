@@ -130,7 +130,7 @@ fn all() -> Stage {
   - {matches: [{path: {value: /v2}}, {path: {value: /tie}}], {two}}"),
         route("across-a", "across.test", "
   - {matches: [{path: {value: /}}, {headers: [{name: version, value: one}]}, {path: {value: /tie}}], {one}}"),
-        // Regular expressions are the longest pattern first, after all prefixes that are longer? See the guide's page on routing.
+        // After exact paths, the longest pattern first.
         route("regex", "regex.test", "
   - {matches: [{path: {type: RegularExpression, value: '/r/[a-z]+'}}], {one}}
   - {matches: [{path: {type: Exact, value: /r/abc}}], {two}}
@@ -160,7 +160,10 @@ fn all() -> Stage {
 
 static STAGE: Shared<Stage> = Shared::new(all);
 
-fn check(host: &str, cases: &[(&str, &str, &[(&str, &str)], &str)]) {
+/// Method, path, headers, and who answers.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
+fn check(host: &str, cases: &[Case<'_>]) {
     let stage = STAGE.take();
     for (method, path, headers, pod) in cases {
         let ask = headers.iter().fold(Ask::new(method, path).host(host), |ask, (name, value)| ask.header(name, value));

@@ -1,4 +1,5 @@
 //! TLS towards clients and backends: example `tls` and the specification's rules beyond it.
+#![allow(clippy::expect_used)]
 
 use fairlead_test_flow::{Setup, Stage, pod, repository};
 use fairlead_testkit::tls::{Ca, Pair, Trust};

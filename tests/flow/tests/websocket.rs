@@ -1,4 +1,5 @@
 //! WebSocket: example `websocket`.
+#![allow(clippy::expect_used)]
 
 use fairlead_test_flow::Setup;
 use fairlead_testkit::Wire;

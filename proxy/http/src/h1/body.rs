@@ -28,14 +28,14 @@ impl Conn {
         if self.ready > 0 {
             return Poll::Ready(Ok(Event::Data));
         }
-        if self.facts.broken || self.facts.awaits_head {
+        if self.facts.broken || self.facts.recv_broken || self.facts.awaits_head {
             return Poll::Ready(Err(Error::local("http1.connection_broken")));
         }
         loop {
             match self.decode() {
                 Ok(Some(event)) => return Poll::Ready(Ok(event)),
                 Ok(None) => {}
-                Err(e) => return Poll::Ready(Err(self.fail(e))),
+                Err(e) => return Poll::Ready(Err(self.fail_receiving(e))),
             }
             match ready!(self.poll_fill(cx)) {
                 Ok(0) if self.decoder.may_end() => self.decoder.end(),

@@ -106,6 +106,13 @@ impl Conn {
         e
     }
 
+    /// Notes that what comes can't be understood any more. A server may still say so, and then closes.
+    pub(crate) fn fail_receiving(&mut self, e: Error) -> Error {
+        self.facts.recv_broken = true;
+        self.facts.close = true;
+        e
+    }
+
     /// Notes that nothing of this connection can be trusted any more.
     pub(crate) fn fail(&mut self, e: Error) -> Error {
         self.facts.broken = true;

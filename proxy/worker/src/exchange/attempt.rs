@@ -159,7 +159,7 @@ async fn one(
         }
         Err(Unanswered::Upstream(error)) if reused && error == Error::CLOSED => Err(Missed::Stale),
         Err(Unanswered::Upstream(error)) => Err(Missed::Sent(pump::cause_of(&error))),
-        Err(Unanswered::Downstream) => Err(Missed::Final(Cause::ClientGone)),
+        Err(Unanswered::Downstream(error)) => Err(Missed::Final(pump::cause_of_client(&error))),
         Err(Unanswered::Expired(expired)) => Err(expired_in_attempt(expired, ex)),
     }
 }
@@ -172,7 +172,7 @@ fn count(worker: &Worker, cluster: &Cluster, ex: &Exchange, result: &Result<Answ
             cells.requests.inc(ex.response.status);
             ex.response.status >= 500
         }
-        Err(Unanswered::Downstream) => {
+        Err(Unanswered::Downstream(_)) => {
             cells.resets_sent.inc();
             false
         }
@@ -212,7 +212,7 @@ fn expired_in_attempt(expired: Expired, ex: &Exchange) -> Missed {
 
 enum Unanswered {
     Upstream(fairlead_http::Error),
-    Downstream,
+    Downstream(Error),
     Expired(Expired),
 }
 
@@ -230,7 +230,7 @@ fn poll_head(
     let mut moved = false;
     let mut failed = None;
     match body.poll(cx, down, up, tee.as_mut(), &mut moved) {
-        Poll::Ready(Err(Failure::Downstream)) => return Poll::Ready(Err(Unanswered::Downstream)),
+        Poll::Ready(Err(Failure::Downstream(error))) => return Poll::Ready(Err(Unanswered::Downstream(error))),
         Poll::Ready(Err(Failure::Upstream(error))) if pump::is_gone(&error) => body.give_up(),
         Poll::Ready(Err(Failure::Upstream(error))) => failed = Some(error),
         _ => {}
@@ -243,8 +243,8 @@ fn poll_head(
             Poll::Ready(Ok(Incoming::Final(framing))) => return Poll::Ready(Ok(Answered::Response(framing))),
             Poll::Ready(Ok(Incoming::Upgraded)) => return Poll::Ready(Ok(Answered::Upgraded)),
             Poll::Ready(Ok(Incoming::Interim)) => {
-                if down.send_interim(response).is_err() {
-                    return Poll::Ready(Err(Unanswered::Downstream));
+                if let Err(error) = down.send_interim(response) {
+                    return Poll::Ready(Err(Unanswered::Downstream(error)));
                 }
                 let _ = down.poll_flush(cx);
             }
@@ -255,8 +255,10 @@ fn poll_head(
     if let Some(error) = failed {
         return Poll::Ready(Err(Unanswered::Upstream(error)));
     }
-    if body.is_done() && down.poll_gone(cx).is_ready() {
-        return Poll::Ready(Err(Unanswered::Downstream));
+    if body.is_done()
+        && let Poll::Ready(error) = down.poll_gone(cx)
+    {
+        return Poll::Ready(Err(Unanswered::Downstream(error)));
     }
     clock.progress(moved);
     clock.poll_expired(cx).map(|expired| Err(Unanswered::Expired(expired)))

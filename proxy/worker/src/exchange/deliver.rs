@@ -117,7 +117,7 @@ fn set_deadline(route: &Route, ex: &mut Exchange) {
 
 fn cause_of_cut(cut: &Cut, ex: &mut Exchange) -> Cause {
     match cut {
-        Cut::Failed(Failure::Downstream) => Cause::ClientGone,
+        Cut::Failed(Failure::Downstream(error)) => pump::cause_of_client(error),
         Cut::Failed(Failure::Upstream(error)) => pump::cause_of(error),
         Cut::TimedOut(Expired::Request) => Cause::RequestTimeout,
         Cut::TimedOut(Expired::Attempt) => Cause::AttemptTimeout,

@@ -17,8 +17,8 @@ const KEPT: usize = 4096;
 /// Which side of an exchange failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The client.
-    Downstream,
+    /// The client: it went away, or what it sends is no valid message.
+    Downstream(Error),
     /// The endpoint.
     Upstream(Error),
 }
@@ -150,10 +150,10 @@ impl RequestBody {
                 return Poll::Ready(Ok(()));
             }
             if std::mem::take(&mut self.expected) {
-                go_on(cx, down).map_err(|_| Failure::Downstream)?;
+                go_on(cx, down).map_err(Failure::Downstream)?;
             }
             let event = match down.poll_data(cx) {
-                Poll::Ready(event) => event.map_err(|_| Failure::Downstream)?,
+                Poll::Ready(event) => event.map_err(Failure::Downstream)?,
                 Poll::Pending => {
                     let _ = up.poll_flush(cx).map_err(Failure::Upstream)?;
                     return Poll::Pending;
@@ -228,7 +228,7 @@ impl ResponseBody {
         loop {
             if self.ended {
                 let trailers = Some(up.trailers()).filter(|t| !t.is_empty());
-                ready!(down.poll_finish(cx, trailers)).map_err(|_| Failure::Downstream)?;
+                ready!(down.poll_finish(cx, trailers)).map_err(Failure::Downstream)?;
                 self.done = true;
                 *moved = true;
                 return Poll::Ready(Ok(()));
@@ -236,7 +236,7 @@ impl ResponseBody {
             let event = match up.poll_data(cx) {
                 Poll::Ready(event) => event.map_err(Failure::Upstream)?,
                 Poll::Pending => {
-                    let _ = down.poll_flush(cx).map_err(|_| Failure::Downstream)?;
+                    let _ = down.poll_flush(cx).map_err(Failure::Downstream)?;
                     return Poll::Pending;
                 }
             };
@@ -244,7 +244,7 @@ impl ResponseBody {
                 self.ended = true;
                 continue;
             }
-            self.bytes += ready!(Leg::poll_pass(cx, up, down)).map_err(|_| Failure::Downstream)? as u64;
+            self.bytes += ready!(Leg::poll_pass(cx, up, down)).map_err(Failure::Downstream)? as u64;
             *moved = true;
         }
     }
@@ -295,6 +295,16 @@ impl From<Failure> for Cut {
 pub fn is_gone(error: &Error) -> bool {
     use fairlead_http::ErrorKind;
     matches!(error.kind, ErrorKind::Closed | ErrorKind::Io(_) | ErrorKind::Reset(_) | ErrorKind::Refused)
+}
+
+/// The cause of a client's failure: a broken body is answered as a broken head is.
+pub fn cause_of_client(error: &Error) -> Cause {
+    use fairlead_http::ErrorKind;
+    match error.kind {
+        ErrorKind::Protocol(details) => Cause::Rejected { status: 400, details, close: true },
+        ErrorKind::TooLarge(details) => Cause::Rejected { status: 431, details, close: true },
+        _ => Cause::ClientGone,
+    }
 }
 
 /// The cause of an upstream failure before the response's head.
