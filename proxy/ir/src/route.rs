@@ -185,8 +185,8 @@ pub enum BackendTarget {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
-    /// From the end of the request's head to the end of the response, retries included. `None`: the default of 15 s until the
-    /// response's head (Envoy's route timeout), then only idleness counts.
+    /// From the end of the request's head to the end of the response, retries included. `None`: the default of 15 s from the
+    /// end of the request to the response's head (Envoy's route timeout), before and after which only idleness counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Millis>,
     /// Each attempt.

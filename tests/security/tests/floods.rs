@@ -20,7 +20,9 @@ struct House {
 fn house() -> House {
     let backend = Backend::start(|request| match request.path() {
         "/never" => Act::Hold(Vec::new()),
-        "/large" => Act::Answer(format!("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{}", "x".repeat(1_000_000)).into_bytes()),
+        "/large" => Act::Answer(
+            format!("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{}", "x".repeat(1_000_000)).into_bytes(),
+        ),
         _ => Act::ok("ok"),
     });
     House { proxy: Proxy::serve(&manifests(backend.address.port(), false), &[80]), _backend: backend }
@@ -53,7 +55,11 @@ fn same(frame: Frame) -> Box<dyn Iterator<Item = Vec<u8>>> {
 
 /// Something for each of 50,000 streams.
 fn streams(frames: impl Fn(u32) -> Vec<Frame> + 'static) -> Box<dyn Iterator<Item = Vec<u8>>> {
-    Box::new((0..500).map(move |round| (0..100).flat_map(|n| frames(2 * (100 * round + n) + 1)).flat_map(|f| f.bytes()).collect()))
+    Box::new(
+        (0..500).map(move |round| {
+            (0..100).flat_map(|n| frames(2 * (100 * round + n) + 1)).flat_map(|f| f.bytes()).collect()
+        }),
+    )
 }
 
 /// Something once, and then more of it.
@@ -101,12 +107,16 @@ const CASES: &[Case] = &[
     Case {
         name: "provoked reset by a window too large",
         fate: Fate::Ended,
-        pieces: || streams(|n| vec![Frame::headers(n, flag::END_STREAM, &get("/never")), Frame::window(n, 0x7fff_ffff)]),
+        pieces: || {
+            streams(|n| vec![Frame::headers(n, flag::END_STREAM, &get("/never")), Frame::window(n, 0x7fff_ffff)])
+        },
     },
     Case {
         name: "provoked reset by DATA after the end",
         fate: Fate::Ended,
-        pieces: || streams(|n| vec![Frame::headers(n, flag::END_STREAM, &get("/never")), Frame::new(kind::DATA, 0, n, *b"x")]),
+        pieces: || {
+            streams(|n| vec![Frame::headers(n, flag::END_STREAM, &get("/never")), Frame::new(kind::DATA, 0, n, *b"x")])
+        },
     },
     Case {
         name: "provoked reset by HEADERS after the end",
@@ -122,11 +132,13 @@ const CASES: &[Case] = &[
         name: "provoked reset by a PRIORITY on itself",
         fate: Fate::Ended,
         pieces: || {
-            streams(|n| vec![Frame::headers(n, flag::END_STREAM, &get("/never")), {
-                let mut payload = n.to_be_bytes().to_vec();
-                payload.push(0);
-                Frame::new(kind::PRIORITY, 0, n, payload)
-            }])
+            streams(|n| {
+                vec![Frame::headers(n, flag::END_STREAM, &get("/never")), {
+                    let mut payload = n.to_be_bytes().to_vec();
+                    payload.push(0);
+                    Frame::new(kind::PRIORITY, 0, n, payload)
+                }]
+            })
         },
     },
     Case {
@@ -153,7 +165,10 @@ const CASES: &[Case] = &[
         name: "empty CONTINUATION (CVE-2019-9518)",
         fate: Fate::Ended,
         pieces: || {
-            first(vec![Frame::new(kind::HEADERS, flag::END_STREAM, 1, hpack(&get("/")))], same(Frame::new(kind::CONTINUATION, 0, 1, [])))
+            first(
+                vec![Frame::new(kind::HEADERS, flag::END_STREAM, 1, hpack(&get("/")))],
+                same(Frame::new(kind::CONTINUATION, 0, 1, [])),
+            )
         },
     },
     Case {
@@ -164,9 +179,15 @@ const CASES: &[Case] = &[
     Case {
         name: "fields without name (CVE-2019-9516)",
         fate: Fate::Ended,
-        pieces: || streams(|n| vec![Frame::new(kind::HEADERS, flag::END_HEADERS, n, hpack_field(b"", b"").repeat(100))]),
+        pieces: || {
+            streams(|n| vec![Frame::new(kind::HEADERS, flag::END_HEADERS, n, hpack_field(b"", b"").repeat(100))])
+        },
     },
-    Case { name: "empty DATA (CVE-2019-9518)", fate: Fate::Ended, pieces: || first(vec![post()], same(Frame::new(kind::DATA, 0, 1, []))) },
+    Case {
+        name: "empty DATA (CVE-2019-9518)",
+        fate: Fate::Ended,
+        pieces: || first(vec![post()], same(Frame::new(kind::DATA, 0, 1, []))),
+    },
     Case {
         name: "DATA of padding",
         fate: Fate::Ended,
@@ -179,14 +200,35 @@ const CASES: &[Case] = &[
     Case {
         name: "PRIORITY of an open stream",
         fate: Fate::Borne,
-        pieces: || first(vec![Frame::headers(1, flag::END_STREAM, &get("/never"))], same(Frame::new(kind::PRIORITY, 0, 1, [0, 0, 0, 0, 1]))),
+        pieces: || {
+            first(
+                vec![Frame::headers(1, flag::END_STREAM, &get("/never"))],
+                same(Frame::new(kind::PRIORITY, 0, 1, [0, 0, 0, 0, 1])),
+            )
+        },
     },
-    Case { name: "PRIORITY of idle streams (CVE-2019-9513)", fate: Fate::Borne, pieces: || streams(|n| vec![Frame::new(kind::PRIORITY, 0, n + 10_000, [0, 0, 0, 0, 1])]) },
+    Case {
+        name: "PRIORITY of idle streams (CVE-2019-9513)",
+        fate: Fate::Borne,
+        pieces: || streams(|n| vec![Frame::new(kind::PRIORITY, 0, n + 10_000, [0, 0, 0, 0, 1])]),
+    },
     Case { name: "WINDOW_UPDATE of the connection", fate: Fate::Borne, pieces: || same(Frame::window(0, 1)) },
-    Case { name: "WINDOW_UPDATE of a stream", fate: Fate::Borne, pieces: || first(vec![waiting()], same(Frame::window(1, 1))) },
+    Case {
+        name: "WINDOW_UPDATE of a stream",
+        fate: Fate::Borne,
+        pieces: || first(vec![waiting()], same(Frame::window(1, 1))),
+    },
     Case { name: "unknown frames", fate: Fate::Borne, pieces: || same(Frame::new(0xbe, 0, 0, [0; 32])) },
-    Case { name: "PING acknowledgements", fate: Fate::Borne, pieces: || same(Frame::new(kind::PING, flag::ACK, 0, [7; 8])) },
-    Case { name: "resets of closed streams", fate: Fate::Borne, pieces: || first(vec![Frame::headers(1, flag::END_STREAM, &get("/"))], same(Frame::reset(1, 8))) },
+    Case {
+        name: "PING acknowledgements",
+        fate: Fate::Borne,
+        pieces: || same(Frame::new(kind::PING, flag::ACK, 0, [7; 8])),
+    },
+    Case {
+        name: "resets of closed streams",
+        fate: Fate::Borne,
+        pieces: || first(vec![Frame::headers(1, flag::END_STREAM, &get("/"))], same(Frame::reset(1, 8))),
+    },
 ];
 
 /// Fates that differ today, and why; noticed when they change.

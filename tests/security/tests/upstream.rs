@@ -123,7 +123,9 @@ fn bad_responses_are_not_passed_on() {
                 (Refused, End::Complete) => answer.status == 502 && answer.header("set-cookie").is_none(),
                 (Cut, End::Complete) => answer.status == 502,
                 (Cut, end) => end != End::Silent,
-                (Whole(status, text), End::Complete) => answer.status == status && answer.text() == text && answer.trailers.is_empty(),
+                (Whole(status, text), End::Complete) => {
+                    answer.status == status && answer.text() == text && answer.trailers.is_empty()
+                }
                 _ => false,
             };
             if !right {
@@ -145,7 +147,10 @@ fn bad_responses_are_not_passed_on() {
 fn unasked_responses_are_nobodys() {
     let backend = Backend::start(|request| match request.path() {
         // The surplus comes later, while the connection waits in the pool.
-        "/poison" => Act::Answer(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil".to_vec()),
+        "/poison" => Act::Answer(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"
+                .to_vec(),
+        ),
         _ => Act::ok("good"),
     });
     let proxy = Proxy::serve(&manifests(backend.address.port(), false), &[80]);
@@ -227,7 +232,10 @@ fn bad_responses_of_http2_are_not_passed_on() {
         ("transfer-encoding", [status(), hpack_field(b"transfer-encoding", b"chunked")].concat()),
         ("connection", [status(), hpack_field(b"connection", b"close")].concat()),
         ("odd length", [status(), hpack_field(b"content-length", b"+5")].concat()),
-        ("two lengths", [status(), hpack_field(b"content-length", b"5"), hpack_field(b"content-length", b"6")].concat()),
+        (
+            "two lengths",
+            [status(), hpack_field(b"content-length", b"5"), hpack_field(b"content-length", b"6")].concat(),
+        ),
         ("101", hpack_field(b":status", b"101")),
     ];
     let mut wrong = Vec::new();
@@ -242,7 +250,10 @@ fn bad_responses_of_http2_are_not_passed_on() {
             let wrong_now = !refused || reply.end == End::Silent || reply.answer.header("set-cookie").is_some();
             let known = KNOWN.iter().any(|(known, _)| *known == name);
             if wrong_now != known {
-                wrong.push(format!("{version:?} {name}{}: {reply:?}", if known { ", fixed: take it out of KNOWN" } else { "" }));
+                wrong.push(format!(
+                    "{version:?} {name}{}: {reply:?}",
+                    if known { ", fixed: take it out of KNOWN" } else { "" }
+                ));
             }
         }
     }

@@ -219,13 +219,15 @@ impl Frames {
         (frame.kind == kind::HEADERS).then(|| status(&frame.payload)).flatten()
     }
 
-    /// Reads on until the connection ends.
+    /// Reads on until the connection ends; answers PING, which a server waits for after its GOAWAY.
     pub fn ended(&mut self, limit: Duration) -> Ended {
         let start = Instant::now();
         let mut code = None;
         loop {
             while let Some(frame) = self.parse() {
-                if frame.kind == kind::GOAWAY {
+                if frame.kind == kind::PING && frame.flags & flag::ACK == 0 {
+                    self.send(&Frame::new(kind::PING, flag::ACK, 0, frame.payload));
+                } else if frame.kind == kind::GOAWAY {
                     code = frame.code().filter(|code| *code != 0).or(code);
                 }
             }

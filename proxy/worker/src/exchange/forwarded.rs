@@ -5,18 +5,26 @@ use fairlead_http::{Known, Reject, RequestHead, hop};
 
 /// Takes out what concerns only this connection, and adds `x-forwarded-for`, `x-forwarded-proto` and `x-request-id`.
 ///
-/// As Envoy at an edge (`use_remote_address`): the client's address is appended to what came; scheme and request id that came are kept
-/// only when hops in front of this proxy are trusted.
+/// As Envoy at an edge (`use_remote_address`): the client's address is appended to what came; scheme, request id and commands to an Envoy
+/// behind us that came are kept only when hops in front of this proxy are trusted.
 ///
 /// # Errors
 /// A `Connection` header that nominates what it must not.
 pub fn prepare(head: &mut RequestHead, conn: &ConnInfo, trusted: bool) -> Result<(), Reject> {
     hop::strip_request(head)?;
     hop::forward(head, conn.peer_ip.as_bytes(), trusted);
+    if !trusted && head.fields.iter().any(|f| is_command(f.name)) {
+        head.fields.retain(|f| !is_command(f.name));
+    }
     if !trusted || !head.fields.contains(Known::XRequestId) {
         head.fields.set_known(Known::XRequestId, &request_id());
     }
     Ok(())
+}
+
+/// Whether a field is one of those by which Envoys talk to each other: timeouts, retries, the original path …
+fn is_command(name: &[u8]) -> bool {
+    name.starts_with(b"x-envoy-")
 }
 
 /// A random UUID (RFC 9562 §5.4) as text.

@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// The client's preface and SETTINGS must arrive in this time.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// A client that was told of the end, and has no streams left, closes in this time or is left. Envoy's `drain_timeout`.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// Serves streams until either side closes, the idle timeout passes, or a drain asks for the end (GOAWAY).
 pub async fn serve(connection: Connection, stream: Stream) {
     let http = connection.http();
@@ -30,7 +33,7 @@ pub async fn serve(connection: Connection, stream: Stream) {
     let connection = Rc::new(connection);
     let streams = Rc::new(Cell::new(0usize));
     let mut timer = Timer::default();
-    let mut draining = false;
+    let (mut draining, mut idle_since) = (false, None);
     loop {
         let mut ex = connection.worker.exchange();
         let next = poll_fn(|cx| {
@@ -41,9 +44,13 @@ pub async fn serve(connection: Connection, stream: Stream) {
                 return Poll::Ready(None);
             }
             if streams.get() > 0 {
+                idle_since = None;
                 return Poll::Pending;
             }
-            timer.set(connection.http().idle_timeout.limit().map(|limit| Instant::now() + limit));
+            // Frames that open no stream, such as PING, do not count.
+            let since = *idle_since.get_or_insert_with(Instant::now);
+            let limit = if draining { Some(GOODBYE) } else { connection.http().idle_timeout.limit() };
+            timer.set(limit.map(|limit| since + limit));
             timer.poll_expired(cx).map(|()| None)
         })
         .await;
@@ -59,7 +66,7 @@ pub async fn serve(connection: Connection, stream: Stream) {
             Some(None) => return,
             None if draining => return,
             None => {
-                draining = true;
+                (draining, idle_since) = (true, None);
                 server.graceful_shutdown();
             }
         }
