@@ -55,8 +55,12 @@ fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, styl
     table.set_header(head);
     let total = rows.len();
     for (mut cells, conditions) in rows.into_iter().take(MAX_ROWS) {
-        let good = conditions.iter().all(|state| state.good);
-        cells.push(Cell::new(words(conditions)).fg(if good { Color::Green } else { Color::Red }));
+        let colour = match (conditions.iter().all(|state| state.good), in_force(conditions)) {
+            (true, _) => Color::Green,
+            (false, true) => Color::Yellow,
+            (false, false) => Color::Red,
+        };
+        cells.push(Cell::new(words(conditions)).fg(colour));
         table.add_row(cells);
     }
     if !coloured {
@@ -72,7 +76,12 @@ fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, styl
     }
 }
 
-/// `Accepted Programmed`, or what is wrong with its reason: `not ResolvedRefs (BackendNotFound)`.
+/// Whether nothing is missing, so that what is not good is a warning.
+fn in_force(conditions: &[State]) -> bool {
+    conditions.iter().all(|state| state.good || state.status)
+}
+
+/// `Accepted Programmed`, or what is wrong with its reason: `not ResolvedRefs (BackendNotFound)`. Warnings stand behind what is well.
 pub fn words(conditions: &[State]) -> String {
     let good = conditions.iter().filter(|state| state.good).map(|state| state.kind.clone());
     let bad = conditions.iter().filter(|state| !state.good).map(|state| {
@@ -80,10 +89,11 @@ pub fn words(conditions: &[State]) -> String {
         format!("{not}{} ({})", state.kind, state.reason)
     });
     let mut words: Vec<String> = good.collect();
-    if words.is_empty() || bad.clone().next().is_some() {
+    if !in_force(conditions) {
         // What is wrong counts; what is well beside it would only hide it.
-        words = bad.collect();
+        words.clear();
     }
+    words.extend(bad);
     words.join(" ")
 }
 
@@ -134,6 +144,14 @@ HTTPRoute shop/cart  *      shop/web  1      Accepted ResolvedRefs
     fn lines_and_colours_on_a_terminal() {
         let text = render(&view("references"), Style::Coloured);
         assert!(text.contains('─') && text.contains("\x1b["), "{text}");
+    }
+
+    #[test]
+    fn warnings_stand_behind_what_is_well_and_faults_alone() {
+        let state = |kind: &str, status, good| State { kind: kind.into(), status, good, reason: "Why".into() };
+        let (accepted, overlap) = (state("Accepted", true, true), state("Overlap", true, false));
+        assert_eq!(words(&[accepted.clone(), overlap.clone()]), "Accepted Overlap (Why)");
+        assert_eq!(words(&[accepted, state("ResolvedRefs", false, false), overlap]), "not ResolvedRefs (Why) Overlap (Why)");
     }
 
     #[test]
