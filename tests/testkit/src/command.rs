@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,22 @@ pub fn has_command(name: &str) -> bool {
 }
 
 /// A port that nobody listens on now.
+///
+/// It is none of those that the kernel gives to outgoing connections, which a process that starts a moment later could find taken; and
+/// no port is given twice.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 10_000..32_000;
+    let start = std::process::id().wrapping_mul(7919);
+    let free = |port: u16| TcpListener::bind(("::", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
+    for _ in PORTS {
+        let n = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (PORTS.start + n % PORTS.len() as u32) as u16;
+        if free(port) {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
 
 /// Waits until `check` gives a value, at most for `limit`.
