@@ -151,7 +151,10 @@ HTTPRoute shop/cart  *      shop/web  1      Accepted ResolvedRefs
         let state = |kind: &str, status, good| State { kind: kind.into(), status, good, reason: "Why".into() };
         let (accepted, overlap) = (state("Accepted", true, true), state("Overlap", true, false));
         assert_eq!(words(&[accepted.clone(), overlap.clone()]), "Accepted Overlap (Why)");
-        assert_eq!(words(&[accepted, state("ResolvedRefs", false, false), overlap]), "not ResolvedRefs (Why) Overlap (Why)");
+        assert_eq!(
+            words(&[accepted, state("ResolvedRefs", false, false), overlap]),
+            "not ResolvedRefs (Why) Overlap (Why)"
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn what_has_no_end_is_refused_early() {
     let (proxy, backend) = recorded();
     let before = proxy.process.memory();
     let chunked = "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (name, start, more, statuses) in [
+    let endless = [
         ("request line", "GET /".to_owned(), "x", &[414][..]),
         ("method", String::new(), "GET", &[400, 431]),
         ("field", "GET / HTTP/1.1\r\nHost: test\r\nX: ".into(), "x", &[431]),
@@ -58,20 +58,27 @@ fn what_has_no_end_is_refused_early() {
         ("chunk extensions", chunked.into(), "1;a=b\r\nx\r\n", &[400]),
         ("trailer", format!("{chunked}0\r\nx: "), "y", &[400, 431]),
         ("trailers", format!("{chunked}0\r\n"), "x: y\r\n", &[400, 431]),
-    ] {
-        let mut wire = Wire::connect(proxy.address(80));
-        wire.send(start);
-        let piece = more.repeat(64 * 1024 / more.len());
-        let mut stream = wire.stream().try_clone().unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
-        let start = Instant::now();
-        while stream.write_all(piece.as_bytes()).is_ok() {
-            // What is refused is read and dropped for a second, so that the answer is not lost to a reset.
-            assert!(start.elapsed() < Duration::from_secs(4), "{name}: the connection stays open");
-        }
-        let status = wire.response(false).map(|a| a.status);
-        // A client that goes on sending may lose the answer to the reset.
-        assert!(status.is_none_or(|status| statuses.contains(&status)), "{name}: {status:?}");
+    ];
+    let address = proxy.address(80);
+    let floods = endless.map(|(name, start, more, statuses)| {
+        std::thread::spawn(move || {
+            let mut wire = Wire::connect(address);
+            wire.send(start);
+            let piece = more.repeat(64 * 1024 / more.len());
+            let mut stream = wire.stream().try_clone().unwrap();
+            stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+            let start = Instant::now();
+            while stream.write_all(piece.as_bytes()).is_ok() {
+                // What is refused is read and dropped for a second, so that the answer is not lost to a reset.
+                assert!(start.elapsed() < Duration::from_secs(4), "{name}: the connection stays open");
+            }
+            let status = wire.response(false).map(|a| a.status);
+            // A client that goes on sending may lose the answer to the reset.
+            assert!(status.is_none_or(|status| statuses.contains(&status)), "{name}: {status:?}");
+        })
+    });
+    for flood in floods {
+        flood.join().unwrap();
     }
     let grown = proxy.process.memory().saturating_sub(before);
     assert!(grown < 16 << 10, "the proxy has grown by {grown} KiB");
@@ -121,4 +128,43 @@ fn upgrades_to_h2c_are_ignored() {
     for gone in ["upgrade", "connection", "http2-settings"] {
         assert_eq!(request.headers(gone), [] as [&str; 0], "{gone}");
     }
+}
+
+/// A client that pipelines without end and reads nothing is held back, not buffered (Envoy's `http1.response_flood`).
+#[test]
+fn pipelines_without_end_are_held_back() {
+    let (proxy, _backend) = recorded();
+    let before = proxy.process.memory();
+    let wire = Wire::connect(proxy.address(80));
+    let mut stream = wire.stream().try_clone().unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let piece = "GET /pipelined HTTP/1.1\r\nHost: test\r\n\r\n".repeat(1000);
+    let sent = (0..3000).take_while(|_| stream.write_all(piece.as_bytes()).is_ok()).count();
+    assert!(sent < 3000, "100 MB were taken");
+    let grown = proxy.process.memory().saturating_sub(before);
+    assert!(grown < 8 << 10, "the proxy has grown by {grown} KiB");
+}
+
+/// Out of file descriptors (CVE-2020-8663): connections that are open are served, and new ones again once there are descriptors.
+#[test]
+fn a_lack_of_descriptors_is_survived() {
+    let (proxy, _backend) = recorded();
+    let mut open = Wire::connect(proxy.address(80));
+    assert_eq!(open.get("test", "/").status, 200);
+    let id = proxy.process.id().to_string();
+    let descriptors = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count() + 20;
+    let status =
+        std::process::Command::new("prlimit").args(["--pid", &id, &format!("--nofile={descriptors}")]).status();
+    assert!(status.expect("prlimit of util-linux").success());
+    let many: Vec<Wire> = (0..100).map(|_| Wire::connect(proxy.address(80))).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    for n in 0..20 {
+        assert_eq!(open.get("test", &format!("/{n}")).status, 200, "{n}");
+    }
+    drop(many);
+    fairlead_testkit::wait_until(Duration::from_secs(5), "a new connection to be served", || {
+        let mut wire = Wire::connect(proxy.address(80));
+        wire.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        wire.response(false).filter(|answer| answer.status == 200)
+    });
 }

@@ -36,6 +36,16 @@ spec:
       backendRefs: [{group: fairlead.dev, kind: Backend, name: guarded}]
     - backendRefs: [{group: fairlead.dev, kind: Backend, name: open}]
 ---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: redirect}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [redirect.test]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /old}}]
+      filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}]
+---
 apiVersion: fairlead.dev/v1alpha1
 kind: Backend
 metadata: {name: open}
@@ -221,4 +231,28 @@ fn logs_have_the_normal_path() {
         line["x-envoy-origin-path"].as_str().is_some_and(|p| p.contains("admin/x") || p.contains("logs"))
     });
     assert_eq!(line["x-envoy-origin-path"], "/admin/x");
+}
+
+/// Redirects repeat what the client sent: nothing of it ends a line, nor makes another host of a path (`//evil`).
+#[test]
+fn redirects_are_not_split_or_led_astray() {
+    let house = HOUSE.take();
+    for (path, location) in [
+        ("/old/%0d%0aset-cookie:%20evil=1", Some("/new/%0d%0aset-cookie:%20evil=1")),
+        ("/old/x?y=%0d%0a", Some("/new/x?y=%0d%0a")),
+        ("/old//evil.test/", Some("/new/evil.test/")),
+        ("/old/..//evil.test", None),
+        ("/old/%2e%2e//evil.test", None),
+    ] {
+        let answer =
+            exchange(house.proxy.address(80), format!("GET {path} HTTP/1.1\r\nHost: redirect.test\r\n\r\n")).unwrap();
+        assert_eq!(answer.header("set-cookie"), None, "{path}");
+        match location {
+            Some(location) => {
+                let got = answer.header("location").unwrap();
+                assert!(got.starts_with("http://redirect.test") && got.ends_with(location), "{path}: {got}");
+            }
+            None => assert_eq!((answer.status, answer.header("location")), (200, None), "{path}"),
+        }
+    }
 }

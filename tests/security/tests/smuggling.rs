@@ -7,11 +7,13 @@
 mod corpus;
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use corpus::{Case, Expect, cases};
-use fairlead_test_security::recorded;
-use fairlead_testkit::Wire;
+use fairlead_test_security::{manifests, recorded};
+use fairlead_testkit::{Proxy, Wire};
 
 /// Cases that are let through today, and why; noticed when they are fixed.
 const KNOWN: &[(&str, &str)] = &[];
@@ -155,4 +157,51 @@ fn pieces_change_nothing() {
     for (n, case) in cases.iter().enumerate().filter(|(_, case)| case.requests(0).len() < 2) {
         assert!(!seen.requests.iter().any(|r| r.path().contains(&format!("/s{n:03}"))), "{}", case.name);
     }
+}
+
+/// A backend that answers before it has the content: what is left of the content is never read as a request, because the connection is not
+/// used again.
+#[test]
+fn what_is_left_of_a_request_is_no_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::serve(&manifests(listener.local_addr().unwrap().port(), false), &[80]);
+    let (told, connections) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let told = told.clone();
+            std::thread::spawn(move || {
+                // Answers the first head at once, then only listens.
+                let (mut got, mut buf, mut answered) = (Vec::new(), [0; 4096], false);
+                while let Ok(n @ 1..) = stream.read(&mut buf) {
+                    got.extend_from_slice(&buf[..n]);
+                    if !answered && got.windows(4).any(|w| w == b"\r\n\r\n") {
+                        answered = true;
+                        let close = if got.starts_with(b"POST /first") { "" } else { "connection: close\r\n" };
+                        let _ = write!(stream, "HTTP/1.1 200 OK\r\n{close}content-length: 2\r\n\r\nok");
+                    }
+                }
+                let _ = told.send(String::from_utf8_lossy(&got).into_owned());
+            });
+        }
+    });
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut wire = Wire::connect(proxy.address(80));
+    wire.send(format!("POST /first HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", smuggled.len() + 5));
+    assert_eq!(wire.response(false).unwrap().text(), "ok");
+    wire.send(smuggled);
+    for n in 0..5 {
+        assert_eq!(Wire::connect(proxy.address(80)).get("test", &format!("/next-{n}")).text(), "ok");
+    }
+    drop(wire);
+    drop(proxy);
+    let mut requests = 0;
+    while let Ok(bytes) = connections.recv_timeout(Duration::from_secs(2)) {
+        let (head, rest) = bytes.split_once("\r\n\r\n").unwrap();
+        assert!(!head.contains("smuggled"), "{bytes}");
+        if head.starts_with("POST /first") {
+            assert!(smuggled.starts_with(rest), "nothing but its own content follows: {bytes}");
+        }
+        requests += 1;
+    }
+    assert!(requests >= 2, "{requests}");
 }

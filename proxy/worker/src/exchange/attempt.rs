@@ -56,9 +56,7 @@ pub async fn until_answered(
         let missed = match one(worker, route, cluster, down, ex).await {
             Ok(answered) => return Ok(answered),
             // The endpoint may have acted on it all the same: only what may be repeated is (RFC 9110 §9.2.2).
-            Err(Missed::Stale)
-                if stale_left > 0 && ex.request.method().is_idempotent() && ex.body.rewind() =>
-            {
+            Err(Missed::Stale) if stale_left > 0 && ex.request.method().is_idempotent() && ex.body.rewind() => {
                 ex.up = None;
                 stale_left -= 1;
                 continue;
