@@ -21,7 +21,7 @@ pub struct Case {
 pub enum Expect {
     /// This answer, then the end of the connection. The backend sees nothing.
     Refuse(u16),
-    /// 400 or the end of the connection. The backend sees no complete request.
+    /// 400 and the end of the connection: the head was good and may have gone on, but the backend sees no complete request.
     Abort,
     /// The backend sees these requests (`c` or `s`, and content), and the client an answer for each.
     Pass(&'static [(&'static str, &'static str)]),
