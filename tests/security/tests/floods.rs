@@ -306,7 +306,8 @@ fn each_flood_has_its_fate() {
         }
         done.store(true, Ordering::SeqCst);
         let (slowest, served) = others.join().unwrap();
-        assert!(served > 50, "{served}");
+        // About one each ten milliseconds for as long as the floods last.
+        assert!(served > 10, "{served}");
         assert!(slowest < Duration::from_secs(2), "others waited {slowest:?}");
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
