@@ -392,7 +392,11 @@ fn bad_requests_are_logged_with_their_reason() {
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400, "http.invalid_content_length"),
         ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 501, "http1.invalid_transfer_encoding"),
         ("GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "path_normalization_failed"),
-        ("POST / HTTP/1.1\r\nHost: ok.test\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400, "http1.invalid_chunk_size"),
+        (
+            "POST / HTTP/1.1\r\nHost: ok.test\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+            400,
+            "http1.invalid_chunk_size",
+        ),
         ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 501, "http.connect_not_supported"),
     ] {
         let answer = fairlead_testkit::exchange(house.proxy.address(80), bytes).expect("an answer");
