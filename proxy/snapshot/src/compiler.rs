@@ -213,7 +213,6 @@ impl Compiler {
         }
         for (listener, (removed, upserted)) in stale.tables {
             let table = self.tables.entry(listener.clone()).or_default();
-            let removed: Vec<Id> = removed.into_iter().filter(|id| !upserted.iter().any(|e| e.id() == id)).collect();
             *table = table.update(&removed, upserted);
             match self.config.listeners.get(&listener) {
                 Some(config) => {
