@@ -89,7 +89,12 @@ impl LogWriter {
         };
         let (queue, messages) = sync_channel(QUEUE);
         let errors = registry.clone();
-        thread::Builder::new().name("access-log".into()).spawn(move || run(output, &messages, &errors))?;
+        thread::Builder::new().name("access-log".into()).spawn(move || {
+            let done = run(output, &messages, &errors);
+            // Who waits for the end finds the queue closed: what is handed over later is counted as dropped.
+            drop(messages);
+            done.map(|done| done.send(()))
+        })?;
         Ok(LogWriter { queue: Some(queue), registry })
     }
 
@@ -273,7 +278,8 @@ fn open(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path).map_err(with_path)
 }
 
-fn run(mut output: Output, messages: &Receiver<Message>, registry: &Registry) {
+/// Writes until it is told to stop, and returns whom to tell of the end.
+fn run(mut output: Output, messages: &Receiver<Message>, registry: &Registry) -> Option<SyncSender<()>> {
     while let Ok(message) = messages.recv() {
         let result = match message {
             Message::Batch(mut batch) => {
@@ -285,13 +291,11 @@ fn run(mut output: Output, messages: &Receiver<Message>, registry: &Registry) {
                 result
             }
             Message::Reopen => output.reopen(),
-            Message::Stop(done) => {
-                let _ = done.send(());
-                return;
-            }
+            Message::Stop(done) => return Some(done),
         };
         if result.is_err() {
             registry.log_write_failed();
         }
     }
+    None
 }
