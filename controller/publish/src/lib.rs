@@ -7,8 +7,10 @@
 //! Knows resources by id and equality only, not what they mean. Pure: no I/O, no clock.
 
 mod delta;
+mod progress;
 
 pub use delta::{apply, delta, delta_of};
+pub use progress::{GatewayProgress, Progress, ProxyProgress};
 
 use fairlead_ir::{Config, Push, ResourceId};
 use std::collections::BTreeSet;

@@ -19,12 +19,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("snapshot", &["ir", "net", "http", "route", "filter", "telemetry", "upstream"]),
     ("worker", &["ir", "net", "http", "route", "filter", "telemetry", "upstream", "snapshot"]),
     ("admin", &["ir", "telemetry", "snapshot"]),
+    // What both halves speak to each other.
+    ("wire", &["ir"]),
     // The controller side.
     ("crds", &[]),
     ("crds-generate", &["crds"]),
     ("store", &["crds"]),
     ("translate", &["crds", "ir", "store"]),
-    ("publish", &["ir"]),
+    ("watch", &["crds", "store"]),
+    ("publish", &["ir", "wire"]),
+    ("status", &["crds", "ir", "store", "translate", "publish"]),
+    ("fleet", &["crds", "store", "translate"]),
 ];
 
 /// What pure crates never see, not even through others: runtimes, protocols, the Kubernetes client. (`store` watches files, and

@@ -1,0 +1,1 @@
+//! Applies the Kubernetes objects of a Plan: the proxies of each Gateway.

@@ -1,0 +1,1 @@
+//! Writes what a Plan says about objects, as the leader only.

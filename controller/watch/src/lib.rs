@@ -1,0 +1,1 @@
+//! Objects of a Kubernetes API server as an immutable World.

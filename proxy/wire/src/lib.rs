@@ -1,0 +1,1 @@
+//! The push protocol: how configuration gets from the controller to its proxies.
