@@ -50,7 +50,8 @@ pub fn delta_of(old: &Config, new: &Config, touched: &BTreeSet<ResourceId>) -> P
     push
 }
 
-fn find(config: &Config, id: &ResourceId) -> Option<Resource> {
+/// A resource of a configuration.
+pub(crate) fn find(config: &Config, id: &ResourceId) -> Option<Resource> {
     match id {
         ResourceId::Secret(id) => config.secrets.get(id).cloned().map(Resource::Secret),
         ResourceId::Endpoints(id) => config.endpoints.get(id).cloned().map(Resource::Endpoints),

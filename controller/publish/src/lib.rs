@@ -7,9 +7,11 @@
 //! Knows resources by id and equality only, not what they mean. Pure: no I/O, no clock.
 
 mod delta;
+mod fanout;
 mod progress;
 
 pub use delta::{apply, delta, delta_of};
+pub use fanout::Fanout;
 pub use progress::{GatewayProgress, Progress, ProxyProgress};
 
 use fairlead_ir::{Config, Push, ResourceId};
