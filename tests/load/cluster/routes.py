@@ -1,0 +1,111 @@
+"""How soon routes are served: one by one, with many others there, and many at once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from statistics import median
+from typing import Any
+
+from cluster import shape
+from cluster.api import Api, until
+from cluster.processes import Processes
+from cluster.traffic import first_200, status
+
+_TRIES = 20
+_PAUSE_SECONDS = 0.3
+
+
+class Bed:
+    """A Gateway with a backend, and how to reach it."""
+
+    def __init__(self, api: Api, class_name: str) -> None:
+        self.api, self.class_name = api, class_name
+        self.controllers = Processes("controller")
+        self.proxies = Processes("proxy", f"{shape.NAMESPACE}/{shape.GATEWAY}")
+        self.address = ""
+
+    def make(self) -> dict[str, Any]:
+        """Namespace, backend and Gateway; how long the Gateway took."""
+        self.api.apply(f"/api/v1/namespaces/{shape.NAMESPACE}", shape.namespace())
+        self.api.apply(f"{shape.DEPLOYMENTS}/backend", shape.backend("backend", 2))
+        self.api.apply(f"{shape.SERVICES}/backend", shape.service("backend"))
+        shape.rolled_out(self.api, "backend")
+        started = time.monotonic()
+        self.api.create(shape.GATEWAYS, shape.gateway(self.class_name, [shape.http(80)]))
+        found = until("the Gateway is programmed", self._programmed, 120)
+        took = time.monotonic() - started
+        self.address = found["status"]["addresses"][0]["value"]
+        until("the Gateway answers", lambda: status(self.address, "nobody.example") == 404)
+        return {"programmed_s": round(took, 2), "answers_s": round(time.monotonic() - started, 2)}
+
+    def _programmed(self) -> dict[str, Any] | None:
+        found = self.api.get(f"{shape.GATEWAYS}/{shape.GATEWAY}")
+        return found if shape.condition(found, "Programmed") and found["status"].get("addresses") else None
+
+    def memory(self) -> dict[str, float]:
+        """MiB resident."""
+        return {"controller_mib": round(self.controllers.mib(), 1), "proxy_mib": round(self.proxies.mib(), 1)}
+
+    def one_route(self, tag: str) -> dict[str, Any]:
+        """From POST to the first 200, some times."""
+        times, others = [], Counter[int]()
+        for number in range(_TRIES):
+            name = f"{tag}{number}"
+            started = time.monotonic()
+            self.api.create(shape.ROUTES, shape.route(name))
+            others += first_200(self.address, shape.host(name))
+            times.append((time.monotonic() - started) * 1e3)
+            time.sleep(_PAUSE_SECONDS)
+        for number in range(_TRIES):
+            self.api.delete(f"{shape.ROUTES}/r{tag}{number}")
+        wrong = {str(answer): count for answer, count in others.items() if answer != 404}
+        return {"median_ms": round(median(times), 1), "max_ms": round(max(times), 1), "other_than_404": wrong}
+
+    def many_routes(self, first: int, last: int, services: bool = False) -> dict[str, Any]:
+        """Creates routes back to back; until all answer, the last one first."""
+        cpu, proxy_cpu, started = self.controllers.cpu(), self.proxies.cpu(), time.monotonic()
+        for number in range(first, last):
+            if services:
+                self.api.create(shape.SERVICES, shape.service(f"s{number}", "backend"))
+            self.api.create(shape.ROUTES, shape.route(number, f"s{number}" if services else "backend"))
+        created = time.monotonic() - started
+        for number in reversed(range(first, last)):
+            first_200(self.address, shape.host(number), 120)
+        answered = time.monotonic() - started
+        until("every route's status says Accepted", lambda: self._accepted() >= last - first, 120, 0.5)
+        said = time.monotonic() - started
+        return {
+            "routes": last - first,
+            "created_s": round(created, 2),
+            "all_answer_s": round(answered, 2),
+            "all_accepted_s": round(said, 2),
+            "controller_cpu_s": round(self.controllers.cpu() - cpu, 2),
+            "proxy_cpu_s": round(self.proxies.cpu() - proxy_cpu, 2),
+            **self.memory(),
+        }
+
+    def gateway_version(self) -> int:
+        """Grows with every write of the Gateway, of which most are of its status."""
+        return int(self.api.get(f"{shape.GATEWAYS}/{shape.GATEWAY}")["metadata"]["resourceVersion"])
+
+    def _accepted(self) -> int:
+        routes = self.api.get(shape.ROUTES)["items"]
+        parents = [route.get("status", {}).get("parents", []) for route in routes]
+        accepted = lambda parent: any(c["type"] == "Accepted" and c["status"] == "True" for c in parent["conditions"])
+        return sum(any(accepted(parent) for parent in each) for each in parents)
+
+    def delete_routes(self) -> dict[str, Any]:
+        """Deletes all routes at once; until the last no longer answers."""
+        cpu, started = self.controllers.cpu(), time.monotonic()
+        self.api.delete(shape.ROUTES)
+        until("no route answers", lambda: status(self.address, shape.host(0)) == 404, 120, 0.01)
+        took = time.monotonic() - started
+        time.sleep(3)
+        return {"seconds": round(took, 2), "controller_cpu_s": round(self.controllers.cpu() - cpu, 2), **self.memory()}
+
+    def close(self) -> None:
+        """Deletes the namespace and waits until it is gone."""
+        path = f"/api/v1/namespaces/{shape.NAMESPACE}"
+        self.api.delete(path)
+        until("the namespace is gone", lambda: self.api("GET", path)[0] == 404, 180, 0.5)
