@@ -13,6 +13,7 @@ mod duplex;
 mod head;
 mod server;
 mod stream;
+mod watched;
 mod websocket;
 
 pub use client::{ClientSettings, Driver, Sender, connect};

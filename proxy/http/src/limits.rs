@@ -1,5 +1,9 @@
 //! What a peer may ask of us at most.
 
+use crate::fields::Fields;
+use crate::known::Known;
+use crate::request::is_grpc_type;
+
 /// Bounds on heads, trailers and chunk framing, and the choices of strictness that have a knob.
 ///
 /// The defaults are the strict choice (Envoy's edge profile), with Envoy's sizes.
@@ -23,7 +27,7 @@ pub struct Limits {
     pub underscores: Underscores,
 }
 
-/// What to do with field names that contain an underscore.
+/// What to do with field names that contain an underscore in requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Underscores {
     /// Let them pass.
@@ -31,8 +35,22 @@ pub enum Underscores {
     /// Drop the field.
     Drop,
     /// Refuse the request (400).
-    #[default]
     Reject,
+    /// Refuse it unless it is gRPC, whose metadata may have such names (gRPC over HTTP/2, Custom-Metadata): it goes to backends that
+    /// speak HTTP/2 only, which are not CGI-like.
+    #[default]
+    RejectUnlessGrpc,
+}
+
+impl Underscores {
+    /// Whether a request is refused for a field that contains an underscore.
+    pub(crate) fn refuse(self, fields: &Fields) -> bool {
+        match self {
+            Underscores::Allow | Underscores::Drop => false,
+            Underscores::Reject => true,
+            Underscores::RejectUnlessGrpc => !fields.get(Known::ContentType).is_some_and(is_grpc_type),
+        }
+    }
 }
 
 impl Limits {
@@ -50,7 +68,7 @@ impl Default for Limits {
             max_trailer_bytes: 16 * 1024,
             accept_http10: true,
             allow_host_mismatch: false,
-            underscores: Underscores::Reject,
+            underscores: Underscores::default(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! One spelling for each path, so that what a rule matches is what the backend gets.
 //!
-//! Order as Envoy's (`envoy-semantics` §4.2): escaped slashes, percent-decoding of unreserved characters and dot segments (RFC 3986 §6.2.2),
-//! then merged slashes. The query is never touched.
+//! Order as Envoy's (`envoy-semantics` §4.2): escaped slashes, percent-decoding of unreserved characters, segments that hide what they are
+//! behind a parameter, dot segments (RFC 3986 §6.2.2), then merged slashes. The query is never touched.
 
 use crate::error::Reject;
 use crate::request::RequestHead;
 
-/// What is done to paths. The default is the strict choice, with escaped slashes kept as data.
+/// What is done to paths. The default is the strict choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPolicy {
     /// What `%2F` and `%5C` in a path mean.
@@ -19,9 +19,9 @@ pub struct PathPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EscapedSlashes {
     /// Data that happens to be a slash.
-    #[default]
     Keep,
     /// A path that backends may read differently: 400.
+    #[default]
     Reject,
     /// A slash; the path that was meant is matched and forwarded.
     Unescape,
@@ -40,15 +40,15 @@ pub enum Outcome {
 
 impl Default for PathPolicy {
     fn default() -> PathPolicy {
-        PathPolicy { escaped_slashes: EscapedSlashes::Keep, merge_slashes: true }
+        PathPolicy { escaped_slashes: EscapedSlashes::default(), merge_slashes: true }
     }
 }
 
 /// Normalises the head's path in place. Costs one scan when there is nothing to do.
 ///
 /// # Errors
-/// 400 `path_normalization_failed` for `%` without two hex digits, `%00`, percent-encoded overlong UTF-8, and escaped slashes if so
-/// told. Raw backslashes, `#` and controls were refused with the head.
+/// 400 `path_normalization_failed` for `%` without two hex digits, `%00`, percent-encoded overlong UTF-8, escaped slashes unless told
+/// otherwise, and segments that are dots or nothing but for a parameter (`/..;/`, `/;x/`). Raw backslashes, `#` and controls were refused with the head.
 #[inline]
 pub fn path(head: &mut RequestHead, policy: &PathPolicy) -> Result<Outcome, Reject> {
     if is_plain(head.path()) {
@@ -59,6 +59,9 @@ pub fn path(head: &mut RequestHead, policy: &PathPolicy) -> Result<Outcome, Reje
         let (len, unescaped) = decode(path, policy.escaped_slashes)?;
         if unescaped && policy.escaped_slashes == EscapedSlashes::Redirect {
             outcome = Outcome::Redirect;
+        }
+        if has_disguised_segment(&path[..len]) {
+            return Err(FAILED);
         }
         let len = remove_dot_segments(&mut path[..len]);
         Ok(if policy.merge_slashes { merge_slashes(&mut path[..len]) } else { len })
@@ -71,7 +74,7 @@ pub fn path(head: &mut RequestHead, policy: &PathPolicy) -> Result<Outcome, Reje
 fn is_plain(path: &[u8]) -> bool {
     let (mut before, mut plain) = (0, true);
     for c in path {
-        plain &= *c != b'%' && !(before == b'/' && (*c == b'/' || *c == b'.'));
+        plain &= *c != b'%' && !(before == b'/' && (*c == b'/' || *c == b'.' || *c == b';'));
         before = *c;
     }
     plain
@@ -122,6 +125,29 @@ fn escape(bytes: &[u8]) -> Option<u8> {
 /// Whether two escaped bytes start a longer encoding than their character needs, by which separators are hidden (`%C0%AF`).
 fn is_overlong(first: u8, second: Option<u8>) -> bool {
     matches!((first, second), (0xc0 | 0xc1, Some(0x80..=0xbf)) | (0xe0, Some(0x80..=0x9f)) | (0xf0, Some(0x80..=0x8f)))
+}
+
+/// Whether a segment is a dot segment, or an empty one, for those who drop parameters (RFC 3986 §3.3) before they look, as servlet
+/// containers do; with the semicolon escaped some still do. An empty one at the end changes nothing that a prefix could guard.
+fn has_disguised_segment(path: &[u8]) -> bool {
+    let mut segments = path.split(|c| *c == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match name_of(segment) {
+            Some(b"." | b"..") => return true,
+            Some(b"") if segments.peek().is_some() => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// What is before a segment's first parameter; `None` without one.
+fn name_of(segment: &[u8]) -> Option<&[u8]> {
+    let at = (0..segment.len()).find(|at| {
+        let rest = &segment[*at..];
+        rest[0] == b';' || rest.starts_with(b"%3b") || rest.starts_with(b"%3B")
+    })?;
+    segment.get(..at)
 }
 
 /// RFC 3986 §5.2.4, in place; says the new length. Empty segments count as segments.

@@ -190,7 +190,7 @@ fn take_fields<'a>(
     let offset = |part: *const u8| part as usize - bytes.as_ptr() as usize;
     let Some(first) = headers.first().map(|h| offset(h.name.as_ptr())) else { return Ok(None) };
     let copied = fields.copy_lines(&bytes[first..]);
-    let mut host = None;
+    let (mut host, mut underscored) = (None, false);
     for h in headers {
         let (name, value) = (h.name.as_bytes(), h.value);
         let (start, value_start) = (offset(name.as_ptr()), offset(value.as_ptr()));
@@ -210,7 +210,7 @@ fn take_fields<'a>(
                 if underscores == Underscores::Drop {
                     continue;
                 }
-                return Err(Reject::bad("http1.unexpected_underscore"));
+                underscored = true;
             }
         }
         if plain {
@@ -218,6 +218,9 @@ fn take_fields<'a>(
         } else {
             fields.push_any_case(name, value);
         }
+    }
+    if underscored && underscores.is_some_and(|underscores| underscores.refuse(fields)) {
+        return Err(Reject::bad("http1.unexpected_underscore"));
     }
     Ok(host)
 }

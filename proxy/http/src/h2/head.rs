@@ -77,7 +77,7 @@ fn take_fields<'a>(
     fields: &mut Fields,
     underscores: Underscores,
 ) -> Result<Option<&'a [u8]>, Reject> {
-    let mut host = None;
+    let (mut host, mut underscored) = (None, false);
     for (name, value) in map {
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
         if name == b"host" {
@@ -90,13 +90,16 @@ fn take_fields<'a>(
             if underscores == Underscores::Drop {
                 continue;
             }
-            return Err(Reject::bad("http2.unexpected_underscore"));
+            underscored = true;
         }
         // RFC 9113 §8.2.1: no white space around values.
         if value.trim_ascii().len() != value.len() {
             return Err(Reject::bad("http2.invalid_header_value"));
         }
         fields.push(name, value);
+    }
+    if underscored && underscores.refuse(fields) {
+        return Err(Reject::bad("http2.unexpected_underscore"));
     }
     Ok(host)
 }

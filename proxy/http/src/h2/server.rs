@@ -13,6 +13,7 @@ use crate::error::{Error, Reject};
 use crate::framing::Framing;
 use crate::h2::head;
 use crate::h2::stream::ServerStream;
+use crate::h2::watched::{Watch, Watched};
 use crate::leg::Leg;
 use crate::limits::Limits;
 use crate::method::Scheme;
@@ -47,7 +48,7 @@ impl Default for ServerSettings {
             stream_window: 256 * 1024,
             connection_window: 4 * 1024 * 1024,
             max_header_list_size: 60 * 1024,
-            max_send_buffer_size: 256 * 1024,
+            max_send_buffer_size: 64 * 1024,
             max_pending_accept_reset_streams: 20,
             max_local_error_reset_streams: 128,
             premature_resets: 250,
@@ -57,10 +58,13 @@ impl Default for ServerSettings {
 
 /// An HTTP/2 connection that we serve.
 pub struct Server {
-    connection: ::h2::server::Connection<Stream, Bytes>,
+    connection: ::h2::server::Connection<Watched, Bytes>,
+    watch: Rc<Watch>,
     scheme: Scheme,
     tally: Rc<Tally>,
     premature_resets: u32,
+    /// The client was told to calm down.
+    calmed: bool,
 }
 
 /// A request that was received.
@@ -78,6 +82,7 @@ pub struct Accepted {
 /// When the client does not speak HTTP/2, or went away.
 pub async fn serve(stream: Stream, settings: &ServerSettings) -> Result<Server, Error> {
     let scheme = if stream.is_tls() { Scheme::Https } else { Scheme::Http };
+    let (stream, watch) = Watched::new(stream);
     let connection = ::h2::server::Builder::new()
         .max_concurrent_streams(settings.max_concurrent_streams)
         .initial_window_size(settings.stream_window)
@@ -89,7 +94,8 @@ pub async fn serve(stream: Stream, settings: &ServerSettings) -> Result<Server, 
         .enable_connect_protocol()
         .handshake(stream)
         .await?;
-    Ok(Server { connection, scheme, tally: Rc::default(), premature_resets: settings.premature_resets })
+    let (tally, premature_resets) = (Rc::default(), settings.premature_resets);
+    Ok(Server { connection, watch, scheme, tally, premature_resets, calmed: false })
 }
 
 impl Server {
@@ -97,7 +103,8 @@ impl Server {
     /// has ended well. Keep polling while streams are served: nothing moves otherwise.
     ///
     /// # Errors
-    /// When the connection failed or the client broke the protocol; it is over then.
+    /// When the connection failed or the client broke the protocol; it is over then. [`Server::FLOOD`] after a GOAWAY with
+    /// ENHANCE_YOUR_CALM, to a client that resets its streams too often, or sends PING, SETTINGS or PRIORITY without end.
     pub fn poll_request(
         &mut self,
         cx: &mut Context<'_>,
@@ -105,12 +112,16 @@ impl Server {
         limits: &Limits,
     ) -> Poll<Option<Result<Accepted, Error>>> {
         if self.tally.is_flood(self.premature_resets) {
-            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            return self.calm(cx);
         }
-        let Some(next) = ready!(self.connection.poll_accept(cx)) else { return Poll::Ready(None) };
+        let next = match self.connection.poll_accept(cx) {
+            Poll::Pending if self.watch.is_flood() => return self.calm(cx),
+            next => ready!(next),
+        };
         let (request, respond) = match next {
-            Ok(next) => next,
-            Err(e) => return Poll::Ready(Some(Err(e.into()))),
+            Some(Ok(next)) => next,
+            Some(Err(e)) => return Poll::Ready(Some(Err(e.into()))),
+            None => return Poll::Ready(None),
         };
         let (parts, recv) = request.into_parts();
         head.clear();
@@ -118,6 +129,23 @@ impl Server {
         let resets = Resets { tally: Rc::clone(&self.tally), opened: Instant::now(), answered: false };
         let leg = Leg::H2Server(ServerStream::new(recv, respond, head, resets));
         Poll::Ready(Some(Ok(Accepted { leg, framing })))
+    }
+
+    /// Why a flood ended the connection.
+    pub const FLOOD: Error = Error::protocol("http2.flood");
+
+    /// Says GOAWAY, as far as the client takes it, and is done.
+    fn calm<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        if !std::mem::replace(&mut self.calmed, true) {
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
+        let _ = self.connection.poll_closed(cx);
+        Poll::Ready(Some(Err(Server::FLOOD)))
+    }
+
+    /// Since when the client owes the rest of a head that it began; everything else on the connection waits for it.
+    pub fn head_since(&self) -> Option<Instant> {
+        self.watch.head_since()
     }
 
     /// Drives the connection without taking more requests; ready once it is closed.

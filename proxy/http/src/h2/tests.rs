@@ -89,6 +89,16 @@ fn requests() {
         ("user", get("http://u@a/", &[]), "400 http2.invalid_authority"),
         ("odd host", get("http://a;b/", &[]), "400 http2.invalid_authority"),
         ("underscore", get("http://a/", &[("x_y", "z")]), "400 http2.unexpected_underscore"),
+        (
+            "underscore in gRPC's metadata",
+            get("http://a/", &[("x_y", "z"), ("content-type", "application/grpc+proto")]),
+            "GET a / [x_y: z, content-type: application/grpc+proto] Empty",
+        ),
+        (
+            "underscore in what looks like gRPC",
+            get("http://a/", &[("x_y", "z"), ("content-type", "application/grpc-web")]),
+            "400 http2.unexpected_underscore",
+        ),
         ("space around a value", get("http://a/", &[("x", " y")]), "400 http2.invalid_header_value"),
         ("expectation", get("http://a/", &[("expect", "x")]), "417 http2.invalid_expectation"),
         (
@@ -318,6 +328,93 @@ fn rapid_resets_end_the_connection() {
         drop(sender);
         let (end, closed) = outcome.await.unwrap();
         assert!((50..200).contains(&closed), "{closed} {end:?}");
+    });
+}
+
+/// What a raw client gets that sends its preface and then `frames`, as long as they are taken: types of frames, and GOAWAY's code.
+fn raw_client_gets(frames: Vec<u8>, then: Duration) -> (Vec<u8>, Option<u8>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut got = Vec::new();
+    run(async {
+        let (client, server) = pair().await;
+        spawn_local(async move {
+            let mut server = serve(server.into(), &ServerSettings::default()).await.unwrap();
+            let mut head = RequestHead::new();
+            while let Some(Ok(_)) = accept(&mut server, &mut head).await {}
+        });
+        let (mut read, mut write) = client.into_split();
+        let written = spawn_local(async move {
+            let _ = write.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+            let _ = write.write_all(&frames).await;
+            tokio::time::sleep(then).await;
+        });
+        let _ = read.read_to_end(&mut got).await;
+        written.abort();
+    });
+    let (mut kinds, mut code, mut rest) = (Vec::new(), None, &got[..]);
+    while let Some(([a, b, c, kind, ..], more)) = rest.split_first_chunk::<9>() {
+        let (payload, after) = more.split_at(u32::from_be_bytes([0, *a, *b, *c]) as usize);
+        kinds.push(*kind);
+        code = if *kind == 7 { Some(payload[7]) } else { code };
+        rest = after;
+    }
+    (kinds, code)
+}
+
+#[test]
+fn frames_that_only_cost_end_the_connection() {
+    const CALM: u8 = 11;
+    for (name, frame) in [
+        ("ping", &b"\0\0\x08\x06\0\0\0\0\0........"[..]),
+        ("answer to no ping", b"\0\0\x08\x06\x01\0\0\0\0........"),
+        ("settings", b"\0\0\0\x04\0\0\0\0\0"),
+        ("priority", b"\0\0\x05\x02\0\0\0\0\x03\0\0\0\0\0"),
+    ] {
+        let (_, code) = raw_client_gets(frame.repeat(100_000), Duration::from_secs(5));
+        // What is not read when the connection ends may cost the client the GOAWAY.
+        assert!(matches!(code, Some(CALM) | None), "{name}: {code:?}");
+        let (kinds, code) = raw_client_gets(frame.repeat(900), Duration::from_millis(200));
+        assert_eq!(code, None, "{name}");
+        let answers = kinds.iter().filter(|kind| **kind == frame[3]).count();
+        assert!(name.starts_with("answer") || name == "priority" || answers >= 900, "{name}: {answers}");
+    }
+}
+
+#[test]
+fn a_flood_is_told() {
+    run(async {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut client, server) = pair().await;
+        spawn_local(async move {
+            let ping = b"\0\0\x08\x06\0\0\0\0\0........";
+            client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+            while client.write_all(ping).await.is_ok() {}
+        });
+        let mut server = serve(server.into(), &ServerSettings::default()).await.unwrap();
+        let end = accept(&mut server, &mut RequestHead::new()).await;
+        assert_eq!(end.unwrap().unwrap_err(), Server::FLOOD);
+    });
+}
+
+#[test]
+fn a_head_that_stops_is_noticed() {
+    run(async {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut client, server) = pair().await;
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut server = serve(server.into(), &ServerSettings::default()).await.unwrap();
+        let mut head = RequestHead::new();
+        let mut turn = async |server: &mut Server| {
+            let _ = tokio::time::timeout(Duration::from_millis(50), accept(server, &mut head)).await;
+            server.head_since()
+        };
+        assert_eq!(turn(&mut server).await, None);
+        client.write_all(b"\0\0\x01\x01\x01\0\0\0\x01\x82").await.unwrap();
+        let since = turn(&mut server).await.expect("a head has begun");
+        client.write_all(b"\0\0\x01\x09\0\0\0\0\x01\x84").await.unwrap();
+        assert_eq!(turn(&mut server).await, Some(since), "a CONTINUATION is no new begin");
+        client.write_all(b"\0\0\x04\x09\x04\0\0\0\x01\x86\x41\x01a").await.unwrap();
+        assert_eq!(turn(&mut server).await, None);
     });
 }
 

@@ -256,6 +256,7 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     // others
     ("expectation", b"~Expect: 200-ok", "417 http1.invalid_expectation"),
     ("underscore", b"~x_y: z", "400 http1.unexpected_underscore"),
+    ("underscore and gRPC-Web", b"~x_y: z\r\ncontent-type: application/grpc-web", "400 http1.unexpected_underscore"),
 ];
 
 fn expand(bytes: &[u8]) -> Vec<u8> {
@@ -318,6 +319,11 @@ fn choices() {
     let drop = Limits { underscores: Underscores::Drop, ..Limits::default() };
     let (_, head) = parse(b"GET / HTTP/1.1\r\nHost: a\r\nx_y: 1\r\nz: 2\r\n\r\n", &drop).unwrap().unwrap();
     assert_eq!(format!("{:?}", head.fields), "[z: 2]");
+    let grpc = b"POST / HTTP/1.1\r\nHost: a\r\nx_y: 1\r\nContent-Type: application/grpc\r\n\r\n";
+    let (_, head) = parse(grpc, &Limits::default()).unwrap().unwrap();
+    assert_eq!(format!("{:?}", head.fields), "[x_y: 1, content-type: application/grpc]");
+    let reject = Limits { underscores: Underscores::Reject, ..Limits::default() };
+    assert_eq!(parse(grpc, &reject).unwrap_err().details, "http1.unexpected_underscore");
     let allow = Limits { underscores: Underscores::Allow, allow_host_mismatch: true, ..Limits::default() };
     let (_, head) = parse(b"GET http://b/ HTTP/1.1\r\nHost: a\r\nx_y: 1\r\n\r\n", &allow).unwrap().unwrap();
     assert_eq!((head.host(), format!("{:?}", head.fields)), (&b"b"[..], "[x_y: 1]".to_string()));

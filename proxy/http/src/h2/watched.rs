@@ -1,0 +1,283 @@
+//! What the `h2` crate does not tell of a client: frames that only cost, and heads that do not come to their end.
+//!
+//! The frames' headers are read along as the bytes pass by; payloads are only counted.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use fairlead_net::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Duration, Instant};
+
+/// A stream whose frames are watched.
+pub(super) struct Watched {
+    stream: Stream,
+    watch: Rc<Watch>,
+}
+
+/// What was seen; the connection's owner looks at it.
+pub(super) struct Watch {
+    frames: RefCell<Frames>,
+    budget: Cell<Budget>,
+    /// When the head that is not complete began.
+    head: Cell<Option<Instant>>,
+    flooded: Cell<bool>,
+}
+
+impl Watched {
+    /// The client's preface was not read yet.
+    pub(super) fn new(stream: Stream) -> (Watched, Rc<Watch>) {
+        let watch = Rc::new(Watch {
+            frames: RefCell::default(),
+            budget: Cell::new(Budget::full()),
+            head: Cell::new(None),
+            flooded: Cell::new(false),
+        });
+        (Watched { stream, watch: watch.clone() }, watch)
+    }
+}
+
+impl Watch {
+    /// Whether the client has sent more frames that only cost than it may. Nothing more is read from it then.
+    pub(super) fn is_flood(&self) -> bool {
+        self.flooded.get()
+    }
+
+    /// Since when a head, or a frame's header, waits for its rest.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        self.head.get()
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        let mut frames = self.frames.borrow_mut();
+        let mut budget = self.budget.get();
+        frames.read(bytes, |kind, len| match kind {
+            PING | SETTINGS | PRIORITY => self.flooded.set(self.flooded.get() || !budget.spend(Instant::now)),
+            HEADERS | DATA if len > 0 => budget.earn(1),
+            _ => {}
+        });
+        self.budget.set(budget);
+        match (frames.is_within_head(), self.head.get()) {
+            (true, None) => self.head.set(Some(Instant::now())),
+            (false, Some(_)) => self.head.set(None),
+            _ => {}
+        }
+    }
+
+    fn sent(&self, bytes: usize) {
+        let mut budget = self.budget.get();
+        budget.written += u32::try_from(bytes).unwrap_or(u32::MAX / 2);
+        budget.earn(budget.written / BYTES_PER_FRAME);
+        budget.written %= BYTES_PER_FRAME;
+        self.budget.set(budget);
+    }
+}
+
+/// Reads frames' headers (RFC 9113 §4.1).
+struct Frames {
+    header: [u8; HEADER],
+    /// Bytes of `header` that are there.
+    have: usize,
+    /// Bytes of the payload that are to come.
+    payload: usize,
+    /// Within a head: HEADERS came, and END_HEADERS did not.
+    block: bool,
+    /// The frame at hand ends the head.
+    ends: bool,
+}
+
+impl Default for Frames {
+    fn default() -> Frames {
+        Frames { header: [0; HEADER], have: 0, payload: PREFACE, block: false, ends: false }
+    }
+}
+
+impl Frames {
+    /// Tells of each frame that begins in `bytes`: its type and length.
+    fn read(&mut self, mut bytes: &[u8], mut tell: impl FnMut(u8, usize)) {
+        loop {
+            let n = self.payload.min(bytes.len());
+            self.payload -= n;
+            bytes = &bytes[n..];
+            if self.payload > 0 {
+                return;
+            }
+            self.block &= !std::mem::take(&mut self.ends);
+            let n = (HEADER - self.have).min(bytes.len());
+            self.header[self.have..self.have + n].copy_from_slice(&bytes[..n]);
+            self.have += n;
+            bytes = &bytes[n..];
+            if self.have < HEADER {
+                return;
+            }
+            self.have = 0;
+            let [a, b, c, kind, flags, ..] = self.header;
+            self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+            self.block |= kind == HEADERS;
+            self.ends = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
+            tell(kind, self.payload);
+        }
+    }
+
+    /// Whether a head has begun and is not complete; a frame's header that is cut off may become one.
+    fn is_within_head(&self) -> bool {
+        self.block || self.have > 0
+    }
+}
+
+/// Frames that a client may send though they carry nothing: a thousand at once, a thousand each second, and more while there is traffic
+/// that they may belong to, such as the PINGs by which gRPC measures a connection.
+#[derive(Clone, Copy)]
+struct Budget {
+    left: u32,
+    /// Bytes that were sent and not yet counted.
+    written: u32,
+    /// When time was last counted; it is looked at only when nothing is left.
+    counted: Instant,
+}
+
+impl Budget {
+    fn full() -> Budget {
+        Budget { left: BURST, written: 0, counted: Instant::now() }
+    }
+
+    fn spend(&mut self, clock: impl FnOnce() -> Instant) -> bool {
+        if self.left == 0 {
+            let now = clock();
+            let ms = (now - self.counted).min(Duration::from_secs(1)).as_millis() as u32;
+            self.counted = now;
+            self.earn(ms * PER_SECOND / 1000);
+        }
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    fn earn(&mut self, frames: u32) {
+        self.left = (self.left + frames).min(BURST);
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.watch.is_flood() {
+            // Who drives the connection ends it now.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        this.watch.received(&buf.filled()[before..]);
+        result
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        Pin::new(&mut this.stream).poll_write(cx, data).map_ok(|n| {
+            this.watch.sent(n);
+            n
+        })
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        Pin::new(&mut this.stream).poll_write_vectored(cx, data).map_ok(|n| {
+            this.watch.sent(n);
+            n
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+const HEADER: usize = 9;
+const PREFACE: usize = 24;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+const BURST: u32 = 1000;
+const PER_SECOND: u32 = 1000;
+/// Bytes sent that earn a frame; the answer to a PING is fewer.
+const BYTES_PER_FRAME: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (payload.len() as u32).to_be_bytes();
+        [&len[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    #[test]
+    fn frames_are_told_however_they_are_cut() {
+        let all = [
+            &[b'P'; PREFACE][..],
+            &frame(SETTINGS, 0, &[1; 12]),
+            &frame(HEADERS, 0, &[6; 300]),
+            &frame(CONTINUATION, END_HEADERS, &[6; 5]),
+            &frame(PING, 0, &[4; 8]),
+            &frame(DATA, 1, &[]),
+        ]
+        .concat();
+        for size in [1, 2, 7, 9, 33, all.len()] {
+            let (mut frames, mut told, mut within) = (Frames::default(), Vec::new(), 0);
+            for piece in all.chunks(size) {
+                frames.read(piece, |kind, len| told.push((kind, len)));
+                within += usize::from(frames.is_within_head());
+            }
+            assert_eq!(told, [(SETTINGS, 12), (HEADERS, 300), (CONTINUATION, 5), (PING, 8), (DATA, 0)], "{size}");
+            assert!(!frames.is_within_head());
+            assert_eq!(within == 0, size == all.len(), "{size}: {within}");
+        }
+    }
+
+    #[test]
+    fn a_head_without_end_is_noticed() {
+        let mut frames = Frames::default();
+        frames.read(&[b'P'; PREFACE], |_, _| ());
+        assert!(!frames.is_within_head());
+        for begun in [&frame(HEADERS, 0, b"x")[..], &frame(CONTINUATION, 0, b""), &[0, 0]] {
+            frames.read(begun, |_, _| ());
+            assert!(frames.is_within_head());
+        }
+    }
+
+    #[test]
+    fn a_budget_fills_with_time_and_traffic() {
+        let mut budget = Budget::full();
+        let mut now = budget.counted;
+        let spent = |budget: &mut Budget, now: Instant, most| (0..most).take_while(|_| budget.spend(|| now)).count();
+        assert_eq!(spent(&mut budget, now, 2 * BURST), BURST as usize);
+        now += Duration::from_millis(100);
+        assert_eq!(spent(&mut budget, now, BURST), 100);
+        now += Duration::from_secs(3600);
+        assert_eq!(spent(&mut budget, now, 2 * BURST), BURST as usize);
+        budget.earn(7);
+        assert_eq!(spent(&mut budget, now, BURST), 7);
+    }
+}
