@@ -128,6 +128,7 @@ kinds! {
     XTelemetryPolicy(crate::gateway::XTelemetryPolicy): GATEWAY_X, &["v1alpha1"], "xtelemetrypolicies", Namespaced;
     Backend(crate::v1alpha1::Backend): FAIRLEAD, &["v1alpha1"], "backends", Namespaced;
     RouteFilter(crate::v1alpha1::RouteFilter): FAIRLEAD, &["v1alpha1"], "routefilters", Namespaced;
+    ProxyClass(crate::v1alpha1::ProxyClass): FAIRLEAD, &["v1alpha1"], "proxyclasses", Namespaced;
 }
 
 const GATEWAY: &str = crate::gateway::GROUP;

@@ -98,6 +98,7 @@ pub fn source(kind: Kind) -> Option<&'static str> {
         Kind::XTelemetryPolicy => include_str!("../../schemas/xtelemetrypolicies.json"),
         Kind::Backend => include_str!("../../schemas/backends.json"),
         Kind::RouteFilter => include_str!("../../schemas/routefilters.json"),
+        Kind::ProxyClass => include_str!("../../schemas/proxyclasses.json"),
     })
 }
 

@@ -7,11 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
 mod backend;
+#[cfg(feature = "schema")]
+mod pod_schemas;
+mod proxy_class;
 mod route_filter;
 #[cfg(feature = "schema")]
 pub mod schemas;
 
 pub use backend::*;
+pub use proxy_class::*;
 pub use route_filter::*;
 
 use crate::gateway::macros::kind;
@@ -51,8 +55,26 @@ pub struct RouteFilter {
     pub status: Option<Status>,
 }
 
+/// How the proxies of a Gateway run in a cluster.
+///
+/// A GatewayClass names it in `parametersRef`, a Gateway in `infrastructure.parametersRef`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyClass {
+    /// Standard metadata.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: ProxyClassSpec,
+    /// What was observed.
+    #[serde(default)]
+    pub status: Option<Status>,
+}
+
 kind! { Backend, "fairlead.dev", "v1alpha1", "backends", Namespace, status }
 kind! { RouteFilter, "fairlead.dev", "v1alpha1", "routefilters", Namespace, status }
+kind! { ProxyClass, "fairlead.dev", "v1alpha1", "proxyclasses", Namespace, status }
 
 /// What was observed about an object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

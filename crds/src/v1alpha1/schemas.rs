@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{BackendSpec, RouteFilterSpec, Status};
+use super::{BackendSpec, ProxyClassSpec, RouteFilterSpec, Status};
 
 /// What a CRD says about one of our kinds.
 #[derive(Clone, Debug)]
@@ -36,6 +36,13 @@ pub fn all() -> Vec<Definition> {
             names: ("routefilter", &["rf"]),
             description: "A filter that the Gateway API does not have; routes name it in an ExtensionRef.",
             spec: schema_of::<RouteFilterSpec>(),
+            status: schema_of::<Status>(),
+        },
+        Definition {
+            kind: crate::Kind::ProxyClass,
+            names: ("proxyclass", &["pc"]),
+            description: "How the proxies of a Gateway run in a cluster.",
+            spec: schema_of::<ProxyClassSpec>(),
             status: schema_of::<Status>(),
         },
     ]
