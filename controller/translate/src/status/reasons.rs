@@ -28,6 +28,8 @@ reasons! {
     Accepted = "Accepted",
     /// The data plane has it.
     Programmed = "Programmed",
+    /// The data plane does not have it yet.
+    Pending = "Pending",
     /// All references resolve.
     ResolvedRefs = "ResolvedRefs",
     /// GatewayClass: the version of the installed CRDs is known.
