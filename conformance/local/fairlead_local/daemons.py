@@ -56,7 +56,7 @@ def known():
 def stop(names, grace=5.0):
     """Ends processes politely, and after `grace` seconds not so."""
     pids = {name: alive(name) for name in names}
-    for sign, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 2.0)):
+    for sign, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 2.0))[grace == 0 :]:
         for name, pid in pids.items():
             if alive(name):
                 send(pid, sign)

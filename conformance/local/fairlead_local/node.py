@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from base64 import b64decode
 from pathlib import Path
 
 from . import build, configs, image, pki, requirements
@@ -199,7 +200,8 @@ def down():
 def clean():
     namespaces = pod_namespaces()
     inodes = {os.stat(path).st_ino for path in (*namespaces, NETNS) if path.exists() and is_namespace(path)}
-    stop(["kubelet", "kube-scheduler", "kube-controller-manager", "addresses", "coredns"], grace=2)
+    # All state is removed below: only containerd has something to put in order before it goes.
+    stop([name for name in known() if name != "containerd"], grace=0)
     if alive("containerd"):
         end_containers()
     end_processes(inodes)
@@ -249,11 +251,19 @@ def end_shims():
 
 def pod_namespaces():
     """The network namespaces that containerd made for pods, as the CNI's cache knows them."""
-    return [Path(found) for file in cni_cache() if (found := json.loads(file.read_text()).get("netns"))]
+    found = set()
+    for file in cni_cache():
+        interfaces = json.loads(file.read_text()).get("result", {}).get("interfaces", [])
+        found.update(interface["sandbox"] for interface in interfaces if interface.get("sandbox"))
+    return list(map(Path, sorted(found)))
 
 
 def cni_cache():
-    return [file for file in CNI_CACHE.glob(f"{configs.NETWORK}-*") if str(STATE).encode() in file.read_bytes()]
+    """What the CNI keeps of this cluster's pods; another cluster's configuration names another folder."""
+    def ours(file):
+        return str(STATE).encode() in b64decode(json.loads(file.read_text()).get("config", ""))
+
+    return [file for file in CNI_CACHE.glob(f"{configs.NETWORK}-*") if ours(file)]
 
 
 def is_namespace(path):
@@ -293,7 +303,7 @@ def remove_leftovers():
 def remove_cgroups():
     """Empty cgroups of pods that no containerd was left to remove; rmdir refuses those that have processes."""
     for root in ("/sys/fs/cgroup", *(str(path) for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir())):
-        for group in Path(root, "k8s.io").glob("*"):
+        for group in (*Path(root, "k8s.io").glob("*/"), Path(root, "k8s.io")):
             try:
                 group.rmdir()
             except OSError:
