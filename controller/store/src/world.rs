@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use fairlead_crds::{Kind, Object, Typed};
 use imbl::OrdMap;
+use serde_json::value::RawValue;
 
 use crate::key::Borrowed;
 use crate::{Key, Problem};
@@ -34,11 +35,25 @@ const KINDS: usize = Kind::ALL.len();
 pub struct Entry {
     /// The object; defaults filled, `metadata.namespace` and `metadata.generation` set.
     pub object: Object,
-    /// `None` for objects that are implied, as the Namespace of an object whose Namespace is not given.
+    /// `None` for objects that are implied, as the Namespace of an object whose Namespace is not given, and for those of
+    /// an API server.
     pub source: Option<Source>,
-    /// Hash of all but metadata and status.
+    /// What only an API server knows; `None` for objects of files and of kinds whose status is not ours to write.
+    pub stored: Option<Arc<Stored>>,
+    /// From files: a hash of all but metadata and status. From an API server: of all that is kept.
     pub(crate) spec: u64,
     pub(crate) revision: u64,
+}
+
+/// An object as an API server stores it, beyond what planning reads.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// `metadata.uid`: another one is another object, even of the same name.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`: of this very state; what a write that must not undo another one names.
+    pub resource_version: Box<str>,
+    /// `status`, as its JSON text; `None` when the object has none.
+    pub status: Option<Arc<RawValue>>,
 }
 
 /// Where an object stands: a file and a line. It follows the object when lines are inserted above it.
@@ -55,14 +70,17 @@ pub struct Keyed<'a, T> {
     kind: PhantomData<fn() -> T>,
 }
 
-/// What a change of the files did.
+/// What a change of the files, or of what an API server stores, did.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// All objects as they are now.
     pub world: World,
     /// What is new, different or gone, ordered by kind and key.
     pub changed: Vec<(Kind, Key)>,
-    /// All problems that the files have now, in the order of files and lines.
+    /// Where only [`Entry::stored`] is another: a status was written. Nothing of it is in `changed`; ordered by kind and
+    /// key, empty for files.
+    pub restated: Vec<(Kind, Key)>,
+    /// All problems that the input has now, in the order of files and lines, or of kinds and keys.
     pub problems: Vec<Problem>,
 }
 
@@ -70,6 +88,11 @@ impl Entry {
     /// A number that the object keeps as long as it does not change, and that no other version of it has.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The digest that [`Editor::put`](crate::Editor::put) was told.
+    pub fn digest(&self) -> u64 {
+        self.spec
     }
 }
 
@@ -114,7 +137,7 @@ impl World {
         let mut world = World::default();
         for object in objects {
             let key = Key::new(object.namespace().unwrap_or_default(), object.name());
-            world.insert(object.kind(), key, Entry { object, source: None, spec: 0, revision: 0 });
+            world.insert(object.kind(), key, Entry { object, source: None, stored: None, spec: 0, revision: 0 });
         }
         world
     }

@@ -37,7 +37,13 @@ impl Claim {
 
     pub(crate) fn entry(&self) -> Entry {
         let read = self.read();
-        Entry { object: read.object.clone(), source: Some(self.source()), spec: read.spec, revision: read.revision }
+        Entry {
+            object: read.object.clone(),
+            source: Some(self.source()),
+            stored: None,
+            spec: read.spec,
+            revision: read.revision,
+        }
     }
 
     fn order(&self) -> (&FileName, u32, usize) {

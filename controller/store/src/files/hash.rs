@@ -22,6 +22,14 @@ pub(crate) fn spec(object: &Value) -> u64 {
     hasher.finish()
 }
 
+/// Of a whole value. Equal values have equal digests; different ones have different digests but for a chance of 2⁻⁶⁴. Not
+/// the same in another build.
+pub fn digest(value: &Value) -> u64 {
+    let mut hasher = FixedState::with_seed(2).build_hasher();
+    walk(value, &mut hasher);
+    hasher.finish()
+}
+
 fn walk(value: &Value, hasher: &mut impl Hasher) {
     match value {
         Value::Null => hasher.write_u8(0),

@@ -8,10 +8,12 @@ mod locate;
 mod scan;
 mod state;
 
+pub use hash::digest;
 pub use load::Progress;
 pub use locate::Locator;
 pub use state::Files;
 
+pub(crate) use document::revision;
 pub(crate) use scan::{Scan, absolute};
 
 use std::path::PathBuf;

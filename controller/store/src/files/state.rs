@@ -70,7 +70,7 @@ impl Files {
     pub fn change(&self) -> Change {
         let kinds = Kind::ALL.iter();
         let changed = kinds.flat_map(|kind| self.world.entries(*kind).map(|(key, _)| (*kind, key.clone()))).collect();
-        Change { world: self.world.clone(), changed, problems: self.problems.clone() }
+        Change { world: self.world.clone(), changed, restated: Vec::new(), problems: self.problems.clone() }
     }
 
     /// All objects as they are now.
@@ -259,7 +259,7 @@ impl Files {
             return None;
         }
         self.problems.clone_from(&problems);
-        Some(Change { world: self.world.clone(), changed, problems })
+        Some(Change { world: self.world.clone(), changed, restated: Vec::new(), problems })
     }
 
     /// A namespace exists when a file says so or when there is an object in it.
@@ -406,5 +406,5 @@ fn below(shown: &str, directory: &str) -> bool {
 fn implied(name: &Arc<str>) -> Option<Entry> {
     let value = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": &**name}});
     let object = fairlead_crds::Object::parse(Kind::Namespace, value).ok()?;
-    Some(Entry { object, source: None, spec: 0, revision: document::revision() })
+    Some(Entry { object, source: None, stored: None, spec: 0, revision: document::revision() })
 }
