@@ -1,10 +1,11 @@
-//! Where a Gateway listens, and what is published of it.
+//! Where a Gateway listens, and what is published of it, on a machine; in a cluster [`crate::fleet`] knows.
 //!
 //! `IPAddress` without a value means all addresses; `Hostname` is known for `localhost` and the names of the settings. A type that is
 //! not known makes the Gateway unaccepted (`UnsupportedAddress`); a value that can't be listened on leaves it unprogrammed
 //! (`AddressNotUsable`, `AddressNotAssigned`) and the other addresses served.
 
 use crate::Settings;
+use crate::fleet::Asked;
 use crate::frame::Context;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
@@ -20,6 +21,8 @@ pub(crate) struct Addresses {
     pub published: Vec<GatewayStatusAddress>,
     pub rejected: Vec<Fault>,
     pub unusable: Vec<Fault>,
+    /// What the Service is asked for, in a cluster.
+    pub asked: Asked,
 }
 
 /// Reads `spec.addresses`.

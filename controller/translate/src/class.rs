@@ -1,12 +1,13 @@
 //! GatewayClasses: which are ours, and what they claim.
 //!
-//! A class with our controller name is ours and gets `Accepted` and `SupportedVersion`. One with a `parametersRef` is not
-//! accepted (`InvalidParameters`) as long as no kind of parameters is read, and neither are its Gateways. In file mode
-//! a class `fairlead` is implied.
+//! A class with our controller name is ours and gets `Accepted` and `SupportedVersion`. One whose `parametersRef` names no valid
+//! ProxyClass is not accepted (`InvalidParameters`), and neither are its Gateways. In file mode a class `fairlead` is
+//! implied.
 
-use crate::Settings;
 use crate::status::{Condition, ConditionType, Fault, GatewayClassStatus, Reason, observed};
-use fairlead_crds::gateway::GatewayClass;
+use crate::{Settings, fleet};
+use fairlead_crds::gateway::{GatewayClass, ParametersReference};
+use fairlead_crds::v1alpha1::ProxyClassSpec;
 use fairlead_store::{Key, World};
 use imbl::OrdMap;
 use std::collections::BTreeMap;
@@ -20,13 +21,22 @@ const BUNDLE: &str = "v1.7.";
 
 /// Our classes by name, with what is wrong with them.
 #[derive(Default)]
-pub(crate) struct Classes {
-    ours: BTreeMap<Arc<str>, Option<Fault>>,
+pub(crate) struct Classes<'w> {
+    ours: BTreeMap<Arc<str>, Class<'w>>,
     pub status: OrdMap<Key, Arc<GatewayClassStatus>>,
 }
 
-impl Classes {
-    pub fn of(world: &World, settings: &Settings) -> Self {
+/// One of our classes.
+#[derive(Default)]
+pub(crate) struct Class<'w> {
+    /// Why it is not accepted.
+    pub fault: Option<Fault>,
+    /// What its ProxyClass says.
+    pub parameters: Option<&'w ProxyClassSpec>,
+}
+
+impl<'w> Classes<'w> {
+    pub fn of(world: &'w World, settings: &Settings) -> Self {
         let mut classes = Classes::default();
         let mut implied = settings.implicit_class;
         for (key, class) in world.all::<GatewayClass>().iter() {
@@ -34,28 +44,43 @@ impl Classes {
             if *class.spec.controller_name != *settings.controller_name {
                 continue;
             }
-            let fault = class.spec.parameters_ref.as_ref().map(|reference| {
-                let message =
-                    format!("{} {} is no kind of parameters that is read; remove it", reference.kind, reference.name);
-                Fault::new(Reason::InvalidParameters, "spec.parametersRef", message)
-            });
-            classes.status.insert(key.clone(), Arc::new(status(class, fault.as_ref(), settings)));
-            classes.ours.insert(key.name.clone(), fault);
+            let mut ours = Class::default();
+            match class.spec.parameters_ref.as_ref().map(|reference| parameters(world, reference)) {
+                Some(Ok(parameters)) => ours.parameters = Some(parameters),
+                Some(Err(fault)) => ours.fault = Some(fault),
+                None => {}
+            }
+            classes.status.insert(key.clone(), Arc::new(status(class, ours.fault.as_ref(), settings)));
+            classes.ours.insert(key.name.clone(), ours);
         }
         if implied {
-            classes.ours.insert(IMPLIED.into(), None);
+            classes.ours.insert(IMPLIED.into(), Class::default());
         }
         classes
     }
 
-    /// The class of a name, when it is ours: `Some(fault)`.
-    pub fn get(&self, name: &str) -> Option<Option<&Fault>> {
-        self.ours.get(name).map(Option::as_ref)
+    /// The class of a name, when it is ours.
+    pub fn get(&self, name: &str) -> Option<&Class<'w>> {
+        self.ours.get(name)
     }
 
     /// Names of ours, for messages.
     pub fn names(&self) -> String {
         self.ours.keys().map(|name| &**name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn parameters<'w>(world: &'w World, reference: &ParametersReference) -> Result<&'w ProxyClassSpec, Fault> {
+    const PATH: &str = "spec.parametersRef";
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    let key = Key::new(namespace, reference.name.as_str());
+    let found = fleet::resolve(world, (&reference.group, &reference.kind), &key, PATH);
+    match &found {
+        Err(_) if namespace.is_empty() && reference.kind == "ProxyClass" => {
+            let message = "a ProxyClass lives in a namespace; say which";
+            Err(Fault::new(Reason::InvalidParameters, format!("{PATH}.namespace"), message))
+        }
+        _ => found,
     }
 }
 

@@ -6,6 +6,8 @@
 
 use crate::class::Classes;
 use crate::conflict::{self, Sockets};
+use crate::endpoints;
+use crate::fleet::{self, Fleet};
 use crate::gateway::{self, GatewayDraft};
 use crate::host::Host;
 use crate::listener::Draft;
@@ -15,6 +17,7 @@ use crate::status::{GatewayClassStatus, GatewayStatus, ListenerSetStatus};
 use crate::tls::Vault;
 use crate::{Note, Settings};
 use fairlead_crds::Kind;
+use fairlead_crds::core::EndpointSlice;
 use fairlead_crds::gateway::{Gateway, ListenerSet};
 use fairlead_ir::{Bind, Id, Listener, ListenerTls, Secret};
 use fairlead_store::{Key, World};
@@ -80,7 +83,10 @@ pub(crate) struct Frame {
     pub classes: OrdMap<Key, Arc<GatewayClassStatus>>,
     pub gateways: BTreeMap<Key, GatewayStatus>,
     pub listener_sets: BTreeMap<Key, ListenerSetStatus>,
+    pub fleets: BTreeMap<Key, Fleet>,
     pub reads: HashSet<Dependency>,
+    /// Services whose endpoints are published as addresses of a Gateway.
+    pub node_services: HashSet<Key>,
     pub notes: Vec<Arc<Note>>,
 }
 
@@ -90,12 +96,19 @@ pub(crate) struct Context<'a, 'v> {
     pub vault: &'v mut Vault,
     pub settings: &'v Settings,
     pub secrets: BTreeMap<Id, Arc<Secret>>,
+    pub node_services: HashSet<Key>,
 }
 
 impl Frame {
     pub fn build(world: &World, settings: &Settings, vault: &mut Vault) -> Frame {
         let classes = Classes::of(world, settings);
-        let mut context = Context { reader: Reader::new(world), vault, settings, secrets: BTreeMap::new() };
+        let mut context = Context {
+            reader: Reader::new(world),
+            vault,
+            settings,
+            secrets: BTreeMap::new(),
+            node_services: HashSet::default(),
+        };
         let mut sets = listenerset::by_gateway(world);
         let mut gateways = ours(&classes, &mut context);
         gateways.sort_by(|(a, x), (b, y)| age(&x.metadata).cmp(&age(&y.metadata)).then_with(|| a.cmp(b)));
@@ -104,7 +117,7 @@ impl Frame {
         let mut families = Vec::new();
         for (key, gateway) in gateways {
             let mut draft =
-                gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name).flatten(), &mut context);
+                gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name), &mut context);
             let mut own = Sockets::default();
             let sockets =
                 if settings.shared_addresses && !draft.rejected_as_a_whole() { &mut sockets } else { &mut own };
@@ -130,15 +143,27 @@ impl Frame {
         for (gateway, sets) in families {
             frame.add(gateway, sets, settings);
         }
+        if let Some(settings) = &settings.fleet {
+            frame.keep_unclassed(world, settings);
+        }
         orphans(sets, &mut context);
         // Keys of listeners that are not served stay here.
         let named: HashSet<Id> =
             frame.listeners.values().flat_map(|listener| &listener.tls).flat_map(secrets).collect();
         frame.secrets = std::mem::take(&mut context.secrets);
         frame.secrets.retain(|id, _| named.contains(id));
+        frame.node_services = context.node_services;
         frame.reads = context.reader.reads;
         frame.notes = context.reader.notes;
         frame
+    }
+
+    /// Whether an EndpointSlice is published as addresses of a Gateway.
+    pub fn publishes(&self, (kind, key): &Dependency, world: &World) -> bool {
+        let service = || endpoints::service_of(key, world.all::<EndpointSlice>().get(key)?);
+        *kind == Kind::EndpointSlice
+            && !self.node_services.is_empty()
+            && service().is_some_and(|service| self.node_services.contains(&service))
     }
 
     fn add(&mut self, gateway: GatewayDraft, mut sets: Vec<SetDraft>, settings: &Settings) {
@@ -164,6 +189,9 @@ impl Frame {
             self.parents.insert((Kind::ListenerSet, set.key.clone()), Arc::new(parent));
             self.listener_sets.insert(set.key.clone(), set.status(&gateway));
         }
+        if let Some(settings) = &settings.fleet {
+            self.fleets.insert(gateway.key.clone(), gateway_fleet(&gateway, &sets, settings));
+        }
         let accepted = sets.iter().filter(|set| set.accepted(&gateway).is_none()).count();
         self.gateways.insert(gateway.key.clone(), gateway.status(accepted));
         let parent = Parent {
@@ -173,6 +201,16 @@ impl Frame {
             listeners: gateway.listeners.iter().map(Draft::door).collect(),
         };
         self.parents.insert((Kind::Gateway, gateway.key.clone()), Arc::new(parent));
+    }
+
+    /// Gateways whose class is gone may have been ours, and their class may come back: what they have is left alone.
+    fn keep_unclassed(&mut self, world: &World, settings: &fleet::Settings) {
+        for (key, gateway) in world.all::<Gateway>().iter() {
+            if world.entry(Kind::GatewayClass, "", &gateway.spec.gateway_class_name).is_none() {
+                let owner = fleet::Owner::of(key, gateway);
+                self.fleets.entry(key.clone()).or_insert_with(|| fleet::keep(&owner, settings));
+            }
+        }
     }
 
     /// Puts a listener into the configuration, once for each address, if it is fit to serve.
@@ -200,6 +238,21 @@ impl Frame {
             self.listeners.insert(id, Arc::new(listener));
         }
     }
+}
+
+/// What runs the proxies of a Gateway. The Service has the ports of all listeners that could be served, whether they are at the moment
+/// or not: a certificate that is missing for a while gives no port away.
+fn gateway_fleet(gateway: &GatewayDraft, sets: &[SetDraft], settings: &fleet::Settings) -> Fleet {
+    if !gateway.accepted() {
+        return fleet::keep(&gateway.owner, settings);
+    }
+    let allowed = sets.iter().filter(|set| set.refused.is_none()).flat_map(|set| &set.listeners);
+    let each = gateway.listeners.iter().chain(allowed).filter(|listener| listener.takes_part());
+    let ports = each.filter_map(|listener| {
+        let udp = listener.protocol == Some(fairlead_ir::ListenerProtocol::Udp);
+        Some(fleet::Port { number: listener.port_number()?, udp })
+    });
+    fleet::render(&gateway.owner, &gateway.parameters, &ports.collect(), &gateway.addresses.asked, settings)
 }
 
 /// Gateways of our classes. Others are not ours to judge, but a class that nobody has is worth a word.

@@ -1,12 +1,14 @@
 //! Gateways: addresses, TLS towards clients and backends, and the summary of the listeners.
 //!
-//! * `Accepted` is false for a class that is not accepted, `parametersRef`, an address of an unknown type, and when no
-//!   listener is fit to serve; then nothing of the Gateway is served. Reason `ListenersNotValid` with status true says that
-//!   some listeners are out.
+//! * `Accepted` is false for a class that is not accepted, a `parametersRef` that names no valid ProxyClass, an address of an
+//!   unknown type, and when no listener is fit to serve; then nothing of the Gateway is served. Reason `ListenersNotValid` with
+//!   status true says that some listeners are out.
 //! * `Programmed` is false when it is not accepted, when an address can't be used, or when no socket could be opened.
 //! * `ResolvedRefs` is false for the client certificate towards backends, or when a listener has unresolved references.
 
 use crate::addresses::{self, Addresses};
+use crate::class::Class;
+use crate::fleet;
 use crate::frame::{Context, Namespaces};
 use crate::frontend::{self, Frontend};
 use crate::listener::{self, Draft, Owner, Spec};
@@ -15,6 +17,7 @@ use crate::tls::KeyPair;
 use fairlead_crds::Kind;
 use fairlead_crds::core::Secret as SecretObject;
 use fairlead_crds::gateway::{FromNamespaces, Gateway, GatewayDefaultScope, SecretObjectReference};
+use fairlead_crds::v1alpha1::ProxyClassSpec;
 use fairlead_ir::Secret;
 use fairlead_store::Key;
 use std::sync::Arc;
@@ -31,29 +34,31 @@ pub(crate) struct GatewayDraft {
     rejected: Vec<Fault>,
     refs: Vec<Fault>,
     pub allowed_listeners: Namespaces,
+    pub owner: fleet::Owner,
+    /// How its proxies run.
+    pub parameters: ProxyClassSpec,
 }
 
 /// Reads a Gateway of one of our classes.
 pub(crate) fn draft<'a>(
     key: &Key,
     gateway: &'a Gateway,
-    class: Option<&Fault>,
+    class: Option<&Class<'_>>,
     context: &mut Context<'a, '_>,
 ) -> GatewayDraft {
     let spec = &gateway.spec;
     let mut rejected: Vec<Fault> = class
+        .and_then(|class| class.fault.as_ref())
         .map(|fault| {
             let message = format!("GatewayClass {} is not accepted: {fault}", spec.gateway_class_name);
             Fault::new(fault.reason, "spec.gatewayClassName", message)
         })
         .into_iter()
         .collect();
-    if let Some(reference) =
-        spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref())
-    {
-        let message = format!("{} {} is no kind of parameters that is read; remove it", reference.kind, reference.name);
-        rejected.push(Fault::new(Reason::InvalidParameters, "spec.infrastructure.parametersRef", message));
-    }
+    let parameters = parameters(key, gateway, class, context).unwrap_or_else(|fault| {
+        rejected.push(fault);
+        ProxyClassSpec::default()
+    });
     if spec.default_scope.as_ref().is_some_and(|scope| *scope != GatewayDefaultScope::None) {
         context.reader.note(
             Kind::Gateway,
@@ -95,13 +100,45 @@ pub(crate) fn draft<'a>(
         key: key.clone(),
         generation: gateway.metadata.generation,
         listeners,
-        addresses: addresses::read(key, &spec.addresses, context),
+        addresses: match context.settings.fleet {
+            Some(_) => fleet::read_addresses(key, &spec.addresses, &parameters, context),
+            None => addresses::read(key, &spec.addresses, context),
+        },
         frontend,
         client_certificate,
         rejected,
         refs,
         allowed_listeners,
+        owner: fleet::Owner::of(key, gateway),
+        parameters,
     }
+}
+
+/// How the proxies run: as the Gateway's own ProxyClass says, then its class's.
+fn parameters(
+    key: &Key,
+    gateway: &Gateway,
+    class: Option<&Class<'_>>,
+    context: &mut Context<'_, '_>,
+) -> Result<ProxyClassSpec, Fault> {
+    const PATH: &str = "spec.infrastructure.parametersRef";
+    let of_class = class.and_then(|class| class.parameters);
+    let reference =
+        gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
+    let Some(reference) = reference else { return Ok(of_class.cloned().unwrap_or_default()) };
+    let named = Key::new(key.namespace.clone(), reference.name.as_str());
+    let own = fleet::resolve(context.reader.world, (&reference.group, &reference.kind), &named, PATH)?;
+    if context.settings.fleet.is_none() {
+        context.reader.note(Kind::Gateway, key, PATH, "a ProxyClass has no effect outside of a cluster");
+    }
+    let merged = of_class.map_or_else(|| own.clone(), |class| fleet::merge(own, class));
+    // Either may be fine by itself.
+    fleet::check(&merged).map_err(|fault| {
+        let message =
+            format!("together with the ProxyClass of GatewayClass {}: {fault}", gateway.spec.gateway_class_name);
+        Fault::new(Reason::InvalidParameters, PATH, message)
+    })?;
+    Ok(merged)
 }
 
 impl GatewayDraft {

@@ -1,6 +1,6 @@
 //! World to Plan: what the objects mean, as the Gateway API v1.7 has it.
 //!
-//! `World ──(class, frame: gateway, listener, listenerset, conflict)──(policy)──(route: attach, rules, cluster)──► Plan { config, status, notes }`
+//! `World ──(class, frame: gateway, listener, listenerset, conflict, fleet)──(policy)──(route: attach, rules, cluster)──► Plan { config, status, fleet, notes }`
 //!
 //! Pure and total: no clock, no I/O, no failure. Every problem of the input becomes a condition (or a [`Note`]) of the object that
 //! has it, and harms no other object. Knows neither sockets nor the proxy's inside: it speaks [`fairlead_ir`].
@@ -16,6 +16,7 @@ mod conflict;
 mod duration;
 mod endpoints;
 mod features;
+pub mod fleet;
 mod frame;
 mod frontend;
 mod gateway;

@@ -1,9 +1,11 @@
 //! What translation gives.
 
 use crate::StatusSet;
+use crate::fleet::Fleet;
 use fairlead_crds::Kind;
 use fairlead_ir::Config;
 use fairlead_store::Key;
+use imbl::OrdMap;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub struct Plan {
     pub config: Config,
     /// What `status` of each object of ours says.
     pub status: StatusSet,
+    /// What runs the proxies of each Gateway, in a cluster.
+    pub fleet: OrdMap<Key, Arc<Fleet>>,
     /// What is worth a warning and has no condition, ordered by object.
     pub notes: Vec<Arc<Note>>,
 }

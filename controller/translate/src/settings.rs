@@ -1,6 +1,6 @@
 //! What a Plan depends on besides the objects.
 
-use crate::features;
+use crate::{features, fleet};
 use fairlead_ir::{Bind, ListenerProtocol};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -33,6 +33,9 @@ pub struct Settings {
     pub bundle_version: Option<Arc<str>>,
     /// What GatewayClasses claim, sorted.
     pub features: Arc<[Arc<str>]>,
+    /// In a cluster: how the proxies of each Gateway run. They listen on all addresses of their pods then, and a Gateway's addresses
+    /// are its Service's. `None`: the process serves by itself (files).
+    pub fleet: Option<fleet::Settings>,
 }
 
 impl Default for Settings {
@@ -49,6 +52,7 @@ impl Default for Settings {
             bind_failures: BTreeMap::new(),
             now: None,
             bundle_version: None,
+            fleet: None,
             features: features::SUPPORTED.iter().map(|name| Arc::from(*name)).collect(),
         }
     }

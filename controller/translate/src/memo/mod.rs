@@ -14,6 +14,7 @@ mod trace;
 mod tracked;
 mod uses;
 
+use crate::fleet::{self, Fleet};
 use crate::frame::Frame;
 use crate::policy::Policies;
 use crate::reader::{Dependency, Reader};
@@ -25,10 +26,11 @@ use counts::Counts;
 use endpoints::Slices;
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{GRPCRoute, HTTPRoute};
-use fairlead_crds::v1alpha1::{Backend, RouteFilter};
+use fairlead_crds::v1alpha1::{Backend, ProxyClass, RouteFilter};
 use fairlead_ir::{Config, ResourceId, Route};
 use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
+use imbl::OrdMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trace::{Trace, only};
@@ -74,6 +76,7 @@ struct Memo {
     slices: Slices,
     config: Tracked,
     status: StatusSet,
+    fleet: OrdMap<Key, Arc<Fleet>>,
     /// The last status of a route of each Gateway: those of the others are mostly equal, and then the same.
     alike: HashMap<Key, Arc<RouteStatus>>,
     notes: Vec<Arc<Note>>,
@@ -105,6 +108,7 @@ impl Planner {
         Plan {
             config: self.memo.config.config().clone(),
             status: self.memo.status.clone(),
+            fleet: self.memo.fleet.clone(),
             notes: self.memo.notes.clone(),
         }
     }
@@ -125,6 +129,11 @@ impl Planner {
     /// The statuses of the last Plan.
     pub fn status(&self) -> &StatusSet {
         &self.memo.status
+    }
+
+    /// What runs the proxies of each Gateway, as of the last Plan; empty outside of a cluster.
+    pub fn fleet(&self) -> &OrdMap<Key, Arc<Fleet>> {
+        &self.memo.fleet
     }
 
     /// The notes of the last Plan.
@@ -199,7 +208,10 @@ impl Memo {
         dirty: &mut HashSet<Dependency>,
     ) -> bool {
         let made_of = |kind: Kind| matches!(kind, Kind::GatewayClass | Kind::Gateway | Kind::ListenerSet);
-        if !all && !dirty.iter().any(|d| made_of(d.0) || self.frame.reads.contains(d)) {
+        let concerns = |d: &Dependency| {
+            made_of(d.0) || d.0 == Kind::ProxyClass || self.frame.reads.contains(d) || self.frame.publishes(d, world)
+        };
+        if !all && !dirty.iter().any(concerns) {
             return false;
         }
         let mut new = Frame::build(world, settings, &mut self.vault);
@@ -222,6 +234,10 @@ impl Memo {
         self.config.replace(&new.listeners);
         self.users.secrets.swap(&mut self.config, &new.secrets, old.secrets.keys());
         self.status.gateway_classes = std::mem::take(&mut new.classes);
+        self.fleet = self.fleet.iter().filter(|(key, _)| new.fleets.contains_key(*key)).map(pair).collect();
+        for (key, fleet) in std::mem::take(&mut new.fleets) {
+            set(&mut self.fleet, &key, Some(Arc::new(fleet)));
+        }
         self.frame = new;
         true
     }
@@ -349,6 +365,13 @@ impl Memo {
             for (key, filter) in world.all::<RouteFilter>().iter() {
                 let fault = route::check_route_filter(key, filter, &mut Reader::new(world)).err();
                 found.insert((Kind::RouteFilter, key.clone()), verdict(filter.metadata.generation, fault));
+            }
+        }
+        if touched(&[Kind::ProxyClass]) {
+            found.extend(known(Kind::ProxyClass));
+            for (key, class) in world.all::<ProxyClass>().iter() {
+                let fault = fleet::check(&class.spec).err();
+                found.insert((Kind::ProxyClass, key.clone()), verdict(class.metadata.generation, fault));
             }
         }
         for (id, status) in found {
