@@ -9,8 +9,12 @@
 //! What status says is `translate`'s; here is when it may be said, by whom, and how it gets along with what others have
 //! written there: foreign conditions, parents and ancestors stay as they are. Knows nothing of what a listener or route means.
 
+mod desk;
 mod events;
 mod lease;
+mod merge;
+mod overlay;
+mod standing;
 mod writer;
 
 pub use events::{Event, Events, Reporter, Severity};

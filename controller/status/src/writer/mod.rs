@@ -1,5 +1,9 @@
 //! Writes statuses: the task, its channels, and the requests.
 
+mod requests;
+mod task;
+
+use crate::desk::Desk;
 use crate::{Events, Reporter};
 use fairlead_crds::Kind;
 use fairlead_ir::Id;
@@ -108,7 +112,17 @@ impl Writer {
         let (desired, received) = watch::channel(None);
         let (told, problems) = watch::channel(Arc::default());
         let counts = Arc::new(Counts::default());
-        drop((leading, progress, received, told));
+        let task = task::Task {
+            desk: Desk::new(settings),
+            requests: requests::Requests::new(client),
+            desired: received,
+            leading,
+            progress,
+            problems: told,
+            counts: counts.clone(),
+            events: events.clone(),
+        };
+        tokio::spawn(task.run());
         Writer { desired: Arc::new(desired), problems, counts, events }
     }
 
