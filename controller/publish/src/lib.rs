@@ -1,18 +1,23 @@
-//! Plans to pushes: the delta between two configurations, in order.
+//! Plans to pushes, and pushes to proxies.
 //!
 //! ```text
-//! Config, Config, … ──(Publisher::update)──► Push{version, upserts, removals} ──(apply)──► Config
+//! Config, Config, … ──(Publisher, Fanout)──► Push{version, upserts, removals} ──(apply)──► Config
+//!                                              └──► Server ──(wire)──► each proxy of the Gateway ──► Progress
 //! ```
 //!
-//! Knows resources by id and equality only, not what they mean. Pure: no I/O, no clock.
+//! Knows resources by id and equality only, not what they mean. [`Publisher`] and [`Fanout`] are pure; so is the CA of the push channel
+//! ([`ca`]), which is told what time it is. [`Server`] speaks to proxies.
 
+pub mod ca;
 mod delta;
 mod fanout;
 mod progress;
+mod server;
 
 pub use delta::{apply, delta, delta_of};
 pub use fanout::Fanout;
 pub use progress::{GatewayProgress, Progress, ProxyProgress};
+pub use server::{Denied, Enroller, Identity, Role, Server, Settings, StartError, enroller};
 
 use fairlead_ir::{Config, Push, ResourceId};
 use std::collections::BTreeSet;

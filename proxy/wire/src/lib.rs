@@ -17,7 +17,7 @@ mod pem;
 
 pub use clock::Clock;
 pub use payload::{KINDS, Undecodable, decode, decode_name, encode, encode_name, kind_of};
-pub use pem::{PemError, certificates};
+pub use pem::{PemError, certificate_pem, certificates};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::sync::Arc;

@@ -1,7 +1,12 @@
 //! Certificates in PEM.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
+
+/// Characters of a line (RFC 7468 §2).
+const LINE: usize = 64;
 
 /// Why a text has no certificates to offer.
 #[derive(Debug, thiserror::Error)]
@@ -21,4 +26,20 @@ pub enum PemError {
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().map_err(PemError::Damaged)?;
     if found.is_empty() { Err(PemError::Empty) } else { Ok(found) }
+}
+
+/// A certificate as PEM.
+pub fn certificate_pem(certificate: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(certificate);
+    let mut pem = String::with_capacity(text.len() + text.len() / LINE + 64);
+    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(LINE));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
 }

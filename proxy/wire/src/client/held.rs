@@ -153,6 +153,9 @@ impl Held {
             self.good.remove(id);
             self.told.remove(id);
         }
+        if epoch != self.epoch {
+            self.served = 0;
+        }
         (self.epoch, self.version, self.outstanding) = (epoch, version, true);
         Push { version, upserts, removals }
     }

@@ -1,0 +1,172 @@
+//! The stream of one proxy: says what it lacks, one push at a time, and hears what it serves.
+
+use super::history::{Cursor, Gateway, Lack};
+use super::identity::Peer;
+use super::proxies::{Connected, progress};
+use super::push::redirect;
+use super::{Role, Shared};
+use fairlead_wire::proto::{self, from_controller, from_proxy};
+use fairlead_wire::{encode, encode_name};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Status, Streaming};
+
+/// Bytes of a chunk, if its resources are not larger.
+const CHUNK: usize = 256 << 10;
+/// Names of a chunk.
+const NAMES: usize = 4096;
+
+type Outbound = mpsc::Sender<Result<proto::FromController, Status>>;
+
+/// What the server knows of a proxy.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    peer: Peer,
+    gateway: Arc<Gateway>,
+    changed: watch::Receiver<()>,
+    connected: Connected,
+    program: String,
+    /// What it was told.
+    told: Cursor,
+    /// What it serves. While that is less it is told nothing more: changes add up to one push.
+    serves: Cursor,
+}
+
+/// Why a stream ends.
+enum End {
+    Gone,
+    Redirect(std::net::SocketAddr),
+    Status(Status),
+}
+
+impl Session {
+    pub fn new(shared: Arc<Shared>, peer: Peer, hello: proto::Hello) -> Session {
+        let gateway = shared.gateway(&peer.identity.gateway);
+        let changed = gateway.follow();
+        let told = gateway.place(Cursor { epoch: hello.epoch, version: hello.version });
+        let serving = hello.serving.unwrap_or_default();
+        let serves = place(&serving, told).unwrap_or(told);
+        let first = progress(&serving, serves.version, &hello.program);
+        let connected = Connected::new(shared.clone(), peer.identity.clone(), first);
+        Session { shared, peer, gateway, changed, connected, program: hello.program, told, serves }
+    }
+
+    pub async fn run(mut self, mut inbound: Streaming<proto::FromProxy>, outbound: Outbound) {
+        let (gateway, pod) = (self.peer.identity.gateway.clone(), self.peer.identity.pod.clone());
+        tracing::info!(gateway = &*gateway, pod = &*pod, program = self.program, "a proxy is connected");
+        let end = self.follow(&mut inbound, &outbound).await;
+        let why = match &end {
+            End::Gone => "it is gone",
+            End::Redirect(_) => "another controller leads",
+            End::Status(status) => status.message(),
+        };
+        tracing::info!(gateway = &*gateway, pod = &*pod, why, "a proxy is not connected any more");
+        let last = match end {
+            End::Gone => None,
+            End::Redirect(to) => Some(Ok(redirect(to))),
+            End::Status(status) => Some(Err(status)),
+        };
+        let shared = self.shared.clone();
+        drop(self);
+        shared.left(&gateway);
+        if let Some(last) = last {
+            let _ = outbound.send(last).await;
+        }
+    }
+
+    async fn follow(&mut self, inbound: &mut Streaming<proto::FromProxy>, outbound: &Outbound) -> End {
+        let mut complete = self.shared.complete.subscribe();
+        let mut role = self.shared.role.clone();
+        let mut stopped = self.shared.stopped.clone();
+        let mut replaced = self.connected.replaced.clone();
+        let left = self.peer.not_after.duration_since(self.shared.clock.now()).unwrap_or(Duration::ZERO);
+        let expires = Instant::now() + left;
+        loop {
+            if let Role::Redirect(to) = &*role.borrow_and_update() {
+                return End::Redirect(*to);
+            }
+            self.changed.mark_unchanged();
+            let ready = *complete.borrow_and_update() || self.gateway.is_published();
+            if ready
+                && self.told == self.serves
+                && let Some(lack) = self.gateway.lack(self.told)
+            {
+                self.told = lack.to;
+                if send(lack, outbound).await.is_none() {
+                    return End::Gone;
+                }
+            }
+            tokio::select! {
+                message = inbound.message() => match message {
+                    Ok(Some(message)) => self.hear(message),
+                    Ok(None) | Err(_) => return End::Gone,
+                },
+                () = change(&mut self.changed) => {}
+                () = change(&mut complete) => {}
+                () = change(&mut role) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {
+                    return End::Status(Status::unavailable("the controller is stopping"));
+                }
+                _ = replaced.changed() => return End::Status(Status::aborted("another stream of this pod was opened")),
+                () = outbound.closed() => return End::Gone,
+                () = sleep_until(expires) => {
+                    return End::Status(Status::unavailable("the certificate that opened this stream has ended"));
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: proto::FromProxy) {
+        let Some(from_proxy::Message::Ack(ack)) = message.message else { return };
+        let serves = place(&ack, self.told);
+        self.serves = serves.unwrap_or(self.serves);
+        self.connected.update(progress(&ack, serves.map_or(0, |serves| serves.version), &self.program));
+    }
+}
+
+/// What an ack says, if it is about what the proxy was told last, and not what it was told by another controller.
+fn place(ack: &proto::Ack, told: Cursor) -> Option<Cursor> {
+    let known = told != Cursor::default() && told.epoch == ack.epoch;
+    known.then_some(Cursor { epoch: ack.epoch, version: ack.version })
+}
+
+/// As it changes; never when it can't any more.
+async fn change<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Sends a push in parts; each is made when the one before is on its way. None: the stream has ended.
+async fn send(lack: Lack, outbound: &Outbound) -> Option<()> {
+    let Lack { to, complete, upserts, removals } = lack;
+    let empty = || proto::Chunk { epoch: to.epoch, version: to.version, complete, ..Default::default() };
+    let (mut chunk, mut size) = (empty(), 0);
+    for resource in &upserts {
+        match encode(resource) {
+            Ok(sealed) => {
+                size += sealed.payload.len() + sealed.id.len() + 32;
+                chunk.upserts.push(sealed);
+            }
+            Err(error) => tracing::error!(id = ?resource.id(), %error, "a resource can't be encoded"),
+        }
+        if size >= CHUNK {
+            put(std::mem::replace(&mut chunk, empty()), outbound).await?;
+            size = 0;
+        }
+    }
+    for ids in removals.chunks(NAMES) {
+        if !chunk.removals.is_empty() {
+            put(std::mem::replace(&mut chunk, empty()), outbound).await?;
+        }
+        chunk.removals = ids.iter().map(encode_name).collect();
+    }
+    put(proto::Chunk { last: true, ..chunk }, outbound).await
+}
+
+async fn put(chunk: proto::Chunk, outbound: &Outbound) -> Option<()> {
+    let message = proto::FromController { message: Some(from_controller::Message::Chunk(chunk)) };
+    outbound.send(Ok(message)).await.ok()
+}
