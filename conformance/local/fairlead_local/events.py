@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 MARK = "\x16"
+ERROR_MARKS = str.maketrans("", "", "\x0e\x0f")
 ROOT_TEST = "TestConformance"
 RESULT = re.compile(r"\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)")
 STATE = re.compile(r"=== (RUN|PAUSE|CONT|NAME)\s+(\S*)")
@@ -36,13 +37,18 @@ class Events:
 
     def feed(self, line, now):
         # A mark may follow output that had no line end.
-        for index, part in enumerate(line.rstrip("\n").split(MARK)):
+        for index, part in enumerate(line.rstrip("\n").translate(ERROR_MARKS).split(MARK)):
             if index == 0 or not self.event(part, now):
                 self.text(part)
 
     def text(self, text):
         if text.strip() and (text[0].isspace() or not text.startswith(("PASS", "FAIL", "ok"))):
             self.current.lines.append(text)
+
+    @staticmethod
+    def plain(line):
+        """The line as it is without -test.v=test2json."""
+        return line.translate(ERROR_MARKS).replace(MARK, "")
 
     def event(self, text, now):
         if found := STATE.match(text):
@@ -79,24 +85,26 @@ class Events:
 
 
 def first_failure(lines):
-    """testify's block, cut to what says something: where in the tests, what, and the message. Else the last lines."""
+    """testify's block, cut to what says something: where in the tests, the message, the error. Else the last lines."""
     starts = [i for i, line in enumerate(lines) if "Error Trace:" in line]
     if not starts:
         panic = next((i for i, line in enumerate(lines) if line.startswith(("panic:", "fatal error:"))), None)
         return [line.strip()[:300] for line in (lines[panic : panic + 6] if panic is not None else lines[-4:])]
-    block = []
-    for line in lines[starts[0] : starts[0] + 60]:
-        if re.match(r"\s+Test:\s", line):
+    block = [lines[starts[0]]]
+    for line in lines[starts[0] + 1 :]:
+        if not re.match(r"\s+\t", line) or "Error Trace:" in line:
             break
         block.append(line)
-    places = [found[0] for line in block if (found := re.search(r"[\w-]+/[\w-]+\.go:\d+", line))]
-    where = next((place for place in places if place.startswith("tests/")), places[0] if places else "")
-    said = []
+    parts = {}
     for line in block:
-        if found := re.match(r"\s+(Error|Messages):\s*(.*)", line):
-            said.append(found[2])
-        elif said and re.match(r"\s{10,}\t?\s+\S", line):
-            said.append(line.strip())
-    # What the test said last before it failed is most often the condition that it waited for.
-    before = [line.strip() for line in lines[: starts[0]] if re.match(r"\s+[\w-]+\.go:\d+: .*\S", line)]
-    return [where, *(line[:300] for line in said if line), *(f"last said: {line[:300]}" for line in before[-2:-1])]
+        if found := re.match(r"\s+([A-Z][\w ]+):\s*(.*)", line):
+            parts[name := found[1]] = [found[2]]
+        else:
+            parts[name].append(line.strip())
+    places = [found[0] for line in parts["Error Trace"] if (found := re.search(r"[\w-]+/[\w-]+\.go:\d+", line))]
+    where = next((place for place in places if place.startswith("tests/")), places[0] if places else "")
+    said = parts.get("Messages", []) + [line for line in parts.get("Error", []) if line != "Received unexpected error:"]
+    # What the test said last before it failed is most often the state that it did not want.
+    steps = [found[1] for line in lines[: starts[0] - 1] if (found := re.match(r"\s+[\w-]+\.go:\d+: (?:\S+Z: )?(.*\S)", line))]
+    before = [step for step in steps if not step.startswith(("Applying ", "Creating ", "Updating ", "Running "))]
+    return [where, *(line[:300] for line in said if line), *(f"it said before: {line[:300]}" for line in before[-1:])]

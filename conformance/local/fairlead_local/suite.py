@@ -196,7 +196,7 @@ def run_suite(cluster, options, theirs):
     try:
         with open(log, "w") as file:
             for line in process.stdout:
-                file.write(line.replace("\x16", ""))
+                file.write(events.plain(line))
                 events.feed(line, time.monotonic())
         process.wait()
     finally:
