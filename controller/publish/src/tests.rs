@@ -59,7 +59,7 @@ fn listener(number: u8, value: u8) -> Arc<Listener> {
     Arc::new(Listener {
         id: id("gateway", number),
         gateway: "a/b".into(),
-        bind: Bind { address: None, port: u16::from(value) },
+        bind: Bind::tcp(None, u16::from(value)),
         protocol: ListenerProtocol::Http,
         hostname: None,
         tls: None,

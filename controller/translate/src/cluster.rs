@@ -1,7 +1,9 @@
 //! References to backends → clusters.
 //!
 //! One cluster for each Service port and way to speak to it: `service/<namespace>/<name>/<port>`, with `~h2` when it is spoken
-//! to in HTTP/2 and `~<secret>` when a Gateway presents a client certificate; `backend/<namespace>/<name>` likewise.
+//! to in HTTP/2, `~tcp`, `~tls` or `~udp` when what clients send goes there as it is, and `~<secret>` when a Gateway presents a client
+//! certificate; `backend/<namespace>/<name>` likewise. An `appProtocol` says nothing to TLSRoute, TCPRoute and UDPRoute, which
+//! don't look at what they carry; a BackendTLSPolicy nothing where TLS is passed through, or to UDP.
 //!
 //! | what | condition on the route | requests |
 //! | --- | --- | --- |
@@ -10,7 +12,10 @@
 //! | no such Service, port or `Backend` | `BackendNotFound` | 500 |
 //! | an `appProtocol` that is unknown or not for this kind of route | `UnsupportedProtocol` | 500 |
 //! | a BackendTLSPolicy that can't be honoured | `InvalidBackendTLS` | 500 |
+//! | a port of the other transport, TCP or UDP | `UnsupportedProtocol` | 500 |
 //! | a Service without endpoints | | 503 |
+//!
+//! Where there are no requests, the connection is closed or the datagram dropped.
 
 use crate::endpoints::{self, Origin};
 use crate::gateway::ungranted;
@@ -86,7 +91,7 @@ pub(crate) fn resolve(reference: &BackendRef<'_>, path: &str, scope: &mut Scope<
 fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
     let missing = |message: String| Fault::new(Reason::BackendNotFound, path, message);
     let target = (Kind::Service, key);
-    scope.uses.targets.insert(target.clone());
+    scope.reach(&target);
     let Some(object) = scope.reader.find::<Service>(&target.1) else {
         return Err(missing(format!("there is no Service {}", target.1)));
     };
@@ -99,7 +104,8 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
     let Some(number) = port else {
         return Err(missing(format!("a Service needs a port; {} has: {}", target.1, listed())));
     };
-    let port = ports.iter().find(|p| p.port == number);
+    let transport = transport(scope.route);
+    let port = endpoints::port(ports, number, transport).or_else(|| ports.iter().find(|p| p.port == number));
     if port.is_none() && (external.is_none() || !ports.is_empty()) {
         return Err(missing(format!("Service {} has no port {number}; it has: {}", target.1, listed())));
     }
@@ -107,11 +113,14 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
         return Err(missing(format!("{number} is not a port")));
     };
     let unsupported = |message: String| Fault::new(Reason::UnsupportedProtocol, path, message);
-    if let Some(other) = port.and_then(|port| port.protocol.as_deref()).filter(|protocol| *protocol != "TCP") {
-        return Err(unsupported(format!("port {number} of Service {} is {other}; TCP is needed", target.1)));
+    if let Some(port) = port.filter(|port| endpoints::protocol(port) != transport) {
+        let other = endpoints::protocol(port);
+        return Err(unsupported(format!("port {number} of Service {} is {other}; {transport} is needed", target.1)));
     }
-    let app = port.and_then(|port| port.app_protocol.as_deref()).map_or(Some(App::default()), app_protocol);
-    let Some(app) = app.filter(|app| !(app.upgrades && scope.route == RouteKind::Grpc)) else {
+    let app = port.and_then(|port| port.app_protocol.as_deref()).filter(|_| !scope.route.is_l4());
+    let Some(app) =
+        app.map_or(Some(App::default()), app_protocol).filter(|app| !(app.upgrades && scope.route == RouteKind::Grpc))
+    else {
         let name = port.and_then(|port| port.app_protocol.as_deref()).unwrap_or_default();
         return Err(unsupported(format!(
             "appProtocol {name:?} of port {number} of Service {} is not for {}s",
@@ -126,7 +135,8 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
         }
         None => {
             let sni = format!("{}.{}.svc", target.1.name, target.1.namespace).into();
-            (Place::Endpoints(id.as_str().into(), Origin::Service { key: target.1.clone(), port: number }), sni)
+            let endpoints = if transport == UDP { format!("{id}~udp").into() } else { id.as_str().into() };
+            (Place::Endpoints(endpoints, Origin::Service { key: target.1.clone(), port: number, transport }), sni)
         }
     };
     add(id, Found { target, section: port.and_then(|port| port.name.as_deref()), app, place, sni }, path, scope)
@@ -134,14 +144,17 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
 
 fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
     let target = (Kind::Backend, key);
-    scope.uses.targets.insert(target.clone());
+    scope.reach(&target);
     let Some(object) = scope.reader.find::<Backend>(&target.1) else {
         return Err(Fault::new(Reason::BackendNotFound, path, format!("there is no Backend {}", target.1)));
     };
     let id = format!("backend/{}", target.1);
-    let app = backend_protocol(object).map_err(|(field, message)| {
+    let mut app = backend_protocol(object).map_err(|(field, message)| {
         Fault::new(Reason::UnsupportedProtocol, path, format!("Backend {}: {field}: {message}", target.1))
     })?;
+    if scope.route.is_l4() {
+        app = App::default();
+    }
     if app.upgrades && scope.route == RouteKind::Grpc {
         return Err(Fault::new(
             Reason::UnsupportedProtocol,
@@ -152,6 +165,14 @@ fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault>
     let endpoints = endpoints::of_backend(id.as_str().into(), object).map_err(|(field, message)| {
         Fault::new(Reason::UnsupportedValue, path, format!("Backend {} is not usable: {field}: {message}", target.1))
     })?;
+    let is_unix = |e: &fairlead_ir::Endpoint| matches!(e.address, fairlead_ir::Address::Unix(_));
+    if scope.route == RouteKind::Udp && endpoints.endpoints.iter().any(is_unix) {
+        return Err(Fault::new(
+            Reason::UnsupportedProtocol,
+            path,
+            format!("Backend {} has a unix socket, which takes no datagrams from here", target.1),
+        ));
+    }
     let named =
         object.spec.endpoints.iter().find_map(|e| e.hostname.as_deref().or_else(|| Some(&e.fqdn.as_ref()?.hostname)));
     let sni: Box<str> = named.map_or_else(|| target.1.name.as_ref().into(), |name| name.to_ascii_lowercase().into());
@@ -191,16 +212,26 @@ pub(crate) fn check_backend(key: &Key, backend: &Backend) -> Result<(), Fault> {
 
 fn add(mut id: String, found: Found<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
     let Found { target, section, app, place, sni } = found;
-    let policy = match scope.policies.of(&target, section) {
+    let policy = scope.policies.of(&target, section).filter(|_| scope.route != RouteKind::Udp);
+    // Even one that can't be honoured makes passed through TLS differ from terminated.
+    scope.speaks_tls |= policy.is_some();
+    let policy = match policy.filter(|_| !scope.passthrough) {
         Some(Err(message)) => return Err(Fault::new(Reason::InvalidBackendTls, path, message.as_str())),
         Some(Ok(policy)) => Some(policy.clone()),
         None => None,
     };
-    let protocol = if scope.route == RouteKind::Grpc { Protocol::Http2 } else { app.protocol.unwrap_or_default() };
-    if protocol == Protocol::Http2 {
-        id.push_str("~h2");
-    }
     let tls = tls(policy.as_deref(), app, sni, scope);
+    let (protocol, suffix) = match scope.route {
+        RouteKind::Tls | RouteKind::Tcp if tls.is_some() => (Protocol::Tcp, "~tls"),
+        RouteKind::Tls | RouteKind::Tcp => (Protocol::Tcp, "~tcp"),
+        RouteKind::Udp => (Protocol::Udp, "~udp"),
+        RouteKind::Grpc => (Protocol::Http2, "~h2"),
+        RouteKind::Http => match app.protocol.unwrap_or_default() {
+            Protocol::Http2 => (Protocol::Http2, "~h2"),
+            other => (other, ""),
+        },
+    };
+    id.push_str(suffix);
     if let Some(certificate) = tls.as_ref().and_then(|tls| tls.client_certificate.as_ref()) {
         id.push('~');
         id.push_str(certificate);
@@ -250,6 +281,13 @@ fn tls(policy: Option<&BackendTls>, app: App, sni: Box<str>, scope: &mut Scope<'
     }
     Some(tls)
 }
+
+/// What a kind of route needs of a Service's port.
+fn transport(route: RouteKind) -> &'static str {
+    if route == RouteKind::Udp { UDP } else { "TCP" }
+}
+
+const UDP: &str = "UDP";
 
 /// KEP-3726's names, IANA's, and the usual short ones; `None` for others.
 fn app_protocol(name: &str) -> Option<App> {

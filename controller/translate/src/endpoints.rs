@@ -8,6 +8,7 @@ use fairlead_crds::core::{EndpointSlice, Service};
 use fairlead_crds::v1alpha1::Backend;
 use fairlead_ir::{Address, Endpoint, Endpoints, Id};
 use fairlead_store::Key;
+use k8s_openapi::api::core::v1::ServicePort;
 use std::net::{IpAddr, SocketAddr};
 
 /// The label that says whose a slice is.
@@ -16,7 +17,7 @@ const SERVICE: &str = "kubernetes.io/service-name";
 /// Where addresses come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    Service { key: Key, port: i32 },
+    Service { key: Key, port: i32, transport: &'static str },
     Backend { key: Key },
 }
 
@@ -30,11 +31,11 @@ pub(crate) fn service_of(key: &Key, slice: &EndpointSlice) -> Option<Key> {
 pub(crate) fn of_service<'s>(
     id: Id,
     service: &Service,
-    port: i32,
+    (port, transport): (i32, &str),
     slices: impl Iterator<Item = &'s EndpointSlice>,
 ) -> Endpoints {
     let spec = service.spec.as_ref();
-    let port = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default().iter().find(|p| p.port == port);
+    let port = self::port(spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default(), port, transport);
     let name = port.and_then(|port| port.name.as_deref()).unwrap_or_default();
     let preferred = spec.and_then(|spec| spec.ip_families.as_deref()).unwrap_or_default();
     let preferred = if preferred.len() > 1 { preferred.first().map(String::as_str) } else { None };
@@ -55,6 +56,16 @@ pub(crate) fn of_service<'s>(
     // Made in the place of `found`, whose elements are larger.
     endpoints.shrink_to_fit();
     Endpoints { id, endpoints }
+}
+
+/// The port of a number and transport: `TCP` or `UDP`.
+pub(crate) fn port<'p>(ports: &'p [ServicePort], number: i32, transport: &str) -> Option<&'p ServicePort> {
+    ports.iter().find(|port| port.port == number && protocol(port) == transport)
+}
+
+/// The transport of a port.
+pub(crate) fn protocol(port: &ServicePort) -> &str {
+    port.protocol.as_deref().unwrap_or("TCP")
 }
 
 struct Found<'s> {

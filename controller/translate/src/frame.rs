@@ -19,7 +19,7 @@ use crate::{Note, Settings};
 use fairlead_crds::Kind;
 use fairlead_crds::core::EndpointSlice;
 use fairlead_crds::gateway::{Gateway, ListenerSet};
-use fairlead_ir::{Bind, Id, Listener, ListenerTls, Secret};
+use fairlead_ir::{Bind, Id, Listener, ListenerProtocol, ListenerTls, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use imbl::OrdMap;
@@ -50,6 +50,8 @@ pub(crate) struct Door {
     pub hostname: Option<Host>,
     pub kinds: Vec<Kind>,
     pub namespaces: Namespaces,
+    /// TLS goes on to the backends as it is.
+    pub passthrough: bool,
     /// Ids in the configuration, one per address; empty when it is not served.
     pub ids: Vec<Id>,
 }
@@ -116,8 +118,7 @@ impl Frame {
         let mut sockets = Sockets::default();
         let mut families = Vec::new();
         for (key, gateway) in gateways {
-            let mut draft =
-                gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name), &mut context);
+            let mut draft = gateway::draft(key, gateway, classes.get(&gateway.spec.gateway_class_name), &mut context);
             let mut own = Sockets::default();
             let sockets =
                 if settings.shared_addresses && !draft.rejected_as_a_whole() { &mut sockets } else { &mut own };
@@ -225,7 +226,8 @@ impl Frame {
     ) {
         let Some(port) = draft.port_number().filter(|_| served && draft.fit()) else { return };
         for (i, address) in binds.iter().enumerate() {
-            let bind = Bind { address: *address, port };
+            let transport = draft.protocol.unwrap_or(ListenerProtocol::Http).transport();
+            let bind = Bind { address: *address, port, transport };
             if let Some(reason) = settings.bind_failures.get(&bind) {
                 draft.bind_failed(bind, reason);
             }
@@ -234,7 +236,7 @@ impl Frame {
                 _ => id.as_str().into(),
             };
             draft.ids.push(id.clone());
-            let listener = draft.listener(id.clone(), gateway, bind);
+            let listener = draft.listener(id.clone(), gateway, bind, settings.http.clone());
             self.listeners.insert(id, Arc::new(listener));
         }
     }

@@ -182,6 +182,13 @@ impl Draft {
                 self.reject(path, ".tls", "a listener of protocol HTTPS needs tls.certificateRefs");
                 return;
             }
+            (Some(ListenerProtocol::Tls), None) => {
+                return self.reject(
+                    path,
+                    ".tls",
+                    "a listener of protocol TLS needs tls: its mode, and certificateRefs to terminate",
+                );
+            }
             (Some(ListenerProtocol::Https | ListenerProtocol::Tls), Some(tls)) => tls,
             (Some(_), Some(_)) => {
                 return self.reject(path, ".tls", "only listeners of protocol HTTPS and TLS have tls");
@@ -284,11 +291,12 @@ impl Draft {
             hostname: self.hostname.clone(),
             kinds: self.kinds.clone(),
             namespaces: self.namespaces.clone(),
+            passthrough: self.protocol == Some(ListenerProtocol::Tls) && !self.terminates,
             ids: self.ids.clone(),
         }
     }
 
-    pub fn listener(&self, id: Id, gateway: &Key, bind: Bind) -> fairlead_ir::Listener {
+    pub fn listener(&self, id: Id, gateway: &Key, bind: Bind, http: HttpSettings) -> fairlead_ir::Listener {
         let encrypted = matches!(self.protocol, Some(ListenerProtocol::Https | ListenerProtocol::Tls));
         let tls = encrypted.then(|| ListenerTls {
             certificates: self.certificates.clone(),
@@ -302,7 +310,7 @@ impl Draft {
             protocol: self.protocol.unwrap_or(ListenerProtocol::Http),
             hostname: self.hostname.as_ref().map(|host| host.as_str().into()),
             tls,
-            http: HttpSettings::default(),
+            http,
         }
     }
 

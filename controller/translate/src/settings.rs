@@ -1,7 +1,7 @@
 //! What a Plan depends on besides the objects.
 
 use crate::{features, fleet};
-use fairlead_ir::{Bind, ListenerProtocol};
+use fairlead_ir::{Bind, HttpSettings, ListenerProtocol};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct Settings {
     /// Whether all Gateways share the machine's addresses (files). Then their listeners can conflict with each other, and
     /// the older Gateway wins.
     pub shared_addresses: bool,
+    /// What HTTP listeners do where the objects say nothing.
+    pub http: HttpSettings,
     /// What is published as the address of a Gateway that asks for none.
     pub addresses: Vec<IpAddr>,
     /// Addresses that can be listened on, besides loopback and unspecified ones; `None`: no check.
@@ -44,8 +46,15 @@ impl Default for Settings {
         Settings {
             controller_name: "fairlead.dev/gateway-controller".into(),
             implicit_class: true,
-            protocols: vec![ListenerProtocol::Http, ListenerProtocol::Https],
+            protocols: vec![
+                ListenerProtocol::Http,
+                ListenerProtocol::Https,
+                ListenerProtocol::Tls,
+                ListenerProtocol::Tcp,
+                ListenerProtocol::Udp,
+            ],
             shared_addresses: true,
+            http: HttpSettings::default(),
             addresses: Vec::new(),
             local_addresses: None,
             local_names: BTreeMap::new(),

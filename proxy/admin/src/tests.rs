@@ -91,7 +91,7 @@ fn config() -> Config {
     let listener = Listener {
         id: "gateway/shop/edge/https".into(),
         gateway: "shop/edge".into(),
-        bind: Bind { address: None, port: 443 },
+        bind: Bind::tcp(None, 443),
         protocol: ListenerProtocol::Https,
         hostname: Some("*.example.com".into()),
         tls: Some(ListenerTls { certificates: vec!["secret/shop/tls".into()], ..ListenerTls::default() }),
@@ -344,4 +344,26 @@ fn ends_when_dropped_and_says_when_it_cannot_listen() {
     assert!(error.contains(&address.to_string()), "{error}");
     drop(house);
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn the_public_side_shows_no_configuration() {
+    let house = House::new();
+    let public = |readiness| PublicState { registry: house.registry.clone(), readiness };
+    let admin = Admin::start_public("127.0.0.1:0".parse().unwrap(), public(house.readiness.subscribe())).unwrap();
+    // Probes and scrapers come by any name, and from anywhere.
+    let call = |method: &str, target: &str| {
+        exchange(admin.address(), &format!("{method} {target} HTTP/1.1\r\nhost: proxy.shop.svc:15020\r\n\r\n"))
+    };
+    assert_eq!((call("GET", "/ready").status, call("GET", "/live").status), (503, 200));
+    house.readiness.send(Readiness::Live).unwrap();
+    let ready = call("GET", "/ready?verbose");
+    assert_eq!((ready.status, ready.body.as_str()), (200, "LIVE\n"));
+    assert!(ready.head.contains("connection: close\r\n"), "{}", ready.head);
+    assert!(call("GET", "/metrics").body.contains("\nfairlead_build_info{"));
+    assert_eq!(call("POST", "/ready").status, 405);
+    for hidden in ["/", "/config", "/routes", "/clusters", "/logging", "/version", "/drain"] {
+        assert_eq!((call("GET", hidden).status, call("POST", hidden).status), (404, 404), "{hidden}");
+    }
+    assert_eq!(house.drains.load(Ordering::SeqCst), 0);
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
-    /// `service/<namespace>/<name>/<port>`, with a suffix where settings (protocol, TLS) make several of one Service.
+    /// `service/<namespace>/<name>/<port>`, with a suffix where settings (protocol, TLS) make several of one Service: `~h2`, `~tcp`, `~udp`.
     pub id: Id,
     /// What to speak.
     pub protocol: Protocol,
@@ -36,6 +36,10 @@ pub enum Protocol {
     Http1,
     /// HTTP/2: prior knowledge (`kubernetes.io/h2c`), or ALPN `h2` over TLS. gRPC routes always go this way.
     Http2,
+    /// Whatever the client speaks, byte by byte, on a connection of its own; with TLS, without ALPN.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// Where the endpoints of a cluster come from.
@@ -80,7 +84,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Address {
-    /// TCP.
+    /// TCP, or UDP for a cluster of [`Protocol::Udp`].
     Ip(SocketAddr),
     /// A host name, resolved like [`Discovery::Dns`] (one of several endpoints of a `Backend`).
     Dns {

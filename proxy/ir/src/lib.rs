@@ -24,7 +24,8 @@ pub use filter::{
     Rewrite,
 };
 pub use listener::{
-    Bind, ClientValidation, ClientValidationMode, HttpSettings, Listener, ListenerProtocol, ListenerTls,
+    Bind, ClientValidation, ClientValidationMode, EscapedSlashes, HttpSettings, Listener, ListenerProtocol,
+    ListenerTls, Transport, Underscores,
 };
 pub use route::{
     Backend, BackendTarget, HeaderMatch, Method, MethodMatch, Order, PathMatch, QueryMatch, Retry, Route, RouteKind,

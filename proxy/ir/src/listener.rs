@@ -27,7 +27,8 @@ pub struct Listener {
     pub http: HttpSettings,
 }
 
-/// An address and port to listen on. The port is that of the Gateway's listener, before `--port-map`.
+/// An address and port to listen on. The port is that of the Gateway's listener, before `--port-map`. TCP and UDP have ports of
+/// their own: the same number is two binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Bind {
     /// `None`: all addresses of the machine, IPv6 and IPv4.
@@ -35,6 +36,38 @@ pub struct Bind {
     pub address: Option<IpAddr>,
     /// 1 to 65535.
     pub port: u16,
+    /// What kind of socket.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
+}
+
+/// The kind of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Transport {
+    /// TCP, for everything that is not UDP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Bind {
+    /// A TCP socket.
+    pub const fn tcp(address: Option<IpAddr>, port: u16) -> Bind {
+        Bind { address, port, transport: Transport::Tcp }
+    }
+
+    /// A UDP socket.
+    pub const fn udp(address: Option<IpAddr>, port: u16) -> Bind {
+        Bind { address, port, transport: Transport::Udp }
+    }
+}
+
+impl Transport {
+    fn is_tcp(&self) -> bool {
+        *self == Transport::Tcp
+    }
 }
 
 /// What a listener speaks.
@@ -51,6 +84,18 @@ pub enum ListenerProtocol {
     Tcp,
     /// UDP (UDPRoute).
     Udp,
+}
+
+impl ListenerProtocol {
+    /// The kind of its sockets.
+    pub fn transport(self) -> Transport {
+        if self == ListenerProtocol::Udp { Transport::Udp } else { Transport::Tcp }
+    }
+
+    /// Whether its connections are only passed on, and nothing of HTTP is known of them.
+    pub fn is_l4(self) -> bool {
+        matches!(self, ListenerProtocol::Tls | ListenerProtocol::Tcp | ListenerProtocol::Udp)
+    }
 }
 
 /// The server side of TLS.
@@ -105,6 +150,41 @@ pub struct HttpSettings {
     pub max_concurrent_streams: u32,
     /// Addresses that the client may have claimed in `x-forwarded-for`, counted from the right, that are trusted. 0.
     pub xff_trusted_hops: u8,
+    /// What `%2F` and `%5C` in paths mean.
+    pub escaped_slashes: EscapedSlashes,
+    /// What becomes of requests with `_` in a field's name.
+    pub underscores: Underscores,
+}
+
+/// What escaped slashes and backslashes (`%2F`, `%5C`) in a path mean. Envoy's `path_with_escaped_slashes_action`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EscapedSlashes {
+    /// 400: backends may read such a path differently than routes do.
+    #[default]
+    Reject,
+    /// Data, as RFC 3986 §2.2 has it: object stores and APIs that take paths as parameters want this.
+    Keep,
+    /// A slash; the path that was meant is matched and forwarded.
+    Unescape,
+    /// A slash; the client is told (307) to ask for the path that was meant.
+    Redirect,
+}
+
+/// What becomes of requests with an underscore in a field's name, which CGI-like backends take for `-`. Envoy's
+/// `headers_with_underscores_action`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Underscores {
+    /// 400, but for gRPC, whose metadata may have them.
+    #[default]
+    RejectUnlessGrpc,
+    /// 400.
+    Reject,
+    /// The field is dropped.
+    Drop,
+    /// They pass.
+    Allow,
 }
 
 impl Default for HttpSettings {
@@ -117,6 +197,8 @@ impl Default for HttpSettings {
             max_headers: 100,
             max_concurrent_streams: 100,
             xff_trusted_hops: 0,
+            escaped_slashes: EscapedSlashes::default(),
+            underscores: Underscores::default(),
         }
     }
 }

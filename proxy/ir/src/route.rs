@@ -1,4 +1,4 @@
-//! Routes: one per rule of an HTTPRoute or GRPCRoute.
+//! Routes: one per rule of a route object, of whatever kind.
 
 use crate::{Filter, Id, Millis};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
-    /// `httproute/<namespace>/<name>/<rule index>` or `grpcroute/…`.
+    /// `httproute/<namespace>/<name>/<rule index>`; likewise `grpcroute/…`, `tlsroute/…`, `tcproute/…`, `udproute/…`.
     pub id: Id,
     /// `<namespace>/<name>` of the route object, and the rule's own name if it has one, for metrics and logs.
     pub name: Id,
@@ -52,6 +52,20 @@ pub enum RouteKind {
     Http,
     /// GRPCRoute. Errors are answered as gRPC statuses.
     Grpc,
+    /// TLSRoute. Takes connections by SNI: `hostnames`. Has no matches and no filters; where something is amiss, connections are
+    /// closed.
+    Tls,
+    /// TCPRoute. Takes all connections of its listeners; else as `Tls`.
+    Tcp,
+    /// UDPRoute. Takes all datagrams of its listeners; where something is amiss, they are dropped.
+    Udp,
+}
+
+impl RouteKind {
+    /// Whether its connections are only passed on, and nothing of HTTP is known of them.
+    pub fn is_l4(self) -> bool {
+        matches!(self, RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp)
+    }
 }
 
 /// Breaks ties: the older object, then the name in alphabetical order, then the earlier rule. The derived order is the specification's.
@@ -192,6 +206,10 @@ pub struct Timeouts {
     /// Each attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_request: Option<Millis>,
+    /// Of TLSRoute, TCPRoute and UDPRoute: a connection or UDP session on which nothing moves, either way, is ended after this time.
+    /// `None`: Envoy's defaults of 1 h for connections and 60 s for UDP sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Millis>,
 }
 
 /// When to try again (GEP-1731). Connection errors are always retried when `attempts` > 0.

@@ -12,6 +12,9 @@
 //! 3. HTTPRoute: exact path, regular expression (longest pattern), longest prefix; then method, most headers, most query
 //!    parameters. GRPCRoute: longest service, longest method, most headers (an exact one before a regular expression);
 //! 4. the older object, then `<namespace>/<name>`, then the earlier rule.
+//!
+//! A TLSRoute, TCPRoute or UDPRoute has no predicates: of those on a listener (and, with TLS, of the first host name) the
+//! first of 4 takes all connections.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod bucket;
@@ -39,6 +42,6 @@ pub use explain::{Criterion, Explanation, Miss, Predicate, Taker};
 pub use listeners::ListenerIndex;
 pub use pattern::Pattern;
 pub use problem::Problem;
-pub use request::{Probe, Request};
+pub use request::{Connection, Probe, Request};
 pub use split::Split;
 pub use table::{Hit, Table};

@@ -88,6 +88,7 @@ fn match_matches(kind: RouteKind, m: &RouteMatch, request: &Probe) -> bool {
     let path = match kind {
         RouteKind::Http => path_matches(m.path.as_ref(), &request.path),
         RouteKind::Grpc => grpc_matches(m.grpc.as_ref(), request),
+        RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => true,
     };
     let method = m.method.is_none_or(|method| format!("{method:?}").to_uppercase() == request.method);
     let headers = m.headers.iter().all(|h| {

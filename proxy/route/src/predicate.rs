@@ -64,6 +64,11 @@ impl Match {
             RouteKind::Grpc if source.path.is_some() => return Err(Problem::new("path", "a GRPCRoute has no paths")),
             RouteKind::Http => Place::http(source.path.as_ref())?,
             RouteKind::Grpc => Place::grpc(source.grpc.as_ref())?,
+            // They know host names only.
+            RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp if *source != RouteMatch::default() => {
+                return Err(Problem::new("matches", "connections can't be told apart by what a request has"));
+            }
+            RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => Place::http(None)?,
         };
         let header = |h: &HeaderMatch| (h.name.clone(), h.value.clone());
         let query = |q: &QueryMatch| (q.name.clone(), q.value.clone());

@@ -16,6 +16,40 @@ pub trait Request {
     fn port(&self) -> u16;
 }
 
+/// A connection of which at most the host name is known (SNI): for the tables of TLS, TCP and UDP listeners, whose routes ask for
+/// nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection<'a> {
+    /// Lower-case; empty when there is none.
+    pub host: &'a str,
+}
+
+impl Request for Connection<'_> {
+    fn host(&self) -> &[u8] {
+        self.host.as_bytes()
+    }
+
+    fn path(&self) -> &[u8] {
+        b"/"
+    }
+
+    fn query(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn method(&self) -> &[u8] {
+        b""
+    }
+
+    fn header(&self, _: &[u8]) -> impl Iterator<Item = &[u8]> {
+        std::iter::empty()
+    }
+
+    fn port(&self) -> u16 {
+        0
+    }
+}
+
 /// A request as plain data: for `explain`, tests and measurements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {

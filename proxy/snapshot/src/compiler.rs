@@ -308,7 +308,10 @@ impl Compiler {
             self.ports.remove(&bind);
             return;
         };
-        let label = format!("port/{}", bind.port);
+        let label = match bind.transport {
+            ir::Transport::Tcp => format!("port/{}", bind.port),
+            ir::Transport::Udp => format!("port/{}/udp", bind.port),
+        };
         let metrics = self.registry.listener(&ListenerLabels { listener: &label, gateway: "" });
         let mut tls = Vec::new();
         let mut listeners = Vec::with_capacity(configs.len());
@@ -323,8 +326,10 @@ impl Compiler {
             }
         }
         let is_tls = configs.iter().any(|config| config.tls.is_some());
+        let is_l4 = |config: &&Arc<ir::Listener>| config.protocol == ir::ListenerProtocol::Tls;
         let port = Port {
             bind,
+            protocol: configs.iter().find(is_l4).unwrap_or(first).protocol,
             listeners: ListenerIndex::new(listeners),
             tls: is_tls.then(|| ListenerIndex::new(tls)),
             http: first.http.clone(),
@@ -335,10 +340,17 @@ impl Compiler {
 
     fn compile_tls(&mut self, config: &ir::Listener) -> Result<Option<ServerTls>, String> {
         let Some(settings) = &config.tls else { return Ok(None) };
+        let alpn = match config.protocol {
+            // Passed through.
+            ir::ListenerProtocol::Tls if settings.certificates.is_empty() => return Ok(None),
+            // Whatever is spoken inside is between the client and the backend.
+            ir::ListenerProtocol::Tls => &[][..],
+            _ => listener::HTTP_ALPN,
+        };
         if let Some(tls) = self.tls.get(&config.id) {
             return Ok(Some(tls.clone()));
         }
-        let tls = listener::tls(settings, &self.secrets, &self.tickets)?;
+        let tls = listener::tls(settings, alpn, &self.secrets, &self.tickets)?;
         self.tls.insert(config.id.clone(), tls.clone());
         Ok(Some(tls))
     }

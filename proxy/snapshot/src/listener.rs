@@ -3,6 +3,7 @@
 use crate::Route;
 use fairlead_ir as ir;
 use fairlead_net::tls::{ALPN_H2, ALPN_HTTP10, ALPN_HTTP11, ClientAuth, Identity, Roots, ServerTls, Tickets};
+use fairlead_route::Connection;
 use fairlead_route::{ListenerIndex, Table};
 use fairlead_telemetry::ListenerMetrics;
 use std::collections::HashMap;
@@ -22,13 +23,32 @@ pub struct Listener {
     pub stream_idle_timeout: Option<Duration>,
 }
 
+impl Listener {
+    /// Whether its TLS connections go on to the backends as they are.
+    pub fn is_passthrough(&self) -> bool {
+        self.config.protocol == ir::ListenerProtocol::Tls
+            && self.config.tls.as_ref().is_none_or(|tls| tls.certificates.is_empty())
+    }
+
+    /// The rule that takes connections, of a TLS, TCP or UDP listener; `server_name` is what a TLS client asked for, in lower case.
+    pub fn connection_route(&self, server_name: &str) -> Option<&Arc<Route>> {
+        self.table.find(&Connection { host: server_name }).map(|hit| hit.route)
+    }
+}
+
+/// What HTTPS clients are offered, preferred first.
+pub(crate) const HTTP_ALPN: &[&[u8]] = &[ALPN_H2, ALPN_HTTP11, ALPN_HTTP10];
+
 /// All listeners on one address and port.
 pub struct Port {
     /// Where it listens.
     pub bind: ir::Bind,
     /// By host name.
     pub listeners: ListenerIndex<Arc<Listener>>,
-    /// TLS by server name; `None` on plain ports.
+    /// What its connections are served as. `Tls` when one of its listeners is a TLS listener: the name that a client asks for tells
+    /// whether TLS is passed through, ends here, or is HTTPS.
+    pub protocol: ir::ListenerProtocol,
+    /// TLS that ends here, by server name; `None` on plain ports.
     pub tls: Option<ListenerIndex<ServerTls>>,
     /// Limits and timers, of the port's first listener.
     pub http: ir::HttpSettings,
@@ -43,12 +63,17 @@ pub(crate) struct Secrets {
     pub bundles: HashMap<ir::Id, Arc<ir::Secret>>,
 }
 
-/// Compiles the TLS side of a listener. With none of its certificates usable the listener has no TLS, and handshakes for its name fail.
+/// Compiles the TLS side of a listener; `alpn` are the protocols to agree on. With none of its certificates usable the listener has no TLS, and handshakes for its name fail.
 ///
 /// # Errors
 /// What is wrong with the certificates or CAs.
-pub(crate) fn tls(config: &ir::ListenerTls, secrets: &Secrets, tickets: &Tickets) -> Result<ServerTls, String> {
-    let mut builder = ServerTls::builder(tickets).alpn([ALPN_H2, ALPN_HTTP11, ALPN_HTTP10]);
+pub(crate) fn tls(
+    config: &ir::ListenerTls,
+    alpn: &[&[u8]],
+    secrets: &Secrets,
+    tickets: &Tickets,
+) -> Result<ServerTls, String> {
+    let mut builder = ServerTls::builder(tickets).alpn(alpn.iter().copied());
     let mut found = false;
     for id in &config.certificates {
         if let Some(identity) = secrets.identities.get(id) {

@@ -9,7 +9,7 @@ use fairlead_snapshot::{Compiler, Listener, Route, Snapshot};
 use fairlead_telemetry::Registry;
 use std::sync::Arc;
 
-const BIND: ir::Bind = ir::Bind { address: None, port: 80 };
+const BIND: ir::Bind = ir::Bind::tcp(None, 80);
 
 fn compiler() -> Compiler {
     Compiler::new(Registry::new(2), Tickets::new().unwrap())

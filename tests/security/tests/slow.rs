@@ -17,7 +17,7 @@ use fairlead_testkit::tls::Ca;
 use fairlead_testkit::{Act, Backend, Proxy, Wire};
 use fairlead_worker::{Settings, Workers};
 
-const BIND: ir::Bind = ir::Bind { address: None, port: 80 };
+const BIND: ir::Bind = ir::Bind::tcp(None, 80);
 const HEADER: Duration = Duration::from_millis(400);
 const IDLE: Duration = Duration::from_millis(600);
 const STREAM_IDLE: Duration = Duration::from_millis(500);

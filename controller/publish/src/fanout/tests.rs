@@ -29,7 +29,7 @@ fn listener(number: u8, gateway: u8, secret: u8) -> Arc<Listener> {
     Arc::new(Listener {
         id: id("listener", number),
         gateway: id("gateway", gateway),
-        bind: fairlead_ir::Bind { address: None, port: 443 },
+        bind: fairlead_ir::Bind::tcp(None, 443),
         protocol: ListenerProtocol::Https,
         hostname: None,
         tls: Some(tls),

@@ -100,7 +100,7 @@ impl Slices {
     fn make(&self, id: &Id, origin: &Origin, world: &World) -> Endpoints {
         let empty = || Endpoints { id: id.clone(), endpoints: Vec::new() };
         match origin {
-            Origin::Service { key, port } => {
+            Origin::Service { key, port, transport } => {
                 let Some(service) = world.all::<Service>().get(key) else { return empty() };
                 let all = world.all::<EndpointSlice>();
                 let slices = self
@@ -110,7 +110,7 @@ impl Slices {
                     .flat_map(Few::iter)
                     .filter_map(|slice| all.get(slice))
                     .map(|slice| &**slice);
-                endpoints::of_service(id.clone(), service, *port, slices)
+                endpoints::of_service(id.clone(), service, (*port, *transport), slices)
             }
             Origin::Backend { key } => {
                 let backend = world.all::<Backend>().get(key);

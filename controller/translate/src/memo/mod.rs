@@ -25,7 +25,7 @@ use crate::{Note, Plan, Settings, StatusSet, cluster};
 use counts::Counts;
 use endpoints::Slices;
 use fairlead_crds::Kind;
-use fairlead_crds::gateway::{GRPCRoute, HTTPRoute};
+use fairlead_crds::gateway::{GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute};
 use fairlead_crds::v1alpha1::{Backend, ProxyClass, RouteFilter};
 use fairlead_ir::{Config, ResourceId, Route};
 use fairlead_store::{Key, World};
@@ -50,18 +50,10 @@ pub struct Planner {
 type RouteId = (Kind, Key);
 
 /// Kinds of routes that are planned.
-const ROUTES: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute];
+const ROUTES: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute, Kind::TLSRoute, Kind::TCPRoute, Kind::UDPRoute];
 
 /// Kinds that are read and not served.
-const UNSERVED: &[Kind] = &[
-    Kind::TLSRoute,
-    Kind::TCPRoute,
-    Kind::UDPRoute,
-    Kind::XBackend,
-    Kind::XBackendTrafficPolicy,
-    Kind::XMesh,
-    Kind::XTelemetryPolicy,
-];
+const UNSERVED: &[Kind] = &[Kind::XBackend, Kind::XBackendTrafficPolicy, Kind::XMesh, Kind::XTelemetryPolicy];
 
 #[derive(Default)]
 struct Memo {
@@ -402,6 +394,9 @@ fn plan_route(id: &RouteId, around: &Surroundings<'_>) -> Option<RoutePlan> {
     Some(match kind {
         Kind::HTTPRoute => route::plan(key, &**around.world.all::<HTTPRoute>().get(key)?, around),
         Kind::GRPCRoute => route::plan(key, &**around.world.all::<GRPCRoute>().get(key)?, around),
+        Kind::TLSRoute => route::plan(key, &**around.world.all::<TLSRoute>().get(key)?, around),
+        Kind::TCPRoute => route::plan(key, &**around.world.all::<TCPRoute>().get(key)?, around),
+        Kind::UDPRoute => route::plan(key, &**around.world.all::<UDPRoute>().get(key)?, around),
         _ => return None,
     })
 }

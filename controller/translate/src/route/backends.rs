@@ -4,7 +4,7 @@ use super::filter_spec::FilterSpec;
 use super::{Rule, Scope, filters};
 use crate::cluster::{self, BackendRef};
 use crate::status::{Fault, Reason};
-use fairlead_crds::gateway::{GRPCBackendRef, HTTPBackendRef};
+use fairlead_crds::gateway::{self, GRPCBackendRef, HTTPBackendRef};
 use fairlead_ir::{Backend, BackendTarget};
 
 /// A backend of a rule, whatever kind of route it stands in.
@@ -15,26 +15,27 @@ pub(super) struct Spec<'a> {
 }
 
 macro_rules! spec {
-    ($type:ty) => {
+    ($type:ty, |$b:ident| $filters:expr) => {
         impl<'a> From<&'a $type> for Spec<'a> {
-            fn from(b: &'a $type) -> Self {
+            fn from($b: &'a $type) -> Self {
                 Spec {
                     reference: BackendRef {
-                        group: b.group.as_deref(),
-                        kind: b.kind.as_deref(),
-                        name: &b.name,
-                        namespace: b.namespace.as_deref(),
-                        port: b.port,
+                        group: $b.group.as_deref(),
+                        kind: $b.kind.as_deref(),
+                        name: &$b.name,
+                        namespace: $b.namespace.as_deref(),
+                        port: $b.port,
                     },
-                    weight: b.weight,
-                    filters: b.filters.iter().map(FilterSpec::from).collect(),
+                    weight: $b.weight,
+                    filters: $filters,
                 }
             }
         }
     };
 }
-spec!(HTTPBackendRef);
-spec!(GRPCBackendRef);
+spec!(HTTPBackendRef, |b| b.filters.iter().map(FilterSpec::from).collect());
+spec!(GRPCBackendRef, |b| b.filters.iter().map(FilterSpec::from).collect());
+spec!(gateway::BackendRef, |b| Vec::new());
 
 /// Adds the backends to the rule. One that does not resolve, or whose filters don't, answers 500 for its share.
 pub(super) fn lower<'a>(

@@ -9,7 +9,8 @@
 //! * A rule whose filters or settings can't be honoured keeps its matches and answers 500, so that nothing slips past a
 //!   filter into a wider rule.
 //! * Some rules invalid: `PartiallyInvalid`, and the route stays accepted. All invalid: not accepted, and not served.
-//! * A reference that does not resolve is `ResolvedRefs` false and answers 500 for its share only.
+//! * A reference that does not resolve is `ResolvedRefs` false and answers 500 for its share only. Where there are no
+//!   requests to answer (TLSRoute, TCPRoute, UDPRoute) its share of the connections is closed, or of the sessions dropped.
 
 mod backends;
 mod filter_spec;
@@ -17,6 +18,7 @@ mod filters;
 mod grpc;
 mod headers;
 mod http;
+mod l4;
 mod matches;
 mod route_filter;
 mod rules;
@@ -73,7 +75,9 @@ pub(crate) struct Scope<'s, 'a> {
     pub route: fairlead_ir::RouteKind,
     /// What the Gateway presents to backends.
     pub client_certificate: Option<Arc<Secret>>,
-    /// Whether some backend is spoken to in TLS, so that `client_certificate` matters.
+    /// The connections are TLS that goes on to the backends as it is.
+    pub passthrough: bool,
+    /// Whether some backend is spoken to in TLS, so that `client_certificate` and `passthrough` matter.
     pub speaks_tls: bool,
     pub refs: Vec<Fault>,
     pub uses: Uses,
@@ -113,6 +117,13 @@ impl Uses {
 }
 
 impl Scope<'_, '_> {
+    /// Notes that the route leads to what policies could be for.
+    pub fn reach(&mut self, target: &Target) {
+        if !self.passthrough && self.route != fairlead_ir::RouteKind::Udp {
+            self.uses.targets.insert(target.clone());
+        }
+    }
+
     pub fn note(&mut self, path: impl Into<Box<str>>, message: &str) {
         self.reader.note(self.kind, self.key, path, message);
     }
@@ -170,7 +181,7 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
     let mut plan = RoutePlan::default();
     let groups = groups(&attachments);
     let mut verdict = Verdict { hosts: hosts.as_ref().err().cloned(), ..Verdict::default() };
-    for (i, (certificate, listeners)) in groups.iter().enumerate() {
+    for (i, Group { passthrough, certificate, listeners }) in groups.iter().enumerate() {
         let mut scope = Scope {
             reader: &mut reader,
             policies: around.policies,
@@ -178,6 +189,7 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
             key,
             route: R::IR,
             client_certificate: certificate.clone(),
+            passthrough: *passthrough,
             speaks_tls: false,
             refs: Vec::new(),
             uses: Uses::default(),
@@ -188,14 +200,14 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
             verdict.refs = std::mem::take(&mut scope.refs);
             verdict.rules(&rules);
         }
-        // Without TLS towards backends, the Gateways' certificates make no difference.
+        // Without TLS towards backends, the Gateways' certificates and the listeners' modes make no difference.
         let listeners: Vec<Id> =
-            if alone { groups.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect() } else { listeners.clone() };
-        let suffix = certificate
-            .as_ref()
-            .filter(|_| !alone)
-            .map(|certificate| format!("~{}", certificate.id))
-            .unwrap_or_default();
+            if alone { groups.iter().flat_map(|group| &group.listeners).cloned().collect() } else { listeners.clone() };
+        let mut suffix = String::new();
+        if !alone {
+            suffix.extend(passthrough.then_some("~passthrough"));
+            suffix.extend(certificate.iter().map(|certificate| format!("~{}", certificate.id)));
+        }
         plan.uses.targets.extend(uses.targets);
         if verdict.served() && !listeners.is_empty() {
             let names = served_hosts(hosts.as_deref().unwrap_or_default(), &attachments);
@@ -224,28 +236,37 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
     plan
 }
 
-type Group = (Option<Arc<Secret>>, Vec<Id>);
+/// Listeners that lead to the same clusters.
+#[derive(Default)]
+struct Group {
+    passthrough: bool,
+    /// What their Gateway presents to backends.
+    certificate: Option<Arc<Secret>>,
+    /// Their ids.
+    listeners: Vec<Id>,
+}
 
-/// Ids of the listeners that serve the route, by the certificate that their Gateway presents to backends. There is always
-/// one group, so that rules are judged even when nothing serves them.
+/// The listeners that serve the route, by what makes a difference to how backends are spoken to. There is always one group, so
+/// that rules are judged even when nothing serves them.
 fn groups(attachments: &[Attachment<'_>]) -> Vec<Group> {
-    let mut groups: BTreeMap<Option<Id>, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(bool, Option<Id>), Group> = BTreeMap::new();
     for attachment in attachments.iter().filter(|attachment| attachment.fault.is_none()) {
-        let certificate = attachment.parent.client_certificate.clone();
-        let group = groups
-            .entry(certificate.as_ref().map(|secret| secret.id.clone()))
-            .or_insert_with(|| (certificate, Vec::new()));
-        for id in attachment.doors.iter().flat_map(|door| &attachment.parent.listeners[*door].ids) {
-            if !group.1.contains(id) {
-                group.1.push(id.clone());
+        for door in attachment.doors.iter().map(|door| &attachment.parent.listeners[*door]) {
+            let certificate = attachment.parent.client_certificate.clone();
+            let passthrough = door.passthrough;
+            let key = (passthrough, certificate.as_ref().map(|secret| secret.id.clone()));
+            let group = groups.entry(key).or_insert(Group { passthrough, certificate, listeners: Vec::new() });
+            for id in &door.ids {
+                if !group.listeners.contains(id) {
+                    group.listeners.push(id.clone());
+                }
             }
         }
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
     if groups.is_empty() {
-        groups.push((None, Vec::new()));
+        return vec![Group::default()];
     }
-    groups
+    groups.into_values().collect()
 }
 
 /// Host names of the route that some listener takes, as the route has them.

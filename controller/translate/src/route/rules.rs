@@ -88,6 +88,7 @@ pub(crate) fn timeouts(spec: &HTTPRouteTimeouts, path: &str) -> Result<Timeouts,
     let timeouts = Timeouts {
         request: read(&spec.request, "request")?,
         backend_request: read(&spec.backend_request, "backendRequest")?,
+        idle: None,
     };
     if let (Some(whole), Some(each)) = (timeouts.request, timeouts.backend_request)
         && whole.0 > 0

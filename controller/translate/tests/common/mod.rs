@@ -52,7 +52,11 @@ pub fn settings(case: &Path) -> Settings {
             "localAddresses" => settings.local_addresses = Some(strings().map(|ip| ip.parse().unwrap()).collect()),
             "bindFailures" => {
                 let fail = |(port, why): (&String, &Value)| {
-                    (Bind { address: None, port: port.parse().unwrap() }, why.as_str().unwrap().into())
+                    let bind = match port.strip_suffix("/udp") {
+                        Some(port) => Bind::udp(None, port.parse().unwrap()),
+                        None => Bind::tcp(None, port.parse().unwrap()),
+                    };
+                    (bind, why.as_str().unwrap().into())
                 };
                 settings.bind_failures = value.as_object().unwrap().iter().map(fail).collect();
             }
