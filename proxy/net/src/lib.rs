@@ -5,7 +5,9 @@
 //!
 //! ```text
 //! listen ──▶ accept ──▶ (read ahead) ──▶ tls::read_hello ──▶ Hello::accept ──▶ Stream     downstream
+//! bind_udp_group ──▶ Datagrams                                                                 downstream
 //!            connect_tcp, connect_unix ──▶ tls::connect ─────────────────────▶ Stream     upstream
+//!            connect_udp ──▶ UdpLink                                                           upstream
 //! ```
 //!
 //! A connection belongs to one worker for life. Only an [`Accepted`] socket, which is not yet registered with a
@@ -20,8 +22,10 @@ mod stream;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod udp;
 
 pub use accept::{Accepted, Listener};
 pub use connect::{ConnectOptions, connect_tcp, connect_unix};
 pub use listen::{ListenError, ListenErrorKind, ListenOptions, listen_tcp, listen_tcp_group};
 pub use stream::{Prefixed, Stream};
+pub use udp::{Datagrams, MAX_DATAGRAM, Path, UdpLink, bind_udp_group, connect_udp};

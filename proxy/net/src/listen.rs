@@ -90,7 +90,7 @@ fn listen(socket: Socket, addr: SocketAddr, options: &ListenOptions) -> Result<T
 }
 
 /// No IPv6 in the kernel, or switched off (`net.ipv6.conf.all.disable_ipv6`, which leaves the family but no address).
-fn lacks_ipv6(e: &io::Error) -> bool {
+pub(crate) fn lacks_ipv6(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
@@ -119,7 +119,7 @@ pub enum ListenErrorKind {
 }
 
 impl ListenError {
-    fn new(addr: SocketAddr, source: io::Error) -> ListenError {
+    pub(crate) fn new(addr: SocketAddr, source: io::Error) -> ListenError {
         let kind = match source.kind() {
             io::ErrorKind::AddrInUse => ListenErrorKind::InUse,
             io::ErrorKind::PermissionDenied => ListenErrorKind::PermissionDenied,

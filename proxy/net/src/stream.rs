@@ -179,6 +179,14 @@ impl Stream {
         }
     }
 
+    /// Our address, on TCP.
+    pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
+        match self.socket() {
+            Stream::Tcp(s) => s.local_addr().ok(),
+            _ => None,
+        }
+    }
+
     /// The plain stream under all layers.
     fn socket(&self) -> &Stream {
         match self {

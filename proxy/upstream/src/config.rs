@@ -20,7 +20,8 @@ pub enum Want {
 pub struct ClusterConfig {
     /// As in the IR.
     pub id: ir::Id,
-    /// What the backend speaks, unless the request needs something else (gRPC: HTTP/2, WebSocket: HTTP/1.1).
+    /// What the backend speaks, unless the request needs something else (gRPC: HTTP/2, WebSocket: HTTP/1.1). Without meaning for
+    /// clusters that only carry bytes or datagrams: there is nothing but [`Cluster::link`](crate::Cluster::link) for those.
     pub protocol: Want,
     /// How endpoints are chosen.
     pub load_balancing: ir::LoadBalancing,
@@ -86,11 +87,12 @@ impl ClusterConfig {
         cluster: &ir::Cluster,
         secrets: impl Fn(&str) -> Option<Arc<ir::Secret>>,
     ) -> Result<Arc<ClusterConfig>, Problem> {
-        let tls = cluster.tls.as_ref().map(|tls| compile_tls(tls, &secrets)).transpose()?;
+        let http = matches!(cluster.protocol, ir::Protocol::Http1 | ir::Protocol::Http2);
+        let tls = cluster.tls.as_ref().map(|tls| compile_tls(tls, http, &secrets)).transpose()?;
         Ok(Arc::new(ClusterConfig {
             id: cluster.id.clone(),
             protocol: match cluster.protocol {
-                ir::Protocol::Http1 => Want::Http1,
+                ir::Protocol::Http1 | ir::Protocol::Tcp | ir::Protocol::Udp => Want::Http1,
                 ir::Protocol::Http2 => Want::Http2,
             },
             load_balancing: cluster.load_balancing,
@@ -118,7 +120,12 @@ pub struct Problem {
     pub message: String,
 }
 
-fn compile_tls(tls: &ir::ClusterTls, secrets: &impl Fn(&str) -> Option<Arc<ir::Secret>>) -> Result<Tls, Problem> {
+/// Without `http` no protocol is offered: what is spoken inside is not ours to know.
+fn compile_tls(
+    tls: &ir::ClusterTls,
+    http: bool,
+    secrets: &impl Fn(&str) -> Option<Arc<ir::Secret>>,
+) -> Result<Tls, Problem> {
     let find = |field, id: &str| secrets(id).ok_or_else(|| Problem { field, message: format!("{id} does not exist") });
     let roots = match &tls.ca {
         ir::CaSource::Insecure => Roots::insecure(),
@@ -143,9 +150,11 @@ fn compile_tls(tls: &ir::ClusterTls, secrets: &impl Fn(&str) -> Option<Arc<ir::S
         builder = builder.identity(identity(&*find(CLIENT_CERTIFICATE, id)?)?);
     }
     let build = |builder: ClientTlsBuilder, alpn| {
-        builder.alpn([alpn]).build().map_err(|e| Problem { field: "tls", message: e.to_string() })
+        builder.alpn(http.then_some(alpn)).build().map_err(|e| Problem { field: "tls", message: e.to_string() })
     };
-    Ok(Tls { http1: build(builder.clone(), ALPN_HTTP11)?, http2: build(builder, ALPN_H2)? })
+    let http1 = build(builder.clone(), ALPN_HTTP11)?;
+    let http2 = if http { build(builder, ALPN_H2)? } else { http1.clone() };
+    Ok(Tls { http1, http2 })
 }
 
 fn identity(secret: &ir::Secret) -> Result<Arc<Identity>, Problem> {

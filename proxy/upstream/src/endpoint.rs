@@ -96,7 +96,8 @@ impl Endpoint {
         self.core.cells().requests_active.dec();
     }
 
-    pub(crate) fn is_retired(&self) -> bool {
+    /// Whether it left the list.
+    pub fn is_retired(&self) -> bool {
         self.retired.get()
     }
 

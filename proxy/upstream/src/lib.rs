@@ -4,6 +4,7 @@
 //! control   ir::Cluster ──► ClusterConfig ─┐          ir::Endpoints + dns::Resolver ──► EndpointList
 //! worker    Cluster ◄──────────────────────┴──────────────────────────────────────────────┘
 //!           Cluster::pick ──► Pick ──► try_checkout, checkout ──► Upstream { Leg } ──► finish
+//!                                  └─► link, link_udp ──► Link { Stream | UdpLink }       what is not HTTP
 //! ```
 //!
 //! What the control side compiles is `Send + Sync` and shared by all workers; a [`Cluster`] belongs to one worker, and everything
@@ -23,6 +24,7 @@ mod error;
 mod h1;
 mod h2;
 mod lease;
+mod link;
 mod list;
 #[cfg(test)]
 mod testing;
@@ -33,4 +35,5 @@ pub use config::{ClusterConfig, Problem, Thresholds, Want};
 pub use endpoint::{Eligibility, Endpoint};
 pub use error::{ConnectError, ConnectErrorKind};
 pub use lease::{Checkout, Upstream};
+pub use link::Link;
 pub use list::{Address, EndpointList, Target};
