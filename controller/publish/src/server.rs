@@ -155,22 +155,27 @@ impl Server {
     /// it is sent by others.
     pub fn publish(&self, gateway: &Id, push: &Push) {
         self.shared.gateway(gateway).apply(push);
+        if push.upserts.is_empty() {
+            self.shared.tidy(gateway);
+        }
     }
 
     /// A Gateway is gone: its proxies are told that there is nothing, and it is forgotten.
     pub fn remove(&self, gateway: &str) {
-        let mut gateways = self.shared.gateways();
-        if let Some(known) = gateways.get(gateway) {
+        if let Some(known) = self.shared.gateways().get(gateway) {
             known.clear();
-            if !known.is_used() {
-                gateways.remove(gateway);
-            }
         }
+        self.shared.tidy(gateway);
     }
 
     /// Everything was published: a Gateway that was not has nothing to serve. Until then its proxies wait.
     pub fn complete(&self) {
         self.shared.complete.send_replace(true);
+    }
+
+    /// Whether [`Server::complete`] was called.
+    pub fn is_complete(&self) -> bool {
+        *self.shared.complete.borrow()
     }
 
     /// How far the proxies are.
@@ -190,10 +195,13 @@ impl Shared {
         self.gateways().entry(id.clone()).or_default().clone()
     }
 
-    /// A stream of the Gateway has ended.
-    fn left(&self, id: &Id) {
+    /// Forgets a Gateway that has nothing to serve and nobody to serve it: one that is gone, or that never was.
+    fn tidy(&self, id: &str) {
         let mut gateways = self.gateways();
-        if gateways.get(id).is_some_and(|gateway| !gateway.is_used() && !gateway.is_published()) {
+        let complete = *self.complete.borrow();
+        let idle =
+            |gateway: &Arc<Gateway>| !gateway.is_used() && gateway.is_blank() && (complete || !gateway.is_published());
+        if gateways.get(id).is_some_and(idle) {
             gateways.remove(id);
         }
     }

@@ -4,7 +4,7 @@
 //! it costs little: see `measures_a_first_push` in `controller/publish`.
 
 use crate::proto;
-use fairlead_ir::{Id, Resource, ResourceId};
+use fairlead_ir::{Id, Resource, ResourceId, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub fn decode(sealed: &proto::Resource) -> Result<Resource, Undecodable> {
     }
     let payload = &sealed.payload;
     let resource = match sealed.kind.as_str() {
-        "secret" => Resource::Secret(open(payload)?),
+        "secret" => Resource::Secret(open_secret(payload)?),
         "endpoints" => Resource::Endpoints(open(payload)?),
         "cluster" => Resource::Cluster(open(payload)?),
         "route" => Resource::Route(open(payload)?),
@@ -74,6 +74,14 @@ pub fn decode(sealed: &proto::Resource) -> Result<Resource, Undecodable> {
         return Ok(resource);
     }
     Err(Undecodable::Name { envelope: sealed.id.clone(), payload: payload.to_string() })
+}
+
+/// As others, but what is wrong is not quoted: reasons get into logs and conditions.
+fn open_secret(payload: &[u8]) -> Result<Arc<Secret>, Undecodable> {
+    let mut json = serde_json::Deserializer::from_slice(payload);
+    serde_path_to_error::deserialize(&mut json)
+        .map(Arc::new)
+        .map_err(|error| Undecodable::Payload(format!("{}: not in a form that this proxy knows", error.path())))
 }
 
 /// Kind and id as the envelope has them.

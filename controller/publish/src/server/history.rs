@@ -76,6 +76,12 @@ impl Gateway {
         self.history().published
     }
 
+    /// Whether it holds no resource.
+    pub fn is_blank(&self) -> bool {
+        let history = self.history();
+        history.entries.len() == history.removed
+    }
+
     pub fn follow(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

@@ -70,7 +70,7 @@ impl Session {
         };
         let shared = self.shared.clone();
         drop(self);
-        shared.left(&gateway);
+        shared.tidy(&gateway);
         if let Some(last) = last {
             let _ = outbound.send(last).await;
         }
