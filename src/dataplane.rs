@@ -96,8 +96,13 @@ impl DataPlane {
         self.shared.compiler().config().clone()
     }
 
-    /// Stops accepting and lets connections finish, at most for `timeout`. True when all did.
-    pub async fn drain(&self, timeout: Duration) -> bool {
+    /// Goes on accepting for `lead`, while answers tell clients to go elsewhere; then stops accepting and lets connections finish, at
+    /// most for `timeout`. True when all did.
+    pub async fn drain(&self, lead: Duration, timeout: Duration) -> bool {
+        if !lead.is_zero() {
+            self.workers.announce_end();
+            tokio::time::sleep(lead).await;
+        }
         self.workers.drain(timeout).await
     }
 

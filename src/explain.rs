@@ -7,6 +7,7 @@ mod words;
 
 use crate::input::Input;
 use crate::output::{self, Format};
+use crate::strictness::Strictness;
 pub use answer::Answer;
 use fairlead_store::{Change, Style};
 use fairlead_translate::{Settings, plan};
@@ -27,6 +28,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     input: Input,
+
+    #[command(flatten)]
+    strictness: Strictness,
 
     /// `[METHOD] URL`, in one argument or two. Without a method: GET; without a scheme: http.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
@@ -73,12 +77,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn asked(args: &Args) -> anyhow::Result<Asked> {
-    Asked::parse(&args.request.join(" "), &args.headers, args.port)
+    Asked::parse(&args.request.join(" "), &args.headers, args.port, &args.strictness.path_policy())
 }
 
 /// The answer of some manifests.
 pub fn answer(args: &Args, change: &Change) -> anyhow::Result<Answer> {
-    let plan = plan(&change.world, &Settings::default());
+    let plan = plan(&change.world, &Settings { http: args.strictness.http(), ..Settings::default() });
     Ok(Answer::of(&asked(args)?, args.address, &change.world, &plan))
 }
 

@@ -1,8 +1,9 @@
-//! What a Plan says against objects, as problems with a place in a file.
+//! What a Plan and the proxy say against objects, as problems with a place in a file.
 
 use fairlead_crds::{Kind, validate};
+use fairlead_ir::ResourceId;
 use fairlead_store::{Code, Entry, Key, Locator, Problem, Severity, Source, World};
-use fairlead_translate::status::{Condition, ConditionType, ListenerStatus, ParentStatus, StatusSet};
+use fairlead_translate::status::{Condition, ConditionType, ListenerStatus, ParentStatus, Reason, StatusSet};
 use fairlead_translate::{Note, Plan};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
@@ -58,6 +59,47 @@ pub fn new_of_status(
         findings.unserved(now, notes);
     }
     findings.found
+}
+
+/// What the proxy could not take in, against the object that each resource comes from; what has none is told by its id.
+pub fn of_rejections(world: &World, rejected: &[(ResourceId, String)]) -> Vec<Problem> {
+    let mut findings = Findings::new(world);
+    for (resource, why) in rejected {
+        match object_of(resource) {
+            Some((kind, key, path)) => {
+                let at = if path.is_empty() { String::new() } else { format!("{path}: ") };
+                let what = format!("{at}the proxy does not take it: {why}");
+                findings.add(Severity::Error, kind, &key, &path, &what, "[not served]");
+            }
+            None => {
+                let message = format!("{}: the proxy does not take it: {why} [not served]", id_of(resource));
+                findings.found.push(Problem::new(Severity::Error, Code::Condition, message));
+            }
+        }
+    }
+    findings.found
+}
+
+fn id_of(resource: &ResourceId) -> &str {
+    match resource {
+        ResourceId::Secret(id)
+        | ResourceId::Endpoints(id)
+        | ResourceId::Cluster(id)
+        | ResourceId::Route(id)
+        | ResourceId::Listener(id) => id,
+    }
+}
+
+/// The object, and the field in it, that a resource of the configuration comes from: `httproute/shop/cart/1` from a rule of a route.
+fn object_of(resource: &ResourceId) -> Option<(Kind, Key, String)> {
+    let mut parts = id_of(resource).split('/');
+    let (prefix, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let kind = Kind::ALL.iter().copied().find(|kind| kind.as_str().eq_ignore_ascii_case(prefix))?;
+    let path = match (resource, parts.next()) {
+        (ResourceId::Route(_), Some(rule)) => format!("spec.rules[{rule}]"),
+        _ => String::new(),
+    };
+    Some((kind, Key::new(namespace, name), path))
 }
 
 fn identity(note: &Note) -> (Kind, &Key, &str, &str) {
@@ -150,8 +192,9 @@ impl<'a> Findings<'a> {
                     format!("{default}: {part}")
                 };
                 let not = if condition.is_true() { "" } else { "not " };
-                let state = format!("[{not}{}: {}]", name(condition.kind), condition.reason);
-                self.add(severity, kind, key, path, &what, &state);
+                let (what, reason) = reason_of(&what).unwrap_or((&what, condition.reason.as_str()));
+                let state = format!("[{not}{}: {reason}]", name(condition.kind));
+                self.add(severity, kind, key, path, what, &state);
             }
         }
     }
@@ -243,6 +286,12 @@ fn parts(message: &str) -> Vec<&str> {
     parts
 }
 
+/// A fault's message, and the reason at its end, where it is another than its condition's: `spec.a: … (RefNotPermitted)`.
+fn reason_of(message: &str) -> Option<(&str, &str)> {
+    let (message, reason) = message.strip_suffix(')')?.rsplit_once(" (")?;
+    Reason::ALL.iter().any(|known| known.as_str() == reason).then_some((message, reason))
+}
+
 /// The field path that a fault's message begins with.
 fn path_of(message: &str) -> Option<&str> {
     let (path, _) = message.split_once(": ")?;
@@ -258,3 +307,6 @@ fn in_order(world: &World) -> Vec<(Kind, &Key, &Entry, &Source)> {
     all.sort_by(|a, b| (a.3.file(), a.3.line()).cmp(&(b.3.file(), b.3.line())));
     all
 }
+
+#[cfg(test)]
+mod tests;

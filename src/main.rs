@@ -10,6 +10,7 @@ mod findings;
 mod input;
 mod output;
 mod serve;
+mod strictness;
 mod version;
 
 use clap::{Parser, Subcommand};

@@ -73,7 +73,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let thread =
         std::thread::Builder::new().name("watch".into()).spawn(follow).context("cannot start the watch thread")?;
-    let code = runtime.block_on(until_told(&data_plane, &ready, &wish, writer.as_deref(), end, args.drain_timeout));
+    let drain = (args.drain_lead, args.drain_timeout);
+    let code = runtime.block_on(until_told(&data_plane, &ready, &wish, writer.as_deref(), end, drain));
     stopper.stop();
     if thread.join().is_err() {
         tracing::error!("the watch thread panicked");
@@ -96,7 +97,7 @@ async fn until_told(
     wish: &Notify,
     writer: Option<&LogWriter>,
     mut ended: oneshot::Receiver<anyhow::Result<()>>,
-    timeout: Duration,
+    (lead, timeout): (Duration, Duration),
 ) -> anyhow::Result<ExitCode> {
     let (mut signals, mut reopen) = (Signals::new()?, listen(SignalKind::user_defined1())?);
     loop {
@@ -117,9 +118,9 @@ async fn until_told(
         }
     }
     ready.send_replace(Readiness::Draining);
-    tracing::info!(timeout = ?timeout, "draining");
+    tracing::info!(?lead, ?timeout, "draining");
     tokio::select! {
-        all = data_plane.drain(timeout) => {
+        all = data_plane.drain(lead, timeout) => {
             if all {
                 tracing::info!("drained: every connection ended by itself");
             } else {

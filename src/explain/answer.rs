@@ -391,6 +391,8 @@ impl Share {
         let protocol = match cluster.protocol {
             Protocol::Http1 => "HTTP/1.1",
             Protocol::Http2 => "HTTP/2",
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
         };
         self.protocol = Some(match &cluster.tls {
             Some(tls) => format!("{protocol} over TLS to {}", tls.hostname),

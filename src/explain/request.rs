@@ -1,7 +1,7 @@
 //! A request on the command line: `GET https://shop.example.com/cart?x=1`, and `-H` as in curl.
 
 use anyhow::{Context as _, bail, ensure};
-use fairlead_http::normalize::{self, PathPolicy};
+use fairlead_http::normalize::{self, Outcome, PathPolicy};
 use fairlead_http::{RequestHead, authority};
 use fairlead_ir::ListenerProtocol;
 use fairlead_route::Probe;
@@ -34,7 +34,7 @@ pub struct Asked {
 
 impl Asked {
     /// Parses `[METHOD] URL` (without scheme: `http://`) and headers `name: value`. `port` replaces that of the URL.
-    pub fn parse(request: &str, headers: &[String], port: Option<u16>) -> anyhow::Result<Asked> {
+    pub fn parse(request: &str, headers: &[String], port: Option<u16>, paths: &PathPolicy) -> anyhow::Result<Asked> {
         let words: Vec<&str> = request.split_whitespace().collect();
         let (method, url) = match words[..] {
             [url] => ("GET", url),
@@ -59,9 +59,11 @@ impl Asked {
         let mut head = RequestHead::new();
         head.set_path_and_query(target.as_bytes());
         head.set_authority(written.as_bytes());
-        normalize::path(&mut head, &PathPolicy::default())
+        let outcome = normalize::path(&mut head, paths)
             .map_err(|reject| anyhow::anyhow!("the proxy answers {} ({})", reject.status, reject.details))
             .with_context(|| format!("the path of `{url}`"))?;
+        let path = String::from_utf8_lossy(head.path_and_query());
+        ensure!(outcome == Outcome::Normal, "the path of `{url}`: the proxy answers 307 with location {path}");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let server = authority::split(name.as_bytes());
         Ok(Asked {
@@ -107,8 +109,25 @@ fn field(header: &str) -> anyhow::Result<(String, String)> {
 mod tests {
     use super::*;
 
+    fn parse(request: &str, headers: &[String], port: Option<u16>) -> anyhow::Result<Asked> {
+        Asked::parse(request, headers, port, &PathPolicy::default())
+    }
+
+    #[test]
+    fn escaped_slashes_are_what_the_proxy_is_told() {
+        use fairlead_http::normalize::EscapedSlashes;
+        let with = |escaped_slashes| {
+            let policy = PathPolicy { escaped_slashes, ..PathPolicy::default() };
+            Asked::parse("http://x/a%2Fb", &[], None, &policy)
+        };
+        assert_eq!(with(EscapedSlashes::Keep).unwrap().path, "/a%2Fb");
+        assert_eq!(with(EscapedSlashes::Unescape).unwrap().path, "/a/b");
+        let redirected = with(EscapedSlashes::Redirect).unwrap_err().to_string();
+        assert!(redirected.ends_with("the proxy answers 307 with location /a/b"), "{redirected}");
+    }
+
     fn of(request: &str) -> Asked {
-        Asked::parse(request, &["X-Env:  canary ".to_owned()], None).unwrap()
+        Asked::parse(request, &["X-Env:  canary ".to_owned()], None, &PathPolicy::default()).unwrap()
     }
 
     #[test]
@@ -120,18 +139,29 @@ mod tests {
         let asked = of("shop.example.com");
         assert_eq!((&*asked.method, &*asked.path, asked.port, asked.tls), ("GET", "/", 80, false));
         assert_eq!(of("http://[::1]:81?q").query.as_deref(), Some("q"));
-        let asked = Asked::parse("https://a.example/", &["Host: b.example:444".to_owned()], Some(8)).unwrap();
+        let asked = parse("https://a.example/", &["Host: b.example:444".to_owned()], Some(8)).unwrap();
         assert_eq!((&*asked.host, &*asked.server_name, asked.port), ("b.example", "a.example", 8));
         assert!(asked.headers.is_empty());
     }
 
     #[test]
     fn refuses_what_is_no_request() {
-        for bad in ["", "GET", "GET a b", "ftp://x/", "GET http:///x", "http://a b/", "http://x/%00", "G(T http://x/"] {
-            let result = Asked::parse(bad, &[], None);
+        for bad in [
+            "",
+            "GET",
+            "GET a b",
+            "ftp://x/",
+            "GET http:///x",
+            "http://a b/",
+            "http://x/%00",
+            "G(T http://x/",
+            "http://x/a%2Fb",
+            "http://x/..;/b",
+        ] {
+            let result = parse(bad, &[], None);
             // A single word is a host.
             assert_eq!(result.is_err(), bad != "GET", "{bad}: {result:?}");
         }
-        assert!(Asked::parse("http://x/", &["novalue".to_owned()], None).is_err());
+        assert!(parse("http://x/", &["novalue".to_owned()], None).is_err());
     }
 }

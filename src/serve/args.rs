@@ -4,6 +4,7 @@ use super::ports::{self, Mapping};
 use super::session::Plan;
 use crate::input::Input;
 use crate::output::Format;
+use crate::strictness::Strictness;
 use anyhow::Context as _;
 use fairlead_telemetry::{AccessLog, LogTarget, LogWriter, Registry};
 use std::net::SocketAddr;
@@ -25,6 +26,9 @@ pub struct Args {
     #[command(flatten)]
     pub(super) input: Input,
 
+    #[command(flatten)]
+    strictness: Strictness,
+
     /// Take another port for a listener's: 80=8080. May be given several times. Status and routes keep the listener's port, and
     /// so do redirects for clients that don't name the other one.
     #[arg(long, value_name = "PORT=PORT", value_parser = ports::parse)]
@@ -38,7 +42,12 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901", value_parser = admin_address)]
     admin_address: AdminAddress,
 
-    /// How long requests may go on after SIGTERM.
+    /// How long new connections are still taken after SIGTERM, while /ready says no and answers tell clients to go elsewhere: the time
+    /// that a load balancer needs to notice.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = ports::duration)]
+    pub(super) drain_lead: Duration,
+
+    /// How long requests may go on after SIGTERM, and after the lead.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = ports::duration)]
     pub(super) drain_timeout: Duration,
 
@@ -82,7 +91,7 @@ impl Args {
             Some(workers) => usize::from(workers),
             None => ports::cores()?,
         };
-        Ok(Plan { workers, port_map: ports::map(&self.port_map)? })
+        Ok(Plan { workers, port_map: ports::map(&self.port_map)?, http: self.strictness.http() })
     }
 
     pub(super) fn admin_address(&self) -> Option<SocketAddr> {

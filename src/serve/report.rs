@@ -31,6 +31,7 @@ pub struct Event<'a> {
     pub changed: &'a [(Kind, Key)],
     pub upserts: usize,
     pub removals: usize,
+    /// What the proxy could not take in; text tells of it in the findings.
     pub rejected: &'a [(ResourceId, String)],
     /// Of the files: all that there are.
     pub problems: &'a [Problem],
@@ -108,7 +109,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Problems of files that are new or over, findings, rejected resources.
+    /// Problems of files that are new or over, and findings.
     fn problems(&mut self, text: &mut String, event: &Event<'_>) {
         let paint = Paint(self.style);
         let shown = |problem: &&Problem| problem.severity < Severity::Note;
@@ -127,9 +128,6 @@ impl Reporter {
             .filter(|known| !event.problems.iter().any(|problem| problem.same_as(known)));
         for problem in over.take(MAX_PROBLEMS) {
             let _ = writeln!(text, "{} {problem}", paint.good("solved"));
-        }
-        for (resource, why) in event.rejected {
-            let _ = writeln!(text, "{} {}: {why}", paint.bad("not served"), name(resource));
         }
         self.known = event.problems.to_vec();
     }

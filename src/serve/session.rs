@@ -4,8 +4,9 @@ use super::ports;
 use super::report::{Event, Reporter};
 use super::view::{Binds, View};
 use crate::dataplane::DataPlane;
+use crate::findings;
 use fairlead_admin::Readiness;
-use fairlead_ir::{Bind, ResourceId};
+use fairlead_ir::{Bind, HttpSettings, ResourceId};
 use fairlead_publish::Publisher;
 use fairlead_store::{Change, Watch, World};
 use fairlead_translate::status::StatusSet;
@@ -23,6 +24,8 @@ pub struct Plan {
     pub workers: usize,
     /// Listener port → port that is really taken.
     pub port_map: BTreeMap<u16, u16>,
+    /// What HTTP listeners do where the manifests say nothing.
+    pub http: HttpSettings,
 }
 
 /// From changes of the files to what is served.
@@ -61,7 +64,7 @@ impl Session {
     /// Before the first change.
     pub fn new(data_plane: Arc<DataPlane>, plan: Plan, reporter: Reporter, ready: watch::Sender<Readiness>) -> Session {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-        let settings = Settings { now, addresses: vec![own_address()], ..Settings::default() };
+        let settings = Settings { now, addresses: vec![own_address()], http: plan.http, ..Settings::default() };
         Session {
             data_plane,
             planner: Planner::new(settings),
@@ -79,7 +82,7 @@ impl Session {
         let done = self.take(&first.world, &[]);
         let config = self.publisher.config();
         let view = View::of(&self.state.world, config, &self.state.status, &self.binds);
-        let findings = self.findings(&State::default());
+        let findings = self.findings(&State::default(), &done.rejected);
         self.reporter.begin(&Event {
             event: "serving",
             version: self.publisher.version(),
@@ -111,7 +114,7 @@ impl Session {
 
     fn change(&mut self, change: &Change) -> anyhow::Result<()> {
         let done = self.take(&change.world, &change.changed);
-        let findings = self.findings(&done.before);
+        let findings = self.findings(&done.before, &done.rejected);
         self.reporter.change(&Event {
             event: "changed",
             version: self.publisher.version(),
@@ -191,14 +194,11 @@ impl Session {
     }
 
     /// What is wrong now and was not before.
-    fn findings(&self, before: &State) -> Vec<fairlead_store::Problem> {
-        crate::findings::new_of_status(
-            &self.state.world,
-            &before.status,
-            &self.state.status,
-            &before.notes,
-            &self.state.notes,
-        )
+    fn findings(&self, before: &State, rejected: &[(ResourceId, String)]) -> Vec<fairlead_store::Problem> {
+        let State { world, status, notes } = &self.state;
+        let mut new = findings::new_of_status(world, &before.status, status, &before.notes, notes);
+        new.extend(findings::of_rejections(world, rejected));
+        new
     }
 }
 

@@ -5,6 +5,7 @@ use super::session::{Plan, Session};
 use crate::dataplane::{DataPlane, Settings as Proxy};
 use crate::output::Format;
 use fairlead_admin::Readiness;
+use fairlead_ir::HttpSettings;
 use fairlead_store::{Settings, Stopper, Style, Watch};
 use fairlead_telemetry::Registry;
 use std::collections::BTreeMap;
@@ -74,7 +75,8 @@ impl Running {
         };
         let (ready, readiness) = watch::channel(Readiness::Starting);
         let reporter = Reporter::new(format, Style::Plain, Box::new(print));
-        let mut session = Session::new(data_plane, Plan { workers: 1, port_map }, reporter, ready);
+        let mut session =
+            Session::new(data_plane, Plan { workers: 1, port_map, http: HttpSettings::default() }, reporter, ready);
         let mut watch = Watch::open(Settings::new([dir.path()]), |_| {});
         let first = watch.next().unwrap();
         session.begin(&first, Instant::now(), None).unwrap();

@@ -209,7 +209,8 @@ impl Book {
 
     /// When to [wake](Book::wake) up at the latest.
     pub fn alarm(&self) -> Option<Instant> {
-        let outgoing = self.outgoing.values().map(|since| *since + SUCCESSION);
+        let outgoing =
+            self.outgoing.iter().filter(|(id, _)| !self.busy.contains(*id)).map(|(_, since)| *since + SUCCESSION);
         let failed = self.failed.iter().filter(|(id, _)| !self.busy.contains(*id)).map(|(_, failed)| failed.until);
         // What is due has been looked at; what is over and not due is nothing to wake up for.
         failed.chain(outgoing).min()

@@ -18,10 +18,6 @@ mod live;
 mod problem;
 mod request;
 mod run;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
 
 pub use problem::{Problem, ProblemReason};
 

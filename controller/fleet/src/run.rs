@@ -75,7 +75,8 @@ async fn session(
         if let Some(problems) = book.take_problems() {
             tell(problems, report);
         }
-        let alarm = if settled { book.alarm() } else { Some(patience) };
+        // What waits for a free place is looked at when there is one.
+        let alarm = if settled { book.alarm().filter(|_| under_way.len() < PARALLEL) } else { Some(patience) };
         tokio::select! {
             changed = wanted.changed() => {
                 if changed.is_err() {

@@ -161,7 +161,9 @@ fn overlay_listener(listener: &mut ListenerStatus, id: &str, facts: &Facts, port
         Some(pending) => Some((Reason::Pending, pending.clone())),
         None => {
             let unbound = ports.get(&*listener.name).and_then(|port| facts.unbound.get(port));
-            let refused = || facts.rejected.iter().find(|(other, _)| matches!(other, ResourceId::Listener(other) if **other == *id));
+            let refused = || {
+                facts.rejected.iter().find(|(other, _)| matches!(other, ResourceId::Listener(other) if **other == *id))
+            };
             unbound
                 .map(|why| (Reason::PortUnavailable, why.clone()))
                 .or_else(|| refused().map(|(_, why)| (Reason::Invalid, why.clone())))

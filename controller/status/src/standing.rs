@@ -71,11 +71,7 @@ impl Standing {
             self.proven = None;
         }
         let holds = self.proven == Some(sight.generation);
-        Verdict {
-            pending: (!holds).then(|| "No proxy is connected".into()),
-            until: expected.then_some(end),
-            expected,
-        }
+        Verdict { pending: (!holds).then(|| "No proxy is connected".into()), until: expected.then_some(end), expected }
     }
 
     fn connected(

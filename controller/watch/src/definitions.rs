@@ -362,3 +362,6 @@ struct Condition {
     type_: String,
     status: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ mod pace;
 mod raw;
 mod retry;
 mod shared;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -187,3 +189,6 @@ fn is_label(name: &str) -> bool {
 
 /// How long a status that was written waits for others.
 const RESTATED: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,6 @@ impl<'de> Deserialize<'de> for Metadata {
         deserializer.deserialize_map(Fields)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use crate::query::Query;
 use crate::reply::{self, Reply};
 use crate::state::{AdminState, Readiness};
 use crate::{clusters, config, listeners, routes};
+use fairlead_telemetry::Registry;
 use http::{Method, StatusCode};
 use serde_json::json;
 use std::fmt::Write;
@@ -56,14 +57,14 @@ const ENDPOINTS: &[Endpoint] = &[
         methods: Methods::Read,
         parameters: &[],
         what: "200 while the process runs",
-        run: |_, _, _| Ok(Reply::text(StatusCode::OK, "LIVE")),
+        run: |_, _, _| Ok(live()),
     },
     Endpoint {
         path: "/metrics",
         methods: Methods::Read,
         parameters: &[],
         what: "Prometheus metrics",
-        run: |state, _, _| Ok(metrics(state)),
+        run: |state, _, _| Ok(metrics(&state.registry)),
     },
     Endpoint {
         path: "/config",
@@ -134,14 +135,18 @@ pub(crate) fn answer(state: &AdminState, method: &Method, path: &str, query: &st
     (endpoint.run)(state, method, &query).unwrap_or_else(|refusal| refusal)
 }
 
-fn ready(readiness: &Readiness) -> Reply {
+pub(crate) fn ready(readiness: &Readiness) -> Reply {
     let status = if *readiness == Readiness::Live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Reply::text(status, readiness.to_string())
 }
 
-fn metrics(state: &AdminState) -> Reply {
+pub(crate) fn live() -> Reply {
+    Reply::text(StatusCode::OK, "LIVE")
+}
+
+pub(crate) fn metrics(registry: &Registry) -> Reply {
     let mut text = String::with_capacity(16 * 1024);
-    state.registry.encode(&mut text);
+    registry.encode(&mut text);
     Reply::ok(reply::METRICS, text)
 }
 

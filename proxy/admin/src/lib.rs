@@ -4,13 +4,14 @@
 //!
 //! Runs on a thread of its own, so that a scrape of many series costs the workers nothing. Knows no snapshot, pool or
 //! connection: it reads the IR and the counters, and calls the closures that it is given. What changes something asks for POST.
-//! It is meant for loopback: there it refuses browsers that another site sent.
+//! It is meant for loopback: there it refuses browsers that another site sent. [`Admin::start_public`] serves what others may see.
 #![warn(missing_docs)]
 
 mod clusters;
 mod config;
 mod endpoints;
 mod listeners;
+mod public;
 mod query;
 mod reply;
 mod routes;
@@ -18,6 +19,7 @@ mod server;
 mod state;
 mod table;
 
+pub use public::PublicState;
 pub use server::Admin;
 pub use state::{AdminState, Readiness};
 

@@ -1,6 +1,7 @@
 //! The server: hyper, HTTP/1.1, on a thread of its own.
 
 use crate::endpoints;
+use crate::public::{self, PublicState};
 use crate::reply::Reply;
 use crate::state::AdminState;
 use bytes::Bytes;
@@ -33,22 +34,37 @@ impl Admin {
     const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
     /// Connections at a time; more wait.
     const CONNECTIONS: usize = 64;
+    /// How long a connection to the public side may last.
+    const PUBLIC_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// Listens on an address and serves on a thread. Port 0 takes a free one: see [`Admin::address`].
     ///
     /// # Errors
     /// If the address can't be bound, or no thread started.
     pub fn start(address: SocketAddr, state: AdminState) -> io::Result<Admin> {
+        Admin::run(address, "admin", Site::Operator(state))
+    }
+
+    /// The same for an address that others reach, such as a pod's: `/ready`, `/live` and `/metrics` only, and a connection lasts for one
+    /// request, so that nobody holds those that probes need.
+    ///
+    /// # Errors
+    /// If the address can't be bound, or no thread started.
+    pub fn start_public(address: SocketAddr, state: PublicState) -> io::Result<Admin> {
+        Admin::run(address, "probes", Site::Public(state))
+    }
+
+    fn run(address: SocketAddr, name: &str, site: Site) -> io::Result<Admin> {
         let with_address = |e: io::Error| io::Error::new(e.kind(), format!("admin interface on {address}: {e}"));
         let listener = std::net::TcpListener::bind(address).map_err(with_address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new().name("admin".into()).spawn(move || {
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, Arc::new(state), stopped).await,
+                    Ok(listener) => serve(listener, Arc::new(site), stopped).await,
                     Err(error) => tracing::error!(%error, "admin interface"),
                 }
             });
@@ -72,8 +88,14 @@ impl Drop for Admin {
     }
 }
 
+/// Who is served.
+enum Site {
+    Operator(AdminState),
+    Public(PublicState),
+}
+
 /// Serves until the sender of `stopped` is gone; open connections end with the runtime.
-async fn serve(listener: TcpListener, state: Arc<AdminState>, mut stopped: oneshot::Receiver<()>) {
+async fn serve(listener: TcpListener, site: Arc<Site>, mut stopped: oneshot::Receiver<()>) {
     let permits = Arc::new(Semaphore::new(Admin::CONNECTIONS));
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     loop {
@@ -87,9 +109,9 @@ async fn serve(listener: TcpListener, state: Arc<AdminState>, mut stopped: onesh
         };
         match accepted {
             Ok((stream, permit)) => {
-                let state = state.clone();
+                let site = site.clone();
                 tokio::spawn(async move {
-                    connection(stream, state, loopback).await;
+                    connection(stream, site, loopback).await;
                     drop(permit);
                 });
             }
@@ -101,25 +123,34 @@ async fn serve(listener: TcpListener, state: Arc<AdminState>, mut stopped: onesh
     }
 }
 
-async fn connection(stream: TcpStream, state: Arc<AdminState>, loopback: bool) {
+async fn connection(stream: TcpStream, site: Arc<Site>, loopback: bool) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(&state, &request, loopback);
+        let response = respond(&site, &request, loopback);
         async { Ok::<_, Infallible>(response) }
     });
+    let public = matches!(*site, Site::Public(_));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Admin::HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .keep_alive(!public)
+        .serve_connection(TokioIo::new(stream), service);
+    let served = if public {
+        // What is not over by then ends without an error worth a word.
+        tokio::time::timeout(Admin::PUBLIC_TIMEOUT, served).await.unwrap_or(Ok(()))
+    } else {
+        served.await
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "admin interface: connection");
     }
 }
 
-fn respond(state: &AdminState, request: &Request<Incoming>, loopback: bool) -> Response<Full<Bytes>> {
-    let reply = match foreign(request.headers(), loopback) {
-        Some(why) => Reply::text(StatusCode::FORBIDDEN, why),
-        None => endpoints::answer(state, request.method(), request.uri().path(), request.uri().query().unwrap_or("")),
+fn respond(site: &Site, request: &Request<Incoming>, loopback: bool) -> Response<Full<Bytes>> {
+    let (method, uri) = (request.method(), request.uri());
+    let reply = match (site, foreign(request.headers(), loopback)) {
+        (Site::Public(state), _) => public::answer(state, method, uri.path()),
+        (Site::Operator(_), Some(why)) => Reply::text(StatusCode::FORBIDDEN, why),
+        (Site::Operator(state), None) => endpoints::answer(state, method, uri.path(), uri.query().unwrap_or("")),
     };
     tracing::debug!(method = %request.method(), path = request.uri().path(), status = reply.status.as_u16(), "admin");
     reply.into_http()

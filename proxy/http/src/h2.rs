@@ -16,6 +16,7 @@ mod stream;
 mod watched;
 mod websocket;
 
+pub use ::h2::Reason;
 pub use client::{ClientSettings, Driver, Sender, connect};
 pub use server::{Accepted, Server, ServerSettings, serve};
 pub use stream::{ClientStream, ServerStream};

@@ -53,8 +53,6 @@ pub enum Cause {
         /// The framing is in doubt.
         close: bool,
     },
-    /// An upgrade that is not served.
-    UpgradeRefused,
     /// The client went away: nothing is answered.
     ClientGone,
     /// The client reset its stream: nothing is answered.
@@ -150,7 +148,6 @@ impl Cause {
             ),
             Cause::HeaderTimeout => (408, None, "request_header_timeout", "request header timeout"),
             Cause::Rejected { status, details, .. } => (status, Some(Flag::DownstreamProtocolError), details, ""),
-            Cause::UpgradeRefused => (403, None, "upgrade_failed", ""),
             Cause::ClientGone => (0, Some(Flag::DownstreamConnectionTermination), "downstream_remote_disconnect", ""),
             Cause::ClientReset => (0, Some(Flag::DownstreamRemoteReset), "http2.remote_reset", ""),
         };
@@ -161,10 +158,7 @@ impl Cause {
     pub fn is_final(self) -> bool {
         matches!(
             self,
-            Cause::Rejected { close: true, .. }
-                | Cause::HeaderTimeout
-                | Cause::UpgradeRefused
-                | Cause::StreamIdle { received: false }
+            Cause::Rejected { close: true, .. } | Cause::HeaderTimeout | Cause::StreamIdle { received: false }
         )
     }
 

@@ -31,18 +31,30 @@ impl ConnInfo {
         self.tls.as_ref()?.sni.as_deref()
     }
 
-    /// Lets the response that comes next say `Connection: close` when a drain has begun.
+    /// Lets the response that comes next say `Connection: close` when the end is near.
     pub fn announce_end(&self, down: &mut Leg) {
-        if self.siblings.draining.get() {
+        if self.siblings.phase.get() != Phase::Open {
             down.set_close(true);
         }
     }
 }
 
+/// How near the end of a listening socket's connections is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// They may stay.
+    #[default]
+    Open,
+    /// Those that are used are told of the end; new ones still come, and idle ones stay, so that no request crosses a close.
+    Announced,
+    /// They finish what they do and close.
+    Draining,
+}
+
 /// The connections of one listening socket of one worker.
 #[derive(Default)]
 pub struct Connections {
-    draining: Cell<bool>,
+    phase: Cell<Phase>,
     open: Cell<usize>,
     wakers: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<u32>>,
@@ -67,9 +79,18 @@ impl Connections {
         Registered { all: self.clone(), slot }
     }
 
+    /// Lets every connection that is used say that the end is near.
+    pub fn announce(&self) {
+        self.enter(Phase::Announced);
+    }
+
     /// Asks every connection to finish what it does and close.
     pub fn drain(&self) {
-        self.draining.set(true);
+        self.enter(Phase::Draining);
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase.max(self.phase.get()));
         let wakers: Vec<Waker> = self.wakers.borrow_mut().iter_mut().filter_map(Option::take).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -90,10 +111,11 @@ impl Connections {
 }
 
 impl Registered {
-    /// Whether the connection should finish and close; otherwise a later drain wakes this task.
-    pub fn is_draining(&self, cx: &mut Context<'_>) -> bool {
-        if self.all.draining.get() {
-            return true;
+    /// How near the connection's end is; what changes that later wakes this task.
+    pub fn phase(&self, cx: &mut Context<'_>) -> Phase {
+        let phase = self.all.phase.get();
+        if phase == Phase::Draining {
+            return phase;
         }
         let mut wakers = self.all.wakers.borrow_mut();
         if let Some(slot) = wakers.get_mut(self.slot as usize) {
@@ -102,7 +124,7 @@ impl Registered {
                 _ => *slot = Some(cx.waker().clone()),
             }
         }
-        false
+        phase
     }
 }
 

@@ -17,7 +17,9 @@ use crate::cause::Cause;
 use crate::connection::ConnInfo;
 use crate::worker::Worker;
 use clock::Deadlines;
-use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, Version, normalize};
+use fairlead_http::normalize::{self, EscapedSlashes, Outcome, PathPolicy};
+use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, Version};
+use fairlead_ir::HttpSettings;
 use fairlead_telemetry::{Flag, Flags, RejectReason};
 use fairlead_upstream::{Endpoint, Pick, Upstream};
 use mirror::Tee;
@@ -148,19 +150,40 @@ const KEPT_BYTES: usize = 16 * 1024;
 /// When it returns, the leg is reusable if both sides of the exchange are complete.
 pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &mut Exchange, framing: Framing) {
     let current = worker.current();
-    if let Err(reject) = normalize::path(&mut ex.request, &worker.path_policy) {
-        return self::reject(worker, conn, down, ex, Cause::from(reject)).await;
-    }
-    let found = find::find(current.snapshot.port(conn.bind), conn, &ex.request);
+    let port = current.snapshot.port(conn.bind);
+    let outcome = match normalize::path(
+        &mut ex.request,
+        &port.map_or_else(PathPolicy::default, |port| path_policy(&port.http)),
+    ) {
+        Ok(outcome) => outcome,
+        Err(reject) => return self::reject(worker, conn, down, ex, Cause::from(reject)).await,
+    };
+    let found = find::find(port, conn, &ex.request);
     ex.begin(framing, found.listener.and_then(|l| l.stream_idle_timeout));
     if let Some(listener) = found.listener {
         listener.metrics.at(worker.index).requests_active.inc();
     }
-    if let Err(cause) = deliver::deliver(worker, &current, conn, &found, down, ex).await {
+    let done = match outcome {
+        Outcome::Normal => deliver::deliver(worker, &current, conn, &found, down, ex).await,
+        Outcome::Redirect => local::redirect(conn, down, ex).await,
+    };
+    if let Err(cause) = done {
         conn.announce_end(down);
         local::fail(down, ex, found.hit.as_ref().ok().map(|hit| hit.route), cause).await;
     }
     record::record(worker, &current, conn, &found, ex);
+}
+
+/// How paths are normalised before they are routed.
+pub fn path_policy(http: &HttpSettings) -> PathPolicy {
+    use fairlead_ir::EscapedSlashes as Wanted;
+    let escaped_slashes = match http.escaped_slashes {
+        Wanted::Reject => EscapedSlashes::Reject,
+        Wanted::Keep => EscapedSlashes::Keep,
+        Wanted::Unescape => EscapedSlashes::Unescape,
+        Wanted::Redirect => EscapedSlashes::Redirect,
+    };
+    PathPolicy { escaped_slashes, ..PathPolicy::default() }
 }
 
 /// Answers a request whose head was refused; counted by listener port, and logged.

@@ -2,14 +2,16 @@
 
 mod h1;
 mod h2;
-mod tls;
+pub(crate) mod tls;
 
 use crate::connection::{ConnInfo, Connections, Registered};
+use crate::l4;
 use crate::worker::Worker;
-use fairlead_http::Limits;
-use fairlead_ir::{Bind, HttpSettings};
+use fairlead_http::{Limits, Underscores};
+use fairlead_ir::{Bind, HttpSettings, ListenerProtocol};
 use fairlead_net::Accepted;
 use fairlead_snapshot::Port;
+use fairlead_telemetry::RejectReason;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,8 +29,21 @@ impl Connection {
     }
 
     fn limits(&self) -> Limits {
+        use fairlead_ir::Underscores as Wanted;
         let http = self.http();
-        Limits { max_head_bytes: http.max_head_bytes, max_headers: http.max_headers, ..Limits::default() }
+        let underscores = match http.underscores {
+            Wanted::RejectUnlessGrpc => Underscores::RejectUnlessGrpc,
+            Wanted::Reject => Underscores::Reject,
+            Wanted::Drop => Underscores::Drop,
+            Wanted::Allow => Underscores::Allow,
+        };
+        let (max_head_bytes, max_headers) = (http.max_head_bytes, http.max_headers);
+        Limits { max_head_bytes, max_headers, underscores, ..Limits::default() }
+    }
+
+    /// Counts a client that was refused before it came to a request.
+    fn count_reject(&self, reason: RejectReason) {
+        self.port.metrics.at(self.worker.index).rejects.inc(reason);
     }
 }
 
@@ -52,11 +67,13 @@ pub(crate) fn spawn(worker: &Rc<Worker>, bind: Bind, connections: &Rc<Connection
     let info = ConnInfo { peer, local, peer_ip: peer.ip().to_string().into(), bind, tls: None, id, siblings };
     let connection =
         Connection { worker: worker.clone(), info: Rc::new(info), port, registered: connections.register() };
-    if connection.port.tls.is_some() {
-        tokio::task::spawn_local(tls::serve(connection, stream));
-    } else {
-        tokio::task::spawn_local(h1::serve(connection, stream));
-    }
+    match connection.port.protocol {
+        ListenerProtocol::Http => tokio::task::spawn_local(h1::serve(connection, stream)),
+        ListenerProtocol::Https => tokio::task::spawn_local(tls::serve(connection, stream)),
+        ListenerProtocol::Tls => tokio::task::spawn_local(l4::serve_tls(connection, stream)),
+        // Datagrams are not accepted.
+        ListenerProtocol::Tcp | ListenerProtocol::Udp => tokio::task::spawn_local(l4::serve_tcp(connection, stream)),
+    };
 }
 
 #[cfg(test)]

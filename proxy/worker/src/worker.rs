@@ -2,16 +2,16 @@
 
 use crate::connection::Connections;
 use crate::exchange::Exchange;
+use crate::l4::udp;
 use crate::serve;
 use crate::workers::{Command, Load};
 use fairlead_http::Limits;
-use fairlead_http::normalize::PathPolicy;
 use fairlead_ir::Bind;
 use fairlead_net::{Accepted, Listener};
 use fairlead_snapshot::{Cell as Snapshots, Snapshot};
 use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Scope, Timestamp, WorkerCells};
 use fairlead_upstream::Cluster;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Exchanges that wait to be used again.
 const SPARE_EXCHANGES: usize = 256;
+
+/// Bytes of a worker's [`Worker::scratch`]: a datagram fits, and a read of a connection that is only passed on.
+pub const SCRATCH: usize = fairlead_net::MAX_DATAGRAM + 1;
 
 /// What a worker is made from.
 pub(crate) struct Seed {
@@ -47,17 +50,17 @@ pub struct Worker {
     spare: RefCell<Vec<Box<Exchange>>>,
     /// What responses may be.
     pub response_limits: Limits,
-    /// How paths are normalised before they are routed.
-    pub path_policy: PathPolicy,
     /// Where the access log goes.
     pub log: Option<LogSink>,
     clock: Clock,
     ports: RefCell<HashMap<Bind, Port>>,
+    announced: Cell<bool>,
     peers: Vec<WeakUnboundedSender<Command>>,
     loads: Arc<[Load]>,
     open: Cell<usize>,
     serial: Cell<u64>,
     metrics: Arc<Scope<WorkerCells>>,
+    scratch: RefCell<Box<[u8]>>,
 }
 
 /// A snapshot with this worker's clusters.
@@ -70,6 +73,8 @@ pub struct Current {
 struct Port {
     connections: Rc<Connections>,
     accepting: Option<AbortHandle>,
+    /// For UDP: who holds the socket.
+    udp: Option<Rc<udp::Socket>>,
 }
 
 impl Current {
@@ -113,6 +118,21 @@ impl Worker {
             self.note_version();
         }
         self.current.borrow().clone()
+    }
+
+    /// Of the snapshot in [`Worker::current`].
+    pub fn epoch(&self) -> u64 {
+        self.epoch.get()
+    }
+
+    /// Memory for one read, to be given back before anything is waited for. Nothing is allocated on workers that never ask.
+    pub fn scratch(&self) -> RefMut<'_, [u8]> {
+        RefMut::map(self.scratch.borrow_mut(), |scratch| {
+            if scratch.is_empty() {
+                *scratch = vec![0; SCRATCH].into();
+            }
+            &mut **scratch
+        })
     }
 
     fn note_version(&self) {
@@ -166,10 +186,7 @@ impl Worker {
         match Listener::new(socket) {
             Ok(listener) => {
                 let accepting = tokio::task::spawn_local(accept(self.clone(), bind, listener)).abort_handle();
-                let port = Port { connections: Rc::default(), accepting: Some(accepting) };
-                if let Some(old) = self.ports.borrow_mut().insert(bind, port) {
-                    old.close();
-                }
+                self.open_port(bind, Port { connections: Rc::default(), accepting: Some(accepting), udp: None });
             }
             Err(error) => {
                 tracing::error!(worker = self.index, port = bind.port, %error, "cannot register a listening socket")
@@ -178,12 +195,52 @@ impl Worker {
     }
 }
 
+impl Worker {
+    fn listen_udp(self: &Rc<Self>, bind: Bind, socket: std::net::UdpSocket) {
+        let connections: Rc<Connections> = Rc::default();
+        match udp::Socket::start(self, bind, socket, connections.clone()) {
+            Ok((socket, serving)) => {
+                self.open_port(bind, Port { connections, accepting: Some(serving), udp: Some(socket) });
+            }
+            Err(error) => {
+                tracing::error!(worker = self.index, port = bind.port, %error, "cannot register a UDP socket")
+            }
+        }
+    }
+
+    fn open_port(&self, bind: Bind, port: Port) {
+        if self.announced.get() {
+            port.connections.announce();
+        }
+        let old = self.ports.borrow_mut().insert(bind, port);
+        if let Some(old) = old {
+            old.close();
+        }
+    }
+}
+
 impl Port {
+    /// Ends what it has open: UDP sessions at once, connections when they are done.
     fn close(&self) {
+        self.stop_accepting();
+        self.connections.drain();
+        if let Some(socket) = &self.udp {
+            socket.close();
+        }
+    }
+
+    /// Lets everything finish what it does. New datagrams are still taken: those in front may not know of the end yet.
+    fn drain(&self) {
+        if self.udp.is_none() {
+            self.stop_accepting();
+        }
+        self.connections.drain();
+    }
+
+    fn stop_accepting(&self) {
         if let Some(accepting) = &self.accepting {
             accepting.abort();
         }
-        self.connections.drain();
     }
 }
 
@@ -209,13 +266,14 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         log: seed.access_log.map(|(log, writer)| writer.sink(log, seed.index)),
         clock: Clock::new(),
         response_limits: Limits::default(),
-        path_policy: PathPolicy::default(),
         ports: RefCell::default(),
+        announced: Cell::new(false),
         peers: seed.peers.iter().map(UnboundedSender::downgrade).collect(),
         loads: seed.loads,
         open: Cell::new(0),
         serial: Cell::new(0),
         metrics: seed.metrics,
+        scratch: RefCell::default(),
     });
     drop(seed.peers);
     worker.note_version();
@@ -223,17 +281,23 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen { bind, socket } => worker.listen(bind, socket),
+            Command::ListenUdp { bind, socket } => worker.listen_udp(bind, socket),
             Command::Close { bind } => {
-                if let Some(port) = worker.ports.borrow_mut().remove(&bind) {
+                let port = worker.ports.borrow_mut().remove(&bind);
+                if let Some(port) = port {
                     port.close();
                 }
             }
             Command::Serve { bind, accepted } => worker.serve(bind, accepted),
+            Command::Announce => {
+                worker.announced.set(true);
+                worker.ports.borrow().values().for_each(|port| port.connections.announce());
+            }
             Command::Drain { done } => {
                 let ports: Vec<Port> = worker.ports.borrow_mut().drain().map(|(_, port)| port).collect();
                 tokio::task::spawn_local(async move {
                     for port in &ports {
-                        port.close();
+                        port.drain();
                     }
                     for port in &ports {
                         std::future::poll_fn(|cx| port.connections.poll_idle(cx)).await;

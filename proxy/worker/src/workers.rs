@@ -1,8 +1,8 @@
 //! The workers as the control side sees them: threads, and what they are told.
 
 use crate::worker::{self, Seed};
-use fairlead_ir::Bind;
-use fairlead_net::{Accepted, ListenError, ListenOptions, listen_tcp_group};
+use fairlead_ir::{Bind, Transport};
+use fairlead_net::{Accepted, ListenError, ListenOptions, bind_udp_group, listen_tcp_group};
 use fairlead_snapshot::Cell;
 use fairlead_telemetry::{AccessLog, LogWriter, Registry};
 use std::net::SocketAddr;
@@ -34,10 +34,14 @@ pub struct Workers {
 pub(crate) enum Command {
     /// Accept connections.
     Listen { bind: Bind, socket: std::net::TcpListener },
+    /// Serve datagrams.
+    ListenUdp { bind: Bind, socket: std::net::UdpSocket },
     /// Stop accepting on a bind, and let its connections finish.
     Close { bind: Bind },
     /// Serve a connection that another worker accepted.
     Serve { bind: Bind, accepted: Accepted },
+    /// Tell clients of the end, and go on.
+    Announce,
     /// Stop accepting, let all connections finish, then say so.
     Drain { done: oneshot::Sender<()> },
 }
@@ -88,6 +92,9 @@ impl Workers {
     /// # Errors
     /// When the address can't be taken; the error says why and what to do.
     pub fn listen(&self, bind: Bind, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+        if bind.transport == Transport::Udp {
+            return self.listen_udp(bind, address);
+        }
         let sockets = listen_tcp_group(address, self.commands.len(), &ListenOptions::default())?;
         let local = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(address);
         for (command, socket) in self.commands.iter().zip(sockets) {
@@ -96,10 +103,27 @@ impl Workers {
         Ok(local)
     }
 
+    fn listen_udp(&self, bind: Bind, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+        let sockets = bind_udp_group(address, self.commands.len())?;
+        let local = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(address);
+        for (command, socket) in self.commands.iter().zip(sockets) {
+            let _ = command.send(Command::ListenUdp { bind, socket });
+        }
+        Ok(local)
+    }
+
     /// Stops accepting on a bind; its connections finish what they do.
     pub fn close(&self, bind: Bind) {
         for command in &self.commands {
             let _ = command.send(Command::Close { bind });
+        }
+    }
+
+    /// Tells clients that use their connections to take others (`Connection: close`, GOAWAY), and goes on accepting and serving: for the
+    /// time that those in front need to send no more. A connection that is idle is left until [`Workers::drain`].
+    pub fn announce_end(&self) {
+        for command in &self.commands {
+            let _ = command.send(Command::Announce);
         }
     }
 

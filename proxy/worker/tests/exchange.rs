@@ -19,7 +19,7 @@ struct Proxy {
     _workers: Workers,
 }
 
-const BIND: ir::Bind = ir::Bind { address: None, port: 80 };
+const BIND: ir::Bind = ir::Bind::tcp(None, 80);
 
 fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
     let registry = Registry::new(1);
@@ -203,7 +203,7 @@ fn failures_have_envoys_statuses() {
         std::thread::sleep(Duration::from_secs(2));
         Some(ok(""))
     });
-    let timeouts = ir::Timeouts { request: Some(ir::Millis(100)), backend_request: None };
+    let timeouts = ir::Timeouts { request: Some(ir::Millis(100)), ..ir::Timeouts::default() };
     let answer = Wire::connect(proxy(|route| route.timeouts = timeouts, &[slow]).address).get("a", "/");
     assert_eq!((answer.status, answer.text().as_str()), (504, "upstream request timeout"));
     let nowhere = proxy(|route| route.hostnames = vec!["other.example".into()], &[dead]);

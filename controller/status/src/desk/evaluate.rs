@@ -55,7 +55,11 @@ impl Desk {
         }
         let state = self.objects.state(name);
         // What the watch brought is as new as ours, or newer.
-        if state.local.as_ref().is_some_and(|local| *local.uid != *stored.uid || !local.is_later_than(&stored.resource_version)) {
+        if state
+            .local
+            .as_ref()
+            .is_some_and(|local| *local.uid != *stored.uid || !local.is_later_than(&stored.resource_version))
+        {
             state.local = None;
         }
         let Some(planned) = self.planned(desired, name, entry) else {
@@ -117,7 +121,8 @@ impl Desk {
         }
         if state.last.as_ref().is_some_and(|(last, of)| is(*last, of)) {
             // It was written, and the server's object is still without it.
-            state.refused = state.last.take().map(|(fingerprint, version)| Refused { fingerprint, version, until: None });
+            state.refused =
+                state.last.take().map(|(fingerprint, version)| Refused { fingerprint, version, until: None });
             let message = "the API server drops part of the status: the installed CRDs are older than v1.7".to_owned();
             self.problems.insert((name.0, Some(name.1.clone())), message);
             return false;

@@ -154,7 +154,11 @@ fn written(event: &Event, reporter: &Reporter, now: Timestamp) -> Written {
     let object = event.regarding.name.as_deref().unwrap_or("unknown");
     let metadata = ObjectMeta {
         // Names of objects have up to 253 bytes, and so has the event's.
-        name: Some(format!("{}.{:016x}", cut(object, 236).trim_end_matches(['.', '-']), now.as_nanosecond() & 0xffff_ffff_ffff_ffff)),
+        name: Some(format!(
+            "{}.{:016x}",
+            cut(object, 236).trim_end_matches(['.', '-']),
+            now.as_nanosecond() & 0xffff_ffff_ffff_ffff
+        )),
         namespace: Some(namespace(event).to_owned()),
         ..ObjectMeta::default()
     };

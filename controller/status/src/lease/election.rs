@@ -157,7 +157,8 @@ impl Seen {
     /// Whether it may be taken: nobody holds it, or it has looked like this for longer than it lasts.
     fn expired(&self, settings: &Settings, now: Instant) -> bool {
         let seconds = self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
-        let lasts = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| (1..=3600).contains(seconds));
+        let lasts =
+            seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| (1..=3600).contains(seconds));
         let lasts = lasts.map_or(settings.duration, Duration::from_secs);
         holder(&self.lease).is_empty() || now.duration_since(self.since) >= lasts
     }

@@ -60,7 +60,8 @@ impl Conditions<'_> {
         let since = old.and_then(|old| text(old, "lastTransitionTime")).filter(|_| before == Some(status));
         let generation = old.and_then(|old| old.get("observedGeneration")).and_then(Value::as_i64);
         let reason = old.and_then(|old| text(old, "reason"));
-        if before != Some(status) || reason != Some(wanted.reason.as_str()) || generation != wanted.observed_generation {
+        if before != Some(status) || reason != Some(wanted.reason.as_str()) || generation != wanted.observed_generation
+        {
             turns.push(Turn {
                 of: self.of.to_owned(),
                 kind: name(wanted.kind),

@@ -139,7 +139,9 @@ impl Merge<'_> {
             .collect();
         let same = live.contains_key("listeners")
             && before.len() == merged.len()
-            && merged.iter().all(|entry| before.iter().any(|old| text(old, "name") == text(entry, "name") && old == entry));
+            && merged
+                .iter()
+                .all(|entry| before.iter().any(|old| text(old, "name") == text(entry, "name") && old == entry));
         if !same {
             patch.fields.insert("listeners".to_owned(), Value::Array(merged));
         }

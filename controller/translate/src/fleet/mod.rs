@@ -14,8 +14,6 @@ mod name;
 mod parameters;
 mod service;
 mod support;
-#[cfg(test)]
-mod tests;
 mod workload;
 
 pub(crate) use addresses::read as read_addresses;
@@ -214,8 +212,11 @@ pub(crate) fn render(
 pub(crate) fn keep(owner: &Owner, settings: &Settings) -> Fleet {
     let parameters = ProxyClassSpec::default();
     let context = Context::new(owner, &parameters, settings);
-    let objects =
-        if owner.leaving { Vec::new() } else { vec![support::service_account(&context), support::config_map(&context)] };
+    let objects = if owner.leaving {
+        Vec::new()
+    } else {
+        vec![support::service_account(&context), support::config_map(&context)]
+    };
     Fleet { name: context.name, objects, partial: true }
 }
 
@@ -259,7 +260,11 @@ impl<'a> Context<'a> {
     }
 
     /// Labels and annotations: `infrastructure`'s, then those of the parameters, then ours, which selectors rely on.
-    fn metadata(&self, labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Map<String, Value> {
+    fn metadata(
+        &self,
+        labels: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Map<String, Value> {
         let owner = self.owner;
         let mut all_labels: BTreeMap<&str, &str> = BTreeMap::new();
         all_labels.extend(owner.labels.iter().chain(labels).map(|(name, value)| (&**name, &**value)));

@@ -54,7 +54,7 @@ pub(crate) fn check(spec: &ProxyClassSpec) -> Result<(), Fault> {
     {
         return wrong("podDisruptionBudget", "exactly one of minAvailable and maxUnavailable is needed".to_owned());
     }
-    for (path, value) in unknown(spec) {
+    if let Some((path, value)) = unknown(spec).next() {
         return wrong(path, format!("{value:?} is not known"));
     }
     for (path, number, from, to) in [

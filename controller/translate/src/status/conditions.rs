@@ -66,11 +66,15 @@ impl Fault {
         Fault { reason, path: path.into(), message: message.into() }
     }
 
-    /// One fault that tells of several, with the reason of the first.
+    /// One fault that tells of several, with the reason of the first; faults for another reason name it: `path: message (Reason)`.
     pub fn join(faults: &[Fault]) -> Option<Fault> {
         const SHOWN: usize = 6;
         let first = faults.first()?;
-        let mut message = faults.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let text = |fault: &Fault| match fault.reason == first.reason {
+            true => fault.to_string(),
+            false => format!("{fault} ({})", fault.reason),
+        };
+        let mut message = faults.iter().take(SHOWN).map(text).collect::<Vec<_>>().join("; ");
         if faults.len() > SHOWN {
             message.push_str(&format!("; and {} more", faults.len() - SHOWN));
         }

@@ -110,11 +110,15 @@ fn field(what: &str, wanted: &Field, came: Option<String>) -> String {
 }
 
 fn lengths(what: &str, mine: Length, theirs: Length) -> String {
-    let words = |length: Length| match length.kind {
-        Kind::None => "absent".to_owned(),
-        Kind::Prefix => format!("a prefix of {} characters", length.characters),
-        Kind::Regex => format!("a regular expression of {} characters", length.characters),
-        Kind::Exact => format!("exact with {} characters", length.characters),
+    let words = |length: Length| {
+        let plural = if length.characters == 1 { "" } else { "s" };
+        let characters = format!("{} character{plural}", length.characters);
+        match length.kind {
+            Kind::None => "absent".to_owned(),
+            Kind::Prefix => format!("a prefix of {characters}"),
+            Kind::Regex => format!("a regular expression of {characters}"),
+            Kind::Exact => format!("exact with {characters}"),
+        }
     };
     format!("its {what} is {}, the winner's is {}", words(mine), words(theirs))
 }

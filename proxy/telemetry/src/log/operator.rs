@@ -101,6 +101,9 @@ impl Header {
 
     fn request<'a>(&self, record: &Record<'a>) -> Fact<'a> {
         let head = record.request;
+        if !record.is_http {
+            return Fact::Missing;
+        }
         match self {
             Header::Method => Fact::bytes(head.method_bytes()),
             Header::Path => Fact::bytes(head.path_and_query()),
@@ -208,6 +211,7 @@ impl Operator {
             Operator::Response(a, b) => either(a.response(record), b, &|h| h.response(record)),
             Operator::Trailer(a, b) => either(a.trailer(record), b, &|h| h.trailer(record)),
             Operator::Fixed(bytes) => Fact::bytes(bytes),
+            Operator::Protocol | Operator::Path { .. } | Operator::QueryParam(_) if !record.is_http => Fact::Missing,
             Operator::Protocol => Fact::str(record.request.version.name()),
             Operator::ResponseCode => Fact::Number(u64::from(record.status)),
             Operator::ResponseCodeDetails => Fact::str(record.details),

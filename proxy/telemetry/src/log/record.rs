@@ -1,4 +1,4 @@
-//! The facts of an exchange that an access log can tell.
+//! The facts of an exchange, or of a connection that was only passed on, that an access log can tell.
 
 use crate::{Flags, Timestamp};
 use fairlead_http::{Fields, RequestHead, ResponseHead, Version};
@@ -16,6 +16,8 @@ pub struct Record<'a> {
     pub request_duration: Option<Duration>,
     /// From `start` to the response's head from the upstream.
     pub response_duration: Option<Duration>,
+    /// Whether there is a request at all: a connection that was only passed on, or a UDP session, has none.
+    pub is_http: bool,
     /// The request, with the filters' changes.
     pub request: &'a RequestHead,
     /// Path and query before a rewrite; `None` when there was none.
@@ -85,6 +87,7 @@ impl<'a> Record<'a> {
             duration: Duration::ZERO,
             request_duration: None,
             response_duration: None,
+            is_http: true,
             request,
             original_path: None,
             original_authority: None,

@@ -10,6 +10,7 @@ use crate::worker::{Current, Worker};
 use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Verdict};
 use fairlead_http::{Known, Leg, RequestHead, hop};
 use fairlead_snapshot::{Backend, Route, Target};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,6 +48,9 @@ pub async fn deliver(
         conn.announce_end(down);
         local::reply(down, ex, &reply, Some(&route.chain)).await;
         return Ok(());
+    }
+    if ex.request.authority().is_empty() {
+        ex.request.set_authority(own_authority(conn, &ex.request).as_bytes());
     }
     let Target::Cluster(slot) = backend.target else { return Err(Cause::Unresolved) };
     let cluster = current.cluster(slot).ok_or(Cause::NoCluster)?;
@@ -98,6 +102,17 @@ fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &m
 fn public_port(conn: &ConnInfo, request: &RequestHead) -> u16 {
     let mapped = conn.local.port();
     if request.port() == Some(mapped) { mapped } else { conn.bind.port }
+}
+
+/// What an HTTP/1.0 client that names no host came to (RFC 9112 §3.3). Only backends are told: they want a host, and what we answer
+/// ourselves is not to show addresses to strangers.
+fn own_authority(conn: &ConnInfo, request: &RequestHead) -> String {
+    let (ip, port) = (conn.local.ip().to_canonical(), conn.bind.port);
+    match (ip, port == request.scheme.default_port()) {
+        (IpAddr::V4(ip), true) => ip.to_string(),
+        (IpAddr::V6(ip), true) => format!("[{ip}]"),
+        (ip, false) => SocketAddr::new(ip, port).to_string(),
+    }
 }
 
 /// The backend that takes this request, by weight.

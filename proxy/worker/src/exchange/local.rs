@@ -1,9 +1,10 @@
 //! Answers of the proxy's own: from filters, and for everything that goes wrong.
 
 use crate::cause::{Answer, Cause};
+use crate::connection::ConnInfo;
 use crate::exchange::Exchange;
 use fairlead_filter::{Chain, Reply, ResponseCtx};
-use fairlead_http::{Error, ErrorKind, Framing, Known, Leg, Method, ResponseHead};
+use fairlead_http::{Error, ErrorKind, Fields, Framing, Known, Leg, Method, ResponseHead};
 use fairlead_snapshot::Route;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,14 +15,9 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
     let cause = if cause == Cause::ClientGone && was_reset(down) { Cause::ClientReset } else { cause };
     let Answer { status, flags, details, body } = cause.answer();
     ex.flag(flags);
-    if ex.notes.status != 0 {
-        ex.notes.details = cause.details_after_start();
-        ex.notes.cut = true;
-        down.reset();
-        return;
-    }
-    ex.notes.details = details;
-    if status == 0 {
+    let started = ex.notes.status != 0;
+    ex.notes.details = if started { cause.details_after_start() } else { details };
+    if started || status == 0 {
         ex.notes.cut = true;
         down.reset();
         return;
@@ -48,6 +44,19 @@ fn was_reset(down: &mut Leg) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     matches!(down, Leg::H2Server(_))
         && matches!(down.poll_gone(&mut cx), Poll::Ready(Error { kind: ErrorKind::Reset(_), .. }))
+}
+
+/// Sends the client to the path that it meant, which is the request's now; gRPC knows no redirects (Envoy: `path_normalization_failed`).
+pub async fn redirect(conn: &ConnInfo, down: &mut Leg, ex: &mut Exchange) -> Result<(), Cause> {
+    if ex.request.is_grpc() {
+        return Err(Cause::Rejected { status: 400, details: "path_normalization_failed", close: false });
+    }
+    let mut fields = Fields::new();
+    fields.push_known(Known::Location, ex.request.path_and_query());
+    conn.announce_end(down);
+    let to = Reply { status: 307, fields, body: Default::default(), details: "redirect_to_normalized_path" };
+    reply(down, ex, &to, None).await;
+    Ok(())
 }
 
 /// Answers what a filter said; it has passed the response filters of its own chain, `rest` are those after it.

@@ -1,10 +1,17 @@
 //! After a 101 (or an extended CONNECT's 200): bytes both ways until both sides are done, or nothing moves for too long.
+//!
+//! A side that has ended waits for no answer but the other's goodbye (RFC 6455 §7.1.1), so that what lingers half-closed is over soon.
 
 use crate::cause::Cause;
 use crate::exchange::Exchange;
 use fairlead_http::{Event, Framing, Leg, hop};
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a side may be silent once the other has ended.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Passes the 101 on, then everything.
 pub async fn run(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cause> {
@@ -16,11 +23,17 @@ pub async fn run(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cause> {
     let Exchange { clock, up: Some(up), .. } = ex else { return Err(Cause::UpstreamClosed) };
     let up = up.leg();
     let (mut there, mut back) = (Way::default(), Way::default());
+    let mut ending = false;
     poll_fn(|cx| {
         let mut moved = false;
         let a = there.poll(cx, down, up, &mut moved);
         let b = back.poll(cx, up, down, &mut moved);
         clock.progress(moved);
+        let one_ended = a.is_ready() != b.is_ready();
+        if one_ended && (moved || !ending) {
+            ending = true;
+            clock.set_request(Some(Instant::now() + GOODBYE));
+        }
         if (a.is_ready() && b.is_ready()) || there.failed || back.failed || clock.poll_expired(cx).is_ready() {
             return Poll::Ready(());
         }

@@ -2,6 +2,7 @@
 
 use super::{Connection, h2};
 use crate::cause::Cause;
+use crate::connection::Phase;
 use crate::exchange::{self, Exchange};
 use crate::timer::Timer;
 use fairlead_http::h1::{Conn, RequestError};
@@ -67,7 +68,7 @@ async fn next(connection: &Connection, leg: &mut Leg, timer: &mut Timer) -> Next
         if conn.poll_readable(cx).is_ready() {
             return Poll::Ready(Next::Readable);
         }
-        if connection.registered.is_draining(cx) {
+        if connection.registered.phase(cx) == Phase::Draining {
             return Poll::Ready(Next::Over);
         }
         if idle_since.is_none() {

@@ -2,14 +2,17 @@
 
 use super::Connection;
 use crate::cause::Cause;
+use crate::connection::Phase;
 use crate::exchange::{self, Exchange};
 use crate::timer::Timer;
-use fairlead_http::h2::{self, Accepted, ServerSettings};
+use fairlead_http::h2::{self, Accepted, Reason, Server, ServerSettings};
+use fairlead_http::{Error, Event, Framing, Leg, Limits, Reject};
 use fairlead_net::Stream;
+use fairlead_telemetry::RejectReason;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -28,60 +31,153 @@ pub async fn serve(connection: Connection, stream: Stream) {
         ..ServerSettings::default()
     };
     let handshake = Box::pin(h2::serve(stream, &settings));
-    let Ok(Ok(mut server)) = tokio::time::timeout(HANDSHAKE, handshake).await else { return };
+    let Ok(Ok(server)) = tokio::time::timeout(HANDSHAKE, handshake).await else { return };
     let limits = connection.limits();
     let connection = Rc::new(connection);
-    let streams = Rc::new(Cell::new(0usize));
-    let mut timer = Timer::default();
-    let (mut draining, mut idle_since) = (false, None);
+    let mut session = Session {
+        server,
+        limits,
+        timer: Timer::default(),
+        streams: Rc::default(),
+        served: false,
+        idle_since: None,
+        end: End::None,
+    };
     loop {
         let mut ex = connection.worker.exchange();
-        let next = poll_fn(|cx| {
-            if let Poll::Ready(accepted) = server.poll_request(cx, &mut ex.request, &limits) {
-                return Poll::Ready(Some(accepted));
+        match poll_fn(|cx| session.poll_next(cx, &connection, &mut ex)).await {
+            Next::Stream(accepted) => {
+                session.served = true;
+                session.streams.set(session.streams.get() + 1);
+                tokio::task::spawn_local(one(connection.clone(), session.streams.clone(), accepted, ex));
             }
-            if !draining && connection.registered.is_draining(cx) {
-                return Poll::Ready(None);
+            Next::Ending => {
+                (session.end, session.idle_since) = (End::Graceful, None);
+                session.server.graceful_shutdown();
             }
-            if streams.get() > 0 {
-                idle_since = None;
-                return Poll::Pending;
+            Next::Slow => {
+                connection.count_reject(RejectReason::Timeout);
+                (session.end, session.idle_since) = (End::Abrupt, None);
+                session.server.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
-            // Frames that open no stream, such as PING, do not count.
-            let since = *idle_since.get_or_insert_with(Instant::now);
-            let limit = if draining { Some(GOODBYE) } else { connection.http().idle_timeout.limit() };
-            timer.set(limit.map(|limit| since + limit));
-            timer.poll_expired(cx).map(|()| None)
-        })
-        .await;
-        match next {
-            Some(Some(Ok(accepted))) => {
-                streams.set(streams.get() + 1);
-                tokio::task::spawn_local(one(connection.clone(), streams.clone(), accepted, ex));
-            }
-            Some(Some(Err(error))) => {
+            Next::Failed(error) => {
+                if error == Server::FLOOD {
+                    connection.count_reject(RejectReason::Flood);
+                }
                 tracing::debug!(peer = %connection.info.peer, %error, "HTTP/2 connection ended");
                 return;
             }
-            Some(None) => return,
-            None if draining => return,
-            None => {
-                (draining, idle_since) = (true, None);
-                server.graceful_shutdown();
-            }
+            Next::Over => return,
         }
+    }
+}
+
+/// An HTTP/2 connection and what is to become of it.
+struct Session {
+    server: Server,
+    limits: Limits,
+    timer: Timer,
+    /// Streams that are served.
+    streams: Rc<Cell<usize>>,
+    /// Whether there was a stream.
+    served: bool,
+    /// Since when there is none. Frames that open no stream, such as PING, do not count.
+    idle_since: Option<Instant>,
+    end: End,
+}
+
+/// Whether the client was told of the end.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    None,
+    /// Streams under way finish.
+    Graceful,
+    /// They don't.
+    Abrupt,
+}
+
+enum Next {
+    Stream(Accepted),
+    /// The client is to be told that no more streams are taken.
+    Ending,
+    /// A head, in HEADERS and CONTINUATION frames, is not complete in time.
+    Slow,
+    Failed(Error),
+    Over,
+}
+
+impl Session {
+    fn poll_next(&mut self, cx: &mut Context<'_>, connection: &Connection, ex: &mut Exchange) -> Poll<Next> {
+        if let Poll::Ready(next) = self.server.poll_request(cx, &mut ex.request, &self.limits) {
+            return Poll::Ready(match next {
+                Some(Ok(accepted)) => Next::Stream(accepted),
+                Some(Err(error)) => Next::Failed(error),
+                None => Next::Over,
+            });
+        }
+        let ends = match connection.registered.phase(cx) {
+            Phase::Open => false,
+            // A connection that comes now gets its first request through; a GOAWAY before that could send it around in circles.
+            Phase::Announced => self.served,
+            Phase::Draining => true,
+        };
+        if ends && self.end == End::None {
+            return Poll::Ready(Next::Ending);
+        }
+        self.poll_timer(cx, connection)
+    }
+
+    /// Whichever comes first: the end of patience with a head, or with a connection that has no streams.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Next> {
+        let limit = connection.http().header_timeout.limit().filter(|_| self.end != End::Abrupt);
+        let head = self.server.head_since().zip(limit).map(|(since, limit)| since + limit);
+        let idle = if self.streams.get() > 0 {
+            self.idle_since = None;
+            None
+        } else {
+            let limit = if self.end == End::None { connection.http().idle_timeout.limit() } else { Some(GOODBYE) };
+            limit.map(|limit| *self.idle_since.get_or_insert_with(Instant::now) + limit)
+        };
+        let deadline = match (head, idle) {
+            (Some(head), Some(idle)) => Some(head.min(idle)),
+            (head, idle) => head.or(idle),
+        };
+        self.timer.set(deadline);
+        ready!(self.timer.poll_expired(cx));
+        Poll::Ready(match self.end {
+            _ if head.is_some() && head == deadline => Next::Slow,
+            End::None => Next::Ending,
+            End::Graceful | End::Abrupt => Next::Over,
+        })
     }
 }
 
 async fn one(connection: Rc<Connection>, streams: Rc<Cell<usize>>, accepted: Accepted, mut ex: Box<Exchange>) {
     let Accepted { mut leg, framing } = accepted;
-    match framing {
-        Ok(framing) => exchange::run(&connection.worker, &connection.info, &mut leg, &mut ex, framing).await,
-        Err(reject) => {
-            let cause = Cause::from(reject);
-            exchange::reject(&connection.worker, &connection.info, &mut leg, &mut ex, cause).await;
-        }
+    let checked = match framing {
+        Ok(Framing::Length(0)) if !leg.recv_done() => nothing_follows(&connection, &mut leg).await,
+        Ok(_) => Ok(()),
+        Err(reject) => Err(Cause::from(reject)),
+    };
+    match (framing, checked) {
+        (Ok(framing), Ok(())) => exchange::run(&connection.worker, &connection.info, &mut leg, &mut ex, framing).await,
+        (_, Err(cause)) => exchange::reject(&connection.worker, &connection.info, &mut leg, &mut ex, cause).await,
+        (Err(_), Ok(())) => {}
     }
     connection.worker.recycle(ex);
     streams.set(streams.get() - 1);
+}
+
+/// Waits for the end of a request without content whose head did not end it. No backend is to get a request that is refused after all,
+/// for content that follows.
+async fn nothing_follows(connection: &Connection, leg: &mut Leg) -> Result<(), Cause> {
+    let mut timer = Timer::default();
+    timer.set(connection.http().header_timeout.limit().map(|limit| Instant::now() + limit));
+    poll_fn(|cx| match leg.poll_data(cx) {
+        Poll::Ready(Ok(Event::Data)) => Poll::Ready(Err(Cause::from(Reject::bad("http2.content_length_mismatch")))),
+        Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(exchange::pump::cause_of_client(&error))),
+        Poll::Pending => timer.poll_expired(cx).map(|()| Err(Cause::HeaderTimeout)),
+    })
+    .await
 }

@@ -1,0 +1,53 @@
+//! Patches.
+
+use serde_json::{Map, Value};
+
+/// RFC 7386: maps are merged, `null` removes, all else replaces.
+pub(crate) fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let target = target.as_object_mut().unwrap();
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(&name);
+        } else {
+            merge(target.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Server-side apply, simplified: what the same manager applied before and does not any more is removed, then maps are merged.
+/// Lists are replaced as a whole; the owners of fields are not compared.
+pub(crate) fn apply(target: &mut Value, before: Option<&Value>, now: &Value) {
+    if let Some(before) = before {
+        withdraw(target, before, now);
+    }
+    merge(target, now.clone());
+}
+
+fn withdraw(target: &mut Value, before: &Value, now: &Value) {
+    let (Some(target), Some(before)) = (target.as_object_mut(), before.as_object()) else { return };
+    for (name, value) in before {
+        match now.get(name) {
+            None => {
+                if let (Some(inner), true) = (target.get_mut(name), value.is_object()) {
+                    withdraw(inner, value, &Value::Null);
+                    if inner.as_object().is_none_or(|inner| !inner.is_empty()) {
+                        continue;
+                    }
+                }
+                target.remove(name);
+            }
+            Some(now) => {
+                if let Some(inner) = target.get_mut(name) {
+                    withdraw(inner, value, now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Bytes both ways, until both sides are done or nothing moves for too long.
+//!
+//! * A side that ends its sending direction is passed on as that (half-close), and the other direction goes on.
+//! * What one side does not take stops the other one (back-pressure): at most one read of [`SCRATCH`](crate::worker::SCRATCH) bytes
+//!   is kept. A connection on which nothing moves owns no buffer.
+//! * An upstream that resets its connection ends it for the client in order: what was received before is delivered. A client that
+//!   does so resets the upstream's.
+//! * A drain leaves connections alone for [`DRAIN`]; those that are open then are closed.
+
+use super::Flow;
+use crate::connection::Phase;
+use crate::serve::Connection;
+use crate::timer::Timer;
+use fairlead_net::Stream;
+use fairlead_upstream::Link;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the connections of a listener that is gone, or of a process that ends, may stay. Envoy's `--drain-time-s`.
+const DRAIN: Duration = Duration::from_secs(600);
+
+/// How long a client may take to notice that its upstream is gone.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How it ended.
+pub enum End {
+    /// Both sides ended their direction.
+    Done,
+    Idle,
+    Drained,
+    ClientGone,
+    UpstreamGone,
+}
+
+/// See the module.
+pub struct Pump<'a> {
+    connection: &'a Connection,
+    flow: &'a mut Flow,
+    idle: Option<Duration>,
+    /// From the client.
+    there: Way,
+    /// To the client.
+    back: Way,
+    timer: Timer,
+    moved_at: Instant,
+    /// When a drain, or the time after the upstream's end, is over.
+    last: Option<Instant>,
+    upstream_gone: bool,
+}
+
+impl<'a> Pump<'a> {
+    pub fn new(connection: &'a Connection, flow: &'a mut Flow, idle: Option<Duration>) -> Self {
+        Pump {
+            connection,
+            flow,
+            idle,
+            there: Way::default(),
+            back: Way::default(),
+            timer: Timer::default(),
+            moved_at: Instant::now(),
+            last: None,
+            upstream_gone: false,
+        }
+    }
+
+    /// Pumps to the end, then closes both.
+    pub async fn run(mut self, mut down: Stream, mut up: Link<Stream>) -> End {
+        let end = poll_fn(|cx| self.poll(cx, &mut down, up.io())).await;
+        match end {
+            End::ClientGone => up.abort(),
+            End::Idle | End::Drained => {
+                down.abort();
+                up.abort();
+            }
+            End::Done | End::UpstreamGone => {}
+        }
+        end
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, down: &mut Stream, up: &mut Stream) -> Poll<End> {
+        let before = (self.there.bytes, self.back.bytes);
+        let over = self.poll_both(cx, down, up);
+        self.count(before);
+        if let Poll::Ready(end) = over {
+            return Poll::Ready(end);
+        }
+        if self.last.is_none() && self.connection.registered.phase(cx) == Phase::Draining {
+            self.last = Some(Instant::now() + DRAIN);
+        }
+        let idle = self.idle.map(|idle| self.moved_at + idle);
+        self.timer.set(idle.into_iter().chain(self.last).min());
+        if self.timer.poll_expired(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(match self.last {
+            _ if self.upstream_gone => End::UpstreamGone,
+            Some(last) if last <= Instant::now() => End::Drained,
+            _ => End::Idle,
+        })
+    }
+
+    fn poll_both(&mut self, cx: &mut Context<'_>, down: &mut Stream, up: &mut Stream) -> Poll<End> {
+        let scratch = &mut *self.connection.worker.scratch();
+        if !self.there.done {
+            match self.there.poll(cx, down, up, scratch) {
+                Poll::Ready(Err(Failed::Reading)) => return Poll::Ready(End::ClientGone),
+                // There may still be bytes to read from it.
+                Poll::Ready(Err(Failed::Writing)) => self.there.discard(),
+                _ => {}
+            }
+        }
+        if !self.back.done {
+            match self.back.poll(cx, up, down, scratch) {
+                Poll::Ready(Err(Failed::Writing)) => return Poll::Ready(End::ClientGone),
+                Poll::Ready(Err(Failed::Reading)) => {
+                    self.upstream_gone = true;
+                    self.last = Some(Instant::now() + LINGER);
+                    self.there.discard();
+                    self.back.end();
+                    cx.waker().wake_by_ref();
+                }
+                _ => {}
+            }
+        }
+        if self.there.done && self.back.done {
+            return Poll::Ready(if self.upstream_gone { End::UpstreamGone } else { End::Done });
+        }
+        Poll::Pending
+    }
+
+    /// Counts at once what moved: connections may stay for days.
+    fn count(&mut self, before: (u64, u64)) {
+        let (received, sent) = (self.there.bytes - before.0, self.back.bytes - before.1);
+        if received + sent == 0 {
+            return;
+        }
+        self.moved_at = Instant::now();
+        (self.flow.received, self.flow.sent) = (self.there.bytes, self.back.bytes);
+        super::record::count_bytes(self.flow, self.connection.worker.index, received, sent);
+    }
+}
+
+/// Which side of a [`Way`] failed.
+enum Failed {
+    Reading,
+    Writing,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    bytes: u64,
+    /// Read, and not taken yet by the other side; `at` bytes of it were.
+    pending: Vec<u8>,
+    at: usize,
+    /// The end was read.
+    ended: bool,
+    /// Nobody takes what is read any more.
+    discards: bool,
+    /// The end was passed on.
+    done: bool,
+}
+
+impl Way {
+    /// Ready once the end was passed on.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+        scratch: &mut [u8],
+    ) -> Poll<Result<(), Failed>> {
+        loop {
+            match self.poll_pending(cx, to) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
+                Poll::Pending => return Poll::Pending,
+            }
+            if self.ended {
+                return self.poll_end(cx, to);
+            }
+            match from.poll_read_into(cx, scratch) {
+                Poll::Pending => {
+                    return match to.poll_flush(cx) {
+                        Poll::Ready(Err(_)) if !self.discards => Poll::Ready(Err(Failed::Writing)),
+                        _ => Poll::Pending,
+                    };
+                }
+                Poll::Ready(Ok(0)) => self.ended = true,
+                // A TLS peer that closes without saying so (RFC 8446 §6.1): who looks at the bytes must judge that.
+                Poll::Ready(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => self.ended = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failed::Reading)),
+                Poll::Ready(Ok(_)) if self.discards => {}
+                Poll::Ready(Ok(n)) => match self.write(cx, to, &scratch[..n]) {
+                    Ok(()) => {}
+                    Err(failed) => return Poll::Ready(Err(failed)),
+                },
+            }
+        }
+    }
+
+    /// Writes what `to` takes at once, and keeps the rest.
+    fn write(&mut self, cx: &mut Context<'_>, to: &mut Stream, mut bytes: &[u8]) -> Result<(), Failed> {
+        while !bytes.is_empty() {
+            match to.poll_write(cx, bytes) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.bytes += n as u64;
+                    bytes = &bytes[n..];
+                }
+                Poll::Ready(_) => return Err(Failed::Writing),
+                Poll::Pending => {
+                    (self.pending, self.at) = (bytes.to_vec(), 0);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_pending(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failed>> {
+        while self.at < self.pending.len() {
+            match to.poll_write(cx, &self.pending[self.at..]) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.bytes += n as u64;
+                    self.at += n;
+                }
+                Poll::Ready(_) => return Poll::Ready(Err(Failed::Writing)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if !self.pending.is_empty() {
+            (self.pending, self.at) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failed>> {
+        if !self.discards && to.poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        // A side that is gone already has nothing to be told.
+        self.done = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// What comes from now on is thrown away: it is read so that the end is seen, and so that closing does not reset.
+    fn discard(&mut self) {
+        self.discards = true;
+        (self.pending, self.at) = (Vec::new(), 0);
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) {
+        self.ended = true;
+    }
+}
