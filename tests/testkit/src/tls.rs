@@ -78,6 +78,14 @@ impl Trust {
         Trust(roots)
     }
 
+    /// A client's settings, without ALPN.
+    pub fn config(&self) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+        builder.with_root_certificates(self.0.clone()).with_no_client_auth()
+    }
+
     /// Shakes hands as a client of the server `name`.
     ///
     /// # Errors
@@ -88,10 +96,7 @@ impl Trust {
         name: &str,
         alpn: &[&[u8]],
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-        let mut config = builder.with_root_certificates(self.0.clone()).with_no_client_auth();
+        let mut config = self.config();
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

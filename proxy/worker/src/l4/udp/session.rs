@@ -73,10 +73,11 @@ impl Session {
 
     /// Whether the configuration still leads its datagrams where they go.
     pub fn is_current(&self, worker: &Worker, bind: Bind) -> bool {
+        // First, since this is what retires endpoints.
+        let current = worker.current();
         if self.over.get() || self.endpoint.is_retired() {
             return false;
         }
-        let current = worker.current();
         if self.epoch.get() == worker.epoch() {
             return true;
         }
