@@ -24,7 +24,9 @@ Examples:
   fairlead explain -f manifests/ https://shop.example.com/cart
   fairlead explain -f manifests/ 'GET https://shop.example.com/cart?x=1' -H 'x-env: canary'
   fairlead explain -f manifests/ POST grpc://api.example.com/shop.Cart/Add -H 'content-type: application/grpc'
-  fairlead explain -f manifests/ http://localhost/ -H 'host: shop.example.com' --port 8080")]
+  fairlead explain -f manifests/ http://localhost/ -H 'host: shop.example.com' --port 8080
+  fairlead explain -f manifests/ tls://db.example.com:5432
+  fairlead explain -f manifests/ udp://dns.example.com:53")]
 pub struct Args {
     #[command(flatten)]
     input: Input,
@@ -32,7 +34,8 @@ pub struct Args {
     #[command(flatten)]
     strictness: Strictness,
 
-    /// `[METHOD] URL`, in one argument or two. Without a method: GET; without a scheme: http.
+    /// `[METHOD] URL`, in one argument or two. Without a method: GET; without a scheme: http. Schemes `tls`, `tcp` and `udp` ask for a
+    /// connection or datagrams instead.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     request: Vec<String>,
 

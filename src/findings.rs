@@ -208,7 +208,6 @@ impl<'a> Findings<'a> {
                 if !noted.contains(&(kind, &key)) && !status.routes.contains_key(&(kind, key.clone())) {
                     let refs = self.parent_refs(kind, &key);
                     let (path, what) = match &refs[..] {
-                        _ if !SERVED.contains(&kind) => ("kind", format!("{kind}s are not served yet")),
                         [] => ("spec", "names no parent, so that it takes no requests".to_owned()),
                         names => (
                             "spec.parentRefs",
@@ -246,9 +245,6 @@ impl<'a> Findings<'a> {
         self.found.push(Problem::new(severity, Code::Condition, message.trim_end()).at(place).of(kind, key.clone()));
     }
 }
-
-/// Kinds of routes that translation knows.
-const SERVED: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute];
 
 /// How bad a condition is; `None` when it is as it should be.
 pub fn severity(condition: &Condition) -> Option<Severity> {

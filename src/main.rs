@@ -3,13 +3,19 @@
 
 mod check;
 mod completions;
+mod config;
+mod controller;
 mod dataplane;
 mod echo;
 mod explain;
 mod findings;
 mod input;
+mod live;
 mod output;
+mod process;
+mod proxy;
 mod serve;
+mod status;
 mod strictness;
 mod version;
 
@@ -44,6 +50,14 @@ enum Command {
     Check(check::Args),
     /// Say which listener, route, rule and match take a request, and why.
     Explain(explain::Args),
+    /// Make and feed the proxies of a cluster's Gateways.
+    Controller(controller::Args),
+    /// Serve what the controller pushes.
+    Proxy(proxy::Args),
+    /// Show what a cluster's Gateways and routes say, and which proxy serves which version.
+    Status(status::Args),
+    /// Show what a proxy in the cluster serves.
+    Config(config::Args),
     Echo(echo::Args),
     /// Print what this binary is.
     Version(version::Args),
@@ -52,10 +66,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // One provider for all of TLS, before anybody makes a choice of their own. It fails only when there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Controller(args) => controller::run(args),
+        Command::Proxy(args) => proxy::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Echo(args) => run_echo(args),
         Command::Version(args) => version::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -5,12 +5,12 @@
 //! ```
 
 mod args;
-mod log;
-mod ports;
+pub mod log;
+pub mod ports;
 mod report;
 mod session;
-mod table;
-mod view;
+pub mod table;
+pub mod view;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@ use super::request::Asked;
 use super::words;
 use crate::findings;
 use fairlead_crds::Kind;
-use fairlead_ir::{Address, Backend, BackendTarget, Bind, Cluster, Config, Discovery, Listener, Protocol, Route};
-use fairlead_route::{Entry, Explanation, ListenerIndex, Table, Taker};
+use fairlead_ir::{Address, Backend, BackendTarget, Bind, Cluster, Config, Discovery, Listener, Protocol, Route, RouteKind};
+use fairlead_route::{Entry, Explanation, ListenerIndex, Probe, Table, Taker};
 use fairlead_store::{Key, Locator, World};
 use fairlead_translate::Plan;
 use serde::Serialize;
@@ -118,21 +118,34 @@ impl Answer {
             return answer;
         }
         let index = ListenerIndex::new(on_port.iter().map(|listener| (listener.hostname.as_deref(), *listener)));
-        let Some(listener) = index.find(asked.server_name.as_bytes()).copied() else {
+        let name = if asked.is_connection() { asked.sni() } else { &asked.server_name };
+        let Some(listener) = index.find(name.as_bytes()).copied() else {
             let hosts: Vec<_> = on_port.iter().filter_map(|listener| listener.hostname.as_deref()).collect();
-            let what = if asked.tls { "TLS handshake fails" } else { "404" };
+            let closed = on_port.iter().any(|listener| listener.protocol.is_l4());
+            let what = match asked.tls {
+                true if closed => CLOSED,
+                true => "TLS handshake fails",
+                false => "404",
+            };
             answer.outcome = format!("{what}: the listeners of port {} take {} only", asked.port, hosts.join(", "));
             return answer;
         };
         answer.listener = Some(names.door(listener, &asked.server_name));
         let table = table(config.routes.values().filter(|route| route.listeners.contains(&listener.id)));
-        let explanation = table.explain(&asked.probe());
-        answer.elsewhere(asked, config, listener, &mut names);
-        answer.take(&explanation, config, &mut names);
+        let l4 = listener.protocol.is_l4();
+        let probe = match l4 {
+            true => Probe { host: asked.sni().to_owned(), path: "/".to_owned(), ..Probe::default() },
+            false => asked.probe(),
+        };
+        let explanation = table.explain(&probe);
+        if !l4 {
+            answer.elsewhere(asked, config, listener, &mut names);
+        }
+        answer.take(&explanation, l4, config, &mut names);
         answer
     }
 
-    fn take(&mut self, explanation: &Explanation, config: &Config, names: &mut Names<'_>) {
+    fn take(&mut self, explanation: &Explanation, l4: bool, config: &Config, names: &mut Names<'_>) {
         for taker in &explanation.outranked {
             let why = taker.text.clone().unwrap_or_default();
             self.outranked.push(names.other(&taker.route, Some(taker.match_index), why));
@@ -141,7 +154,8 @@ impl Answer {
         self.near_misses.extend(misses.map(|miss| names.other(&miss.route, Some(miss.match_index), miss.text.clone())));
         let winner = explanation.winner.as_ref().and_then(|taker| Some((taker, config.routes.get(&taker.route)?)));
         let Some((taker, route)) = winner else {
-            self.outcome = "404: no route of the listener takes it".to_owned();
+            let what = if l4 { CLOSED } else { "404" };
+            self.outcome = format!("{what}: no route of the listener takes it");
             return;
         };
         let why = match explanation.outranked.first() {
@@ -155,13 +169,26 @@ impl Answer {
 
     /// Routes that would take the request, but are attached to other listeners only.
     fn elsewhere(&mut self, asked: &Asked, config: &Config, listener: &Listener, names: &mut Names<'_>) {
-        let table = table(config.routes.values().filter(|route| !route.listeners.contains(&listener.id)));
+        let others = config.routes.values().filter(|route| !route.kind.is_l4());
+        let table = table(others.filter(|route| !route.listeners.contains(&listener.id)));
         let explanation = table.explain(&asked.probe());
         for taker in explanation.winner.iter().chain(&explanation.outranked) {
             let listeners = config.routes.get(&taker.route).map(|route| route.listeners.join(", ")).unwrap_or_default();
             let why = format!("would take it, but is attached to {listeners} only");
             self.near_misses.push(names.other(&taker.route, Some(taker.match_index), why));
         }
+    }
+}
+
+/// What becomes of a connection that leads nowhere.
+const CLOSED: &str = "closed";
+
+/// What becomes of a request, or of a connection.
+fn failure(kind: RouteKind, status: &'static str) -> &'static str {
+    match kind {
+        RouteKind::Udp => "dropped",
+        RouteKind::Tls | RouteKind::Tcp => CLOSED,
+        RouteKind::Http | RouteKind::Grpc => status,
     }
 }
 
@@ -183,7 +210,7 @@ fn on_port<'c>(asked: &Asked, address: Option<IpAddr>, config: &'c Config) -> Ve
 }
 
 fn no_socket(asked: &Asked, config: &Config) -> String {
-    let scheme = if asked.tls { "HTTPS" } else { "HTTP" };
+    let scheme = asked.what();
     let mut there: Vec<String> =
         config.listeners.values().map(|listener| format!("{} on {}", protocol(listener), listener.bind.port)).collect();
     there.sort();
@@ -202,12 +229,13 @@ fn outcome(route: &Route, shares: &[Share]) -> String {
     if let Some(problem) = &route.broken {
         return format!("500: {problem}");
     }
+    let failure = failure(route.kind, "500");
     if let Some(filter) = route.filters.iter().find(|filter| words::answers(filter)) {
         return words::filter(filter);
     }
     match route.backends.iter().map(|backend| u64::from(backend.weight)).sum::<u64>() {
-        0 if route.backends.is_empty() => "500: the rule has no backends".to_owned(),
-        0 => "500: the weights of all backends are 0".to_owned(),
+        0 if route.backends.is_empty() => format!("{failure}: the rule has no backends"),
+        0 => format!("{failure}: the weights of all backends are 0"),
         _ => forwarded(shares),
     }
 }
@@ -346,19 +374,21 @@ impl Names<'_> {
             rule_name: route.rule.clone(),
             match_index: taker.match_index,
             matched: match &taker.hostname {
+                Some(hostname) if route.kind.is_l4() => format!("server name {hostname}"),
+                None if route.kind.is_l4() => "everything that comes to the listener".to_owned(),
                 Some(hostname) => format!("host {hostname}, {}", taker.matched),
                 None => taker.matched.clone(),
             },
             why,
             filters: route.filters.iter().map(words::filter).collect(),
-            backends: route.backends.iter().map(|backend| share(backend, total, config)).collect(),
+            backends: route.backends.iter().map(|backend| share(route.kind, backend, total, config)).collect(),
             timeouts: words::timeouts(&route.timeouts),
             retry: route.retry.as_ref().map(words::retry),
         }
     }
 }
 
-fn share(backend: &Backend, total: u64, config: &Config) -> Share {
+fn share(kind: RouteKind, backend: &Backend, total: u64, config: &Config) -> Share {
     let percent = if total == 0 { 0.0 } else { f64::from(backend.weight) * 100.0 / total as f64 };
     let filters = backend.filters.iter().map(words::filter).collect();
     let mut share = Share {
@@ -373,13 +403,13 @@ fn share(backend: &Backend, total: u64, config: &Config) -> Share {
     match &backend.target {
         BackendTarget::Invalid(why) => {
             share.name = "invalid".to_owned();
-            share.error = Some(format!("500: {why}"));
+            share.error = Some(format!("{}: {why}", failure(kind, "500")));
         }
         BackendTarget::Cluster(id) => {
             share.name = id.to_string();
             match config.clusters.get(id) {
-                None => share.error = Some("500: no such cluster".to_owned()),
-                Some(cluster) => share.reach(cluster, config),
+                None => share.error = Some(format!("{}: no such cluster", failure(kind, "500"))),
+                Some(cluster) => share.reach(kind, cluster, config),
             }
         }
     }
@@ -387,7 +417,7 @@ fn share(backend: &Backend, total: u64, config: &Config) -> Share {
 }
 
 impl Share {
-    fn reach(&mut self, cluster: &Cluster, config: &Config) {
+    fn reach(&mut self, kind: RouteKind, cluster: &Cluster, config: &Config) {
         let protocol = match cluster.protocol {
             Protocol::Http1 => "HTTP/1.1",
             Protocol::Http2 => "HTTP/2",
@@ -406,7 +436,7 @@ impl Share {
             }
         };
         if self.endpoints.is_empty() {
-            self.error = Some("503: no endpoints".to_owned());
+            self.error = Some(format!("{}: no endpoints", failure(kind, "503")));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A request on the command line: `GET https://shop.example.com/cart?x=1`, and `-H` as in curl.
+//! A request on the command line: `GET https://shop.example.com/cart?x=1`, and `-H` as in curl. Or a connection of which no more is
+//! known than where it goes: `tls://db.example.com:5432`, `tcp://host:5432`, `udp://host:53`.
 
 use anyhow::{Context as _, bail, ensure};
 use fairlead_http::normalize::{self, Outcome, PathPolicy};
@@ -30,6 +31,20 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// Whether it comes over TLS.
     pub tls: bool,
+    /// What the scheme says of the listener.
+    #[serde(skip)]
+    scheme: Scheme,
+}
+
+/// What kinds of listeners speak with a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    /// HTTPS, unless the server name is that of a TLS listener: whatever is inside is not looked at there.
+    Https,
+    Tls,
+    Tcp,
+    Udp,
 }
 
 impl Asked {
@@ -44,11 +59,15 @@ impl Asked {
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         ensure!(!method.contains("://") && method.chars().all(token), "`{method}` is not a method");
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-        let tls = match &*scheme.to_ascii_lowercase() {
-            "http" | "ws" | "grpc" => false,
-            "https" | "wss" | "grpcs" => true,
-            _ => bail!("`{scheme}` is not a scheme of HTTP"),
+        let scheme = match &*scheme.to_ascii_lowercase() {
+            "http" | "ws" | "grpc" => Scheme::Http,
+            "https" | "wss" | "grpcs" => Scheme::Https,
+            "tls" => Scheme::Tls,
+            "tcp" => Scheme::Tcp,
+            "udp" => Scheme::Udp,
+            _ => bail!("`{scheme}` is neither a scheme of HTTP nor tls, tcp or udp"),
         };
+        let tls = matches!(scheme, Scheme::Https | Scheme::Tls);
         let rest = rest.split('#').next().unwrap_or_default();
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (name, target) = rest.split_at(at);
@@ -66,17 +85,34 @@ impl Asked {
         ensure!(outcome == Outcome::Normal, "the path of `{url}`: the proxy answers 307 with location {path}");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let server = authority::split(name.as_bytes());
+        let known = match scheme {
+            Scheme::Tcp | Scheme::Udp => None,
+            Scheme::Http => Some(80),
+            Scheme::Https | Scheme::Tls => Some(443),
+        };
+        let number = port.or(server.port).or(known).with_context(|| format!("`{url}` needs a port"))?;
         Ok(Asked {
             method: method.to_owned(),
             url: url.to_owned(),
             host: text(head.host()),
             server_name: text(server.host).to_ascii_lowercase(),
-            port: port.or(server.port).unwrap_or(if tls { 443 } else { 80 }),
+            port: number,
             path: text(head.path()),
             query: head.query().map(text),
             headers: headers.iter().filter(|(name, _)| name != "host").cloned().collect(),
             tls,
+            scheme,
         })
+    }
+
+    /// Whether nothing but a connection is asked for.
+    pub fn is_connection(&self) -> bool {
+        matches!(self.scheme, Scheme::Tls | Scheme::Tcp | Scheme::Udp)
+    }
+
+    /// What a listener is chosen by that knows of connections only: the server name of TLS.
+    pub fn sni(&self) -> &str {
+        if self.tls { &self.server_name } else { "" }
     }
 
     /// As routing reads it.
@@ -93,7 +129,23 @@ impl Asked {
 
     /// Whether a listener of a protocol speaks with such a client.
     pub fn speaks(&self, protocol: ListenerProtocol) -> bool {
-        protocol == if self.tls { ListenerProtocol::Https } else { ListenerProtocol::Http }
+        match protocol {
+            ListenerProtocol::Http => self.scheme == Scheme::Http,
+            ListenerProtocol::Https | ListenerProtocol::Tls => self.tls,
+            ListenerProtocol::Tcp => self.scheme == Scheme::Tcp,
+            ListenerProtocol::Udp => self.scheme == Scheme::Udp,
+        }
+    }
+
+    /// What such a client speaks, in words.
+    pub fn what(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Http => "HTTP",
+            Scheme::Https => "HTTPS",
+            Scheme::Tls => "TLS",
+            Scheme::Tcp => "TCP",
+            Scheme::Udp => "UDP",
+        }
     }
 }
 

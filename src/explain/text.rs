@@ -14,8 +14,14 @@ pub fn render(answer: &Answer, style: Style, nearest: usize) -> String {
     let mut page = Page { out: String::new(), paint };
     let request = &answer.request;
     let outcome = if answer.route.is_some() { paint.good(&answer.outcome) } else { paint.bad(&answer.outcome) };
-    page.line("request", &format!("{} {}", request.method, request.url), None);
-    page.line("", &format!("host {}, port {}, path {}", request.host, request.port, request.path), None);
+    if request.is_connection() {
+        let name = if request.tls { format!("server name {}, ", request.server_name) } else { String::new() };
+        page.line("client", &request.url, None);
+        page.line("", &format!("{name}port {}", request.port), None);
+    } else {
+        page.line("request", &format!("{} {}", request.method, request.url), None);
+        page.line("", &format!("host {}, port {}, path {}", request.host, request.port, request.path), None);
+    }
     if let Some(door) = &answer.listener {
         page.line("listener", &door.name, door.place.as_deref());
         page.line("", &door.why, None);

@@ -1,0 +1,60 @@
+//! `fairlead config PROXY`: what a proxy in the cluster serves, from its own admin interface.
+
+use crate::live::{Live, Target};
+use crate::output;
+use anyhow::bail;
+use std::process::ExitCode;
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The proxy is asked through the API server's port-forward to its admin interface; keys are redacted.
+
+Examples:
+  fairlead config -n shop fairlead-web-5c9d7f-x2x7k       the pod's configuration, as YAML
+  fairlead config -n shop gateway/web                     of the first proxy of a Gateway
+  fairlead config -n shop gateway/web --page clusters     endpoints and their counters")]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+
+    /// Name of a proxy's pod, or `gateway/NAME`.
+    #[arg(value_name = "PROXY")]
+    proxy: String,
+
+    /// What to show: config, listeners, routes, clusters, metrics or ready.
+    #[arg(long, value_name = "PAGE", default_value = "config")]
+    page: String,
+}
+
+/// The admin interface's port in a pod.
+pub const ADMIN_PORT: u16 = 15_000;
+
+/// Asks and prints.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(async {
+        let live = Live::connect(&args.target).await?;
+        let namespace = args.target.namespace.clone().unwrap_or_else(|| live.client().default_namespace().to_owned());
+        let pod = match args.proxy.strip_prefix("gateway/") {
+            None => args.proxy.clone(),
+            Some(gateway) => first_of(&live, &namespace, gateway).await?,
+        };
+        live.ask(&namespace, &pod, ADMIN_PORT, &format!("/{}", args.page.trim_start_matches('/'))).await
+    })?;
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of a running proxy of a Gateway.
+async fn first_of(live: &Live, namespace: &str, gateway: &str) -> anyhow::Result<String> {
+    let label = fairlead_translate::fleet::label_value(gateway);
+    let pods = live.pods(namespace, &format!("gateway.networking.k8s.io/gateway-name={label}")).await?;
+    let running = |pod: &&k8s_openapi::api::core::v1::Pod| {
+        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+    };
+    match pods.iter().find(running).and_then(|pod| pod.metadata.name.clone()) {
+        Some(name) => Ok(name),
+        None => bail!("no running proxy of Gateway {namespace}/{gateway}"),
+    }
+}

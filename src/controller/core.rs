@@ -1,0 +1,140 @@
+//! One change after the other: plan, push, then what is to be written.
+
+use fairlead_fleet::Applier;
+use fairlead_ir::Id;
+use fairlead_publish::{Fanout, Server};
+use fairlead_status::{Desired, Writer};
+use fairlead_store::{Change, Key, World};
+use fairlead_translate::fleet::Fleet;
+use fairlead_translate::{Planner, Settings};
+use fairlead_watch::Watch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+use super::metrics::Metrics;
+use super::token::Accounts;
+
+/// From changes of the objects to what proxies are told and what is written.
+pub struct Core {
+    planner: Planner,
+    fanout: Fanout,
+    server: Server,
+    fleet: Applier,
+    writer: Writer,
+    metrics: Arc<Metrics>,
+    world: World,
+    versions: Arc<BTreeMap<Id, u64>>,
+    shown: watch::Sender<Arc<BTreeMap<Id, u64>>>,
+    complete: watch::Sender<bool>,
+    accounts: watch::Sender<Accounts>,
+}
+
+impl Core {
+    /// Before the first change.
+    pub fn new(settings: Settings, server: Server, fleet: Applier, writer: Writer, metrics: Arc<Metrics>, accounts: watch::Sender<Accounts>) -> Core {
+        Core {
+            planner: Planner::new(settings),
+            fanout: Fanout::new(),
+            server,
+            fleet,
+            writer,
+            metrics,
+            world: World::default(),
+            versions: Arc::default(),
+            shown: watch::Sender::default(),
+            complete: watch::Sender::new(false),
+            accounts,
+        }
+    }
+
+    /// The versions that the proxies of each Gateway are to serve.
+    pub fn versions(&self) -> watch::Receiver<Arc<BTreeMap<Id, u64>>> {
+        self.shown.subscribe()
+    }
+
+    /// Whether all objects are known and were pushed.
+    pub fn complete(&self) -> watch::Receiver<bool> {
+        self.complete.subscribe()
+    }
+
+    /// Follows changes until the watch ends. `ca` is the push channel's CA as proxies are to know it.
+    pub async fn follow(mut self, mut watch: Watch, mut ca: watch::Receiver<Arc<str>>) {
+        loop {
+            let change = tokio::select! {
+                change = watch.next() => match change {
+                    Some(change) => Some(change),
+                    None => return,
+                },
+                Ok(()) = ca.changed() => None,
+            };
+            let mut settings = self.planner.settings().clone();
+            settings.bundle_version = watch.bundle();
+            if let Some(fleet) = &mut settings.fleet {
+                fleet.ca_bundle = ca.borrow_and_update().clone();
+            }
+            let is_other = settings != *self.planner.settings();
+            if is_other {
+                self.planner.set_settings(settings);
+            }
+            match change {
+                Some(change) => self.take(change, is_other),
+                // Nothing is planned, pushed or written before all objects are known.
+                None if self.server.is_complete() => {
+                    let world = self.world.clone();
+                    let change = Change { world, changed: Vec::new(), restated: Vec::new(), problems: Vec::new() };
+                    self.take(change, is_other);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn take(&mut self, change: Change, again: bool) {
+        let start = Instant::now();
+        let first = !self.server.is_complete();
+        if first || again || !change.changed.is_empty() {
+            let touched = self.planner.update(&change.world, &change.changed);
+            let pushes = self.fanout.update(self.planner.config(), &touched);
+            for (gateway, push) in &pushes {
+                self.server.publish(gateway, push);
+            }
+            if !pushes.is_empty() || first {
+                self.versions = Arc::new(self.fanout.versions());
+                self.shown.send_replace(self.versions.clone());
+            }
+            // Proxies are known before they are made.
+            self.know_accounts();
+            self.server.complete();
+            self.complete.send_replace(true);
+            self.fleet.submit(self.planner.fleet().clone());
+            self.metrics.planned(start.elapsed(), change.changed.len(), pushes.len());
+            tracing::debug!(
+                objects = change.changed.len(),
+                looked_at = self.planner.looked_at(),
+                pushes = pushes.len(),
+                took = ?start.elapsed(),
+                "planned"
+            );
+        }
+        self.world = change.world;
+        self.writer.submit(Desired {
+            world: self.world.clone(),
+            status: self.planner.status().clone(),
+            versions: self.versions.clone(),
+        });
+    }
+
+    fn know_accounts(&self) {
+        let account = |(key, fleet): (&Key, &Arc<Fleet>)| {
+            ((key.namespace.clone(), fleet.name.clone()), Id::from(key.to_string()))
+        };
+        let now: Accounts = Arc::new(self.planner.fleet().iter().map(account).collect());
+        self.accounts.send_if_modified(|known| {
+            let differs = *known != now;
+            *known = now;
+            differs
+        });
+    }
+}

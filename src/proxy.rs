@@ -1,0 +1,252 @@
+//! `fairlead proxy`: serves what the controller pushes.
+//!
+//! ```text
+//! main thread: signals, drain, push channel          push thread: push ─► data plane ─► answer
+//! ```
+
+use crate::dataplane::DataPlane;
+use crate::process::{Process, Settings};
+use crate::serve::{log, ports};
+use anyhow::Context as _;
+use fairlead_admin::Readiness;
+use fairlead_ir::{Bind, Id};
+use fairlead_telemetry::{AccessLog, LogTarget};
+use fairlead_wire::Clock;
+use fairlead_wire::client::{self, Client, Received};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Run by the pods that the controller makes for each Gateway; there is seldom a reason to run it by hand.
+
+Signals: SIGTERM and SIGINT drain and end (a second one ends at once).")]
+pub struct Args {
+    /// Where the controller is: https://HOST:PORT. Its certificate must name HOST.
+    #[arg(long, value_name = "URL")]
+    controller: String,
+
+    /// The Gateway to serve.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    gateway: String,
+
+    /// Our name among the Gateway's proxies: that of the pod; POD_NAME of the environment, or the host's name, when absent.
+    #[arg(long, value_name = "NAME")]
+    pod: Option<String>,
+
+    /// Certificates of the CAs that may have signed the controller's, PEM.
+    #[arg(long, value_name = "PATH")]
+    ca_file: PathBuf,
+
+    /// Token with which we show who we are.
+    #[arg(long, value_name = "PATH")]
+    token_file: PathBuf,
+
+    /// Where the last configuration is kept, for a start without a controller.
+    #[arg(long, value_name = "PATH")]
+    cache_dir: Option<PathBuf>,
+
+    /// Worker threads; one per core when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// Where /ready, /live and /metrics are.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15020")]
+    health_address: SocketAddr,
+
+    /// Where the admin interface is.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000")]
+    admin_address: SocketAddr,
+
+    /// How long new connections are still taken after SIGTERM, while /ready says no and answers tell clients to go elsewhere: the time
+    /// in which the cluster learns that this pod goes.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = ports::duration)]
+    drain_lead: Duration,
+
+    /// How long requests may go on after SIGTERM, and after the lead.
+    #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = ports::duration)]
+    drain_timeout: Duration,
+
+    /// `json`, `text`, `off`, or a line with Envoy's operators (%REQ(NAME)%, %RESPONSE_CODE%, …); on stdout.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    access_log: String,
+
+    /// What the program tells about itself on stderr: error, warn, info, debug, trace, or a filter as `info,fairlead_wire=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log_level: String,
+}
+
+/// Sockets that could not be opened are tried again after this time.
+const RETRY: Duration = Duration::from_secs(5);
+/// A proxy that starts waits so long for the controller before it takes what it served last.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+type Binds = BTreeMap<Bind, Result<SocketAddr, String>>;
+
+/// Serves until it is told to stop.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let logs = log::start(&args.log_level)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let _entered = runtime.enter();
+    let process = Process::start(args.settings(logs)?)?;
+    let client = Client::start(args.client()?)?;
+    let (ended, end) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let session = Session { data_plane: process.data_plane.clone(), ready: process.ready.clone(), binds: Binds::new() };
+    let handle = runtime.handle().clone();
+    let follow = move || {
+        let _entered = handle.enter();
+        handle.block_on(session.follow(client, stopped));
+        // The receiver is gone when the process is about to end.
+        let _ = ended.send(Ok(()));
+    };
+    let thread =
+        std::thread::Builder::new().name("push".into()).spawn(follow).context("cannot start the push thread")?;
+    let code = runtime.block_on(process.until_told(end));
+    let _ = stop.send(());
+    // The push channel's tasks run on this thread until the other one has closed it.
+    let joined = runtime.block_on(async {
+        while !thread.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        thread.join()
+    });
+    if joined.is_err() {
+        tracing::error!("the push thread panicked");
+    }
+    process.end();
+    code
+}
+
+/// Takes pushes in and answers them.
+struct Session {
+    data_plane: Arc<DataPlane>,
+    ready: watch::Sender<Readiness>,
+    binds: Binds,
+}
+
+impl Session {
+    async fn follow(mut self, mut client: Client, mut stopped: oneshot::Receiver<()>) {
+        let answers = client.answers();
+        loop {
+            let retry = async {
+                match self.binds.values().any(Result::is_err) {
+                    true => tokio::time::sleep(RETRY).await,
+                    false => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = &mut stopped => break,
+                received = client.next() => match received {
+                    Some(Received::Push(push)) => {
+                        let rejected = self.take(&push);
+                        answers.ack(push.version, rejected, unbound(&self.binds));
+                    }
+                    Some(Received::Cached(push)) => {
+                        tracing::warn!("no controller: serving what was served last");
+                        let rejected = self.take(&push);
+                        answers.ack(push.version, rejected, unbound(&self.binds));
+                    }
+                    None => break,
+                },
+                () = retry => {
+                    let binds = self.data_plane.retry_binds();
+                    if binds != self.binds {
+                        self.bound(binds);
+                        answers.unbound(unbound(&self.binds));
+                    }
+                }
+            }
+        }
+        client.close().await;
+    }
+
+    /// What it can't serve, and why.
+    fn take(&mut self, push: &fairlead_ir::Push) -> Vec<(fairlead_ir::ResourceId, String)> {
+        let applied = self.data_plane.apply(push);
+        tracing::debug!(version = push.version, upserts = push.upserts.len(), removals = push.removals.len(), "pushed");
+        for (id, why) in &applied.rejected {
+            tracing::warn!("can't serve {id:?}: {why}; its last good version serves on");
+        }
+        self.bound(applied.binds);
+        // A socket that can't be opened is its listener's problem: the others are to get their traffic.
+        self.ready.send_if_modified(|ready| {
+            let starting = *ready == Readiness::Starting;
+            if starting {
+                *ready = Readiness::Live;
+            }
+            starting
+        });
+        applied.rejected
+    }
+
+    fn bound(&mut self, binds: Binds) {
+        for (bind, result) in &binds {
+            if self.binds.get(bind) != Some(result) {
+                match result {
+                    Ok(address) => tracing::info!(%address, "listening"),
+                    Err(why) => tracing::warn!("not listening on {}: {why}", socket(bind)),
+                }
+            }
+        }
+        self.binds = binds;
+    }
+}
+
+fn unbound(binds: &Binds) -> BTreeMap<String, String> {
+    binds.iter().filter_map(|(bind, result)| Some((socket(bind), result.as_ref().err()?.clone()))).collect()
+}
+
+/// `port`, or `address:port`.
+fn socket(bind: &Bind) -> String {
+    match bind.address {
+        None => bind.port.to_string(),
+        Some(address) => SocketAddr::new(address, bind.port).to_string(),
+    }
+}
+
+impl Args {
+    fn settings(&self, logs: log::Logs) -> anyhow::Result<Settings> {
+        let access_log = match self.access_log.as_str() {
+            "off" => None,
+            format => {
+                let format = AccessLog::parse(format).with_context(|| format!("--access-log {format}"))?;
+                Some((format, LogTarget::Stdout))
+            }
+        };
+        Ok(Settings {
+            workers: self.workers.map_or_else(ports::cores, |workers| Ok(usize::from(workers)))?,
+            port_map: BTreeMap::new(),
+            access_log,
+            admin_address: Some(self.admin_address),
+            health_address: Some(self.health_address),
+            drain_lead: self.drain_lead,
+            drain_timeout: self.drain_timeout,
+            logs,
+        })
+    }
+
+    fn client(&self) -> anyhow::Result<client::Settings> {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let pod = self.pod.clone().or_else(|| environment("POD_NAME")).or_else(|| environment("HOSTNAME"));
+        let pod: Id = pod.context("no name of our own; give --pod")?.into();
+        Ok(client::Settings {
+            controller: self.controller.clone(),
+            ca_file: self.ca_file.clone(),
+            token_file: self.token_file.clone(),
+            gateway: self.gateway.as_str().into(),
+            pod,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            cache: self.cache_dir.clone(),
+            patience: PATIENCE,
+            clock: Clock::default(),
+        })
+    }
+}

@@ -1,0 +1,335 @@
+//! `fairlead status`: what a cluster's Gateways, listeners and routes say, and which proxy serves which version.
+
+use crate::live::{Live, Target};
+use crate::output::{self, Format, Paint};
+use crate::serve::table;
+use crate::serve::view::{ListenerRow, RouteRow, State, View};
+use fairlead_crds::Kind;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 all is as it should be, 1 something is not, 2 the cluster can't be asked.
+
+Which proxy serves which version is known to the leading controller, which is asked through a port-forward to its pod.
+
+Examples:
+  fairlead status
+  fairlead status -n shop -o json
+  kubectl fairlead status              the same, when the binary is linked as kubectl-fairlead in PATH")]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+
+    /// The controllerName of our GatewayClasses.
+    #[arg(long, value_name = "NAME", default_value = "fairlead.dev/gateway-controller")]
+    controller_name: String,
+
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What the controller tells of the proxies of a Gateway: an entry of its `/proxies`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayProxies {
+    /// `namespace/name`.
+    pub gateway: String,
+    /// What proxies are to serve.
+    pub version: u64,
+    /// Those that are connected.
+    pub proxies: Vec<Proxy>,
+}
+
+/// A connected proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Proxy {
+    /// Name of the pod.
+    pub pod: String,
+    /// What it serves.
+    pub version: u64,
+    /// Version of its program.
+    pub program: String,
+    /// What it can't serve, and why.
+    pub rejected: Vec<String>,
+    /// Sockets that it could not open, and why.
+    pub unbound: BTreeMap<String, String>,
+}
+
+/// All that is printed.
+#[derive(Serialize)]
+struct Report {
+    classes: Vec<ClassRow>,
+    #[serde(flatten)]
+    view: View,
+    /// `None` when nobody could be asked.
+    proxies: Option<Vec<GatewayProxies>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// A GatewayClass of ours.
+#[derive(Serialize)]
+struct ClassRow {
+    name: String,
+    conditions: Vec<State>,
+}
+
+/// Asks and prints.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = match runtime.block_on(report(args)) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    output::print(&match args.output {
+        Format::Json => output::json(&report)?,
+        Format::Text => text(&report),
+    })?;
+    Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn report(args: &Args) -> anyhow::Result<Report> {
+    let live = Live::connect(&args.target).await?;
+    let namespace = args.target.namespace.as_deref();
+    let ours = |class: &Value| class["spec"]["controllerName"] == *args.controller_name;
+    let classes: Vec<Value> = live.list(Kind::GatewayClass, None).await?.into_iter().filter(ours).collect();
+    let names: BTreeSet<&str> = classes.iter().filter_map(|class| class["metadata"]["name"].as_str()).collect();
+    let mut gateways = live.list(Kind::Gateway, namespace).await?;
+    gateways.retain(|gateway| gateway["spec"]["gatewayClassName"].as_str().is_some_and(|name| names.contains(name)));
+    let mut listeners: Vec<ListenerRow> = gateways.iter().flat_map(|gateway| rows(gateway, "")).collect();
+    let sets = live.list(Kind::ListenerSet, namespace).await?;
+    listeners.extend(sets.iter().flat_map(|set| rows(set, "ListenerSet ")));
+    let mut routes = Vec::new();
+    for kind in [Kind::HTTPRoute, Kind::GRPCRoute, Kind::TLSRoute, Kind::TCPRoute, Kind::UDPRoute] {
+        let found = live.list(kind, namespace).await?;
+        routes.extend(found.iter().filter_map(|route| route_row(kind, route, &args.controller_name)));
+    }
+    let (proxies, problem) = match proxies(&live, &args.target).await {
+        Ok(proxies) => (Some(proxies), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    let class = |class: &Value| ClassRow { name: text_of(&class["metadata"]["name"]), conditions: states(&class["status"]) };
+    Ok(Report { classes: classes.iter().map(class).collect(), view: View { listeners, routes }, proxies, problem })
+}
+
+/// Asks the controllers; the one that leads knows the most.
+async fn proxies(live: &Live, target: &Target) -> anyhow::Result<Vec<GatewayProxies>> {
+    let namespace = &target.controller_namespace;
+    let pods = live.pods(namespace, "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=controller").await?;
+    anyhow::ensure!(!pods.is_empty(), "no controller pod in {namespace}; give --controller-namespace");
+    let mut all: BTreeMap<String, GatewayProxies> = BTreeMap::new();
+    let mut failure = None;
+    for pod in pods {
+        let name = pod.metadata.name.unwrap_or_default();
+        let answer = live.ask(namespace, &name, 15_000, "/proxies").await;
+        match answer.and_then(|text| Ok(serde_json::from_str::<Vec<GatewayProxies>>(&text)?)) {
+            Ok(found) => {
+                for gateway in found {
+                    let known = all.entry(gateway.gateway.clone()).or_default();
+                    if known.gateway.is_empty() || gateway.proxies.len() > known.proxies.len() {
+                        *known = gateway;
+                    }
+                }
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if all.is_empty() => Err(error),
+        _ => Ok(all.into_values().filter(|one| in_namespace(&one.gateway, target.namespace.as_deref())).collect()),
+    }
+}
+
+fn in_namespace(gateway: &str, namespace: Option<&str>) -> bool {
+    namespace.is_none_or(|namespace| gateway.split_once('/').is_some_and(|(found, _)| found == namespace))
+}
+
+impl Report {
+    fn is_well(&self) -> bool {
+        let classes = self.classes.iter().flat_map(|class| &class.conditions);
+        let listeners = self.view.listeners.iter().flat_map(|row| &row.conditions);
+        let routes = self.view.routes.iter().flat_map(|row| &row.conditions);
+        let behind = |one: &GatewayProxies| {
+            one.proxies.iter().any(|proxy| proxy.version < one.version || !proxy.rejected.is_empty() || !proxy.unbound.is_empty())
+        };
+        !self.classes.is_empty()
+            && classes.chain(listeners).chain(routes).all(|state| state.good)
+            && self.proxies.as_ref().is_some_and(|all| !all.iter().any(behind))
+    }
+}
+
+fn text(report: &Report) -> String {
+    let paint = Paint(output::style());
+    let mut out = String::new();
+    if report.classes.is_empty() {
+        let _ = writeln!(out, "{}", paint.bad("no GatewayClass of ours in this cluster"));
+    }
+    for class in &report.classes {
+        let _ = writeln!(out, "GatewayClass {}: {}", paint.bold(&class.name), table::words(&class.conditions));
+    }
+    out.push('\n');
+    out.push_str(&table::render(&report.view, output::style()));
+    out.push('\n');
+    for gateway in report.proxies.iter().flatten() {
+        let behind = gateway.proxies.iter().filter(|proxy| proxy.version < gateway.version).count();
+        let serving = gateway.proxies.len() - behind;
+        let sum = format!("{serving} of {} serve version {}", output::count(gateway.proxies.len(), "proxy").replace("proxys", "proxies"), gateway.version);
+        let sum = if behind == 0 && !gateway.proxies.is_empty() { paint.good(&sum) } else { paint.bad(&sum) };
+        let _ = writeln!(out, "{}: {sum}", paint.bold(&gateway.gateway));
+        for proxy in &gateway.proxies {
+            let _ = writeln!(out, "  {}  version {}  program {}", proxy.pod, proxy.version, proxy.program);
+            for rejected in &proxy.rejected {
+                let _ = writeln!(out, "    {} {rejected}", paint.bad("rejected"));
+            }
+            for (socket, why) in &proxy.unbound {
+                let _ = writeln!(out, "    {} {socket}: {why}", paint.bad("not listening on"));
+            }
+        }
+    }
+    if let Some(problem) = &report.problem {
+        let _ = writeln!(out, "{} {problem}", paint.bad("proxies unknown:"));
+    }
+    out
+}
+
+/// A row for each listener of a Gateway or ListenerSet.
+fn rows(object: &Value, prefix: &str) -> Vec<ListenerRow> {
+    let gateway = format!("{prefix}{}", name_of(object));
+    let status = &object["status"];
+    let addresses: Vec<String> = list(&status["addresses"]).iter().map(|address| text_of(&address["value"])).collect();
+    let row = |listener: &Value| {
+        let name = text_of(&listener["name"]);
+        let of_listener = list(&status["listeners"]).iter().find(|one| one["name"] == *name).unwrap_or(&Value::Null);
+        let mut conditions = states(of_listener);
+        if conditions.is_empty() {
+            conditions = states(status);
+        }
+        ListenerRow {
+            gateway: gateway.clone(),
+            listener: name,
+            protocol: text_of(&listener["protocol"]),
+            port: listener["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
+            addresses: addresses.clone(),
+            hostname: listener["hostname"].as_str().map(str::to_owned),
+            attached_routes: u32::try_from(of_listener["attachedRoutes"].as_u64().unwrap_or_default()).unwrap_or(u32::MAX),
+            conditions,
+        }
+    };
+    list(&object["spec"]["listeners"]).iter().map(row).collect()
+}
+
+/// A row for a route that we say something about.
+fn route_row(kind: Kind, route: &Value, controller: &str) -> Option<RouteRow> {
+    let ours: Vec<&Value> =
+        list(&route["status"]["parents"]).iter().filter(|parent| parent["controllerName"] == *controller).collect();
+    if ours.is_empty() {
+        return None;
+    }
+    let namespace = text_of(&route["metadata"]["namespace"]);
+    let parent = |parent: &&Value| {
+        let reference = &parent["parentRef"];
+        format!("{}/{}", reference["namespace"].as_str().unwrap_or(&namespace), text_of(&reference["name"]))
+    };
+    let parents: BTreeSet<String> = ours.iter().map(parent).collect();
+    let conditions: BTreeSet<State> = ours.iter().flat_map(|parent| states(parent)).collect();
+    Some(RouteRow {
+        kind: kind.to_string(),
+        name: name_of(route),
+        hostnames: list(&route["spec"]["hostnames"]).iter().map(text_of).collect(),
+        parents: parents.into_iter().collect(),
+        rules: list(&route["spec"]["rules"]).len().max(1),
+        conditions: conditions.into_iter().collect(),
+    })
+}
+
+/// Conditions of a status, without those that say that nothing is the matter.
+fn states(status: &Value) -> Vec<State> {
+    let state = |condition: &Value| {
+        let kind = text_of(&condition["type"]);
+        let status = condition["status"] == "True";
+        let good = match kind.as_str() {
+            "Accepted" | "Programmed" | "ResolvedRefs" | "SupportedVersion" => status,
+            _ => !status,
+        };
+        State { kind, status, good, reason: text_of(&condition["reason"]) }
+    };
+    list(&status["conditions"]).iter().map(state).filter(|state| state.status || !state.good).collect()
+}
+
+fn name_of(object: &Value) -> String {
+    format!("{}/{}", text_of(&object["metadata"]["namespace"]), text_of(&object["metadata"]["name"]))
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_of_a_gateway_take_what_the_listener_says() {
+        let gateway = json!({
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP", "hostname": "*.example.com"}]},
+            "status": {
+                "addresses": [{"value": "10.0.0.1"}],
+                "listeners": [{"name": "http", "attachedRoutes": 3, "conditions": [
+                    {"type": "Accepted", "status": "True", "reason": "Accepted"},
+                    {"type": "Conflicted", "status": "False", "reason": "NoConflicts"},
+                    {"type": "ResolvedRefs", "status": "False", "reason": "InvalidCertificateRef"},
+                ]}],
+            },
+        });
+        let rows = rows(&gateway, "");
+        assert_eq!((rows[0].gateway.as_str(), rows[0].port, rows[0].attached_routes), ("shop/web", 80, 3));
+        assert_eq!(rows[0].addresses, ["10.0.0.1"]);
+        assert_eq!(table::words(&rows[0].conditions), "not ResolvedRefs (InvalidCertificateRef)");
+    }
+
+    #[test]
+    fn routes_of_other_controllers_are_left_out() {
+        let route = |controller: &str| {
+            json!({
+                "metadata": {"namespace": "shop", "name": "cart"},
+                "spec": {"rules": [{}, {}]},
+                "status": {"parents": [{"controllerName": controller, "parentRef": {"name": "web"}, "conditions": [
+                    {"type": "Accepted", "status": "True", "reason": "Accepted"}]}]},
+            })
+        };
+        assert!(route_row(Kind::HTTPRoute, &route("other"), "ours").is_none());
+        let row = route_row(Kind::HTTPRoute, &route("ours"), "ours").unwrap();
+        assert_eq!((row.parents[0].as_str(), row.rules), ("shop/web", 2));
+    }
+
+    #[test]
+    fn a_proxy_that_is_behind_is_not_well() {
+        let proxy = |version| Proxy { pod: "p".into(), version, ..Proxy::default() };
+        let report = |version| Report {
+            classes: vec![ClassRow { name: "fairlead".into(), conditions: vec![] }],
+            view: View { listeners: vec![], routes: vec![] },
+            proxies: Some(vec![GatewayProxies { gateway: "a/b".into(), version: 3, proxies: vec![proxy(version)] }]),
+            problem: None,
+        };
+        assert!(report(3).is_well());
+        assert!(!report(2).is_well());
+        assert!(text(&report(2)).contains("0 of 1 proxy serve version 3"), "{}", text(&report(2)));
+    }
+}
