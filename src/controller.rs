@@ -85,7 +85,14 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
     let objects = Watch::start(client, watched).await?;
     let stopper = objects.stopper();
     let metrics = Arc::new(Metrics::new()?);
-    let core = Core::new(settings(&args, bundle.borrow().clone()), server.clone(), applier, writer.clone(), metrics.clone(), accounts);
+    let core = Core::new(
+        settings(&args, bundle.borrow().clone()),
+        server.clone(),
+        applier,
+        writer.clone(),
+        metrics.clone(),
+        accounts,
+    );
     let state = Arc::new(pages::State {
         progress: server.progress(),
         versions: core.versions(),

@@ -49,7 +49,9 @@ struct PageMetadata {
 /// A client of the cluster that this process runs in, or of the kubeconfig's context.
 pub async fn client(context: Option<&str>) -> anyhow::Result<Client> {
     let config = match context {
-        None => Config::infer().await.context("no cluster: neither in a pod nor a usable kubeconfig (set KUBECONFIG)")?,
+        None => {
+            Config::infer().await.context("no cluster: neither in a pod nor a usable kubeconfig (set KUBECONFIG)")?
+        }
         Some(name) => {
             let file = Kubeconfig::read().context("cannot read the kubeconfig")?;
             let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
@@ -119,7 +121,8 @@ impl Live {
     pub async fn ask(&self, namespace: &str, pod: &str, port: u16, path: &str) -> anyhow::Result<String> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let place = || format!("pod {namespace}/{pod}, port {port}");
-        let mut forward = pods.portforward(pod, &[port]).await.with_context(|| format!("cannot forward to {}", place()))?;
+        let mut forward =
+            pods.portforward(pod, &[port]).await.with_context(|| format!("cannot forward to {}", place()))?;
         let stream = forward.take_stream(port).with_context(|| format!("no stream to {}", place()))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);

@@ -119,7 +119,8 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
         Ok(proxies) => (Some(proxies), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
-    let class = |class: &Value| ClassRow { name: text_of(&class["metadata"]["name"]), conditions: states(&class["status"]) };
+    let class =
+        |class: &Value| ClassRow { name: text_of(&class["metadata"]["name"]), conditions: states(&class["status"]) };
     Ok(Report { classes: classes.iter().map(class).collect(), view: View { listeners, routes }, proxies, problem })
 }
 
@@ -161,7 +162,9 @@ impl Report {
         let listeners = self.view.listeners.iter().flat_map(|row| &row.conditions);
         let routes = self.view.routes.iter().flat_map(|row| &row.conditions);
         let behind = |one: &GatewayProxies| {
-            one.proxies.iter().any(|proxy| proxy.version < one.version || !proxy.rejected.is_empty() || !proxy.unbound.is_empty())
+            one.proxies
+                .iter()
+                .any(|proxy| proxy.version < one.version || !proxy.rejected.is_empty() || !proxy.unbound.is_empty())
         };
         !self.classes.is_empty()
             && classes.chain(listeners).chain(routes).all(|state| state.good)
@@ -184,7 +187,11 @@ fn text(report: &Report) -> String {
     for gateway in report.proxies.iter().flatten() {
         let behind = gateway.proxies.iter().filter(|proxy| proxy.version < gateway.version).count();
         let serving = gateway.proxies.len() - behind;
-        let sum = format!("{serving} of {} serve version {}", output::count(gateway.proxies.len(), "proxy").replace("proxys", "proxies"), gateway.version);
+        let sum = format!(
+            "{serving} of {} serve version {}",
+            output::count(gateway.proxies.len(), "proxy").replace("proxys", "proxies"),
+            gateway.version
+        );
         let sum = if behind == 0 && !gateway.proxies.is_empty() { paint.good(&sum) } else { paint.bad(&sum) };
         let _ = writeln!(out, "{}: {sum}", paint.bold(&gateway.gateway));
         for proxy in &gateway.proxies {
@@ -222,7 +229,8 @@ fn rows(object: &Value, prefix: &str) -> Vec<ListenerRow> {
             port: listener["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
             addresses: addresses.clone(),
             hostname: listener["hostname"].as_str().map(str::to_owned),
-            attached_routes: u32::try_from(of_listener["attachedRoutes"].as_u64().unwrap_or_default()).unwrap_or(u32::MAX),
+            attached_routes: u32::try_from(of_listener["attachedRoutes"].as_u64().unwrap_or_default())
+                .unwrap_or(u32::MAX),
             conditions,
         }
     };

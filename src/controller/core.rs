@@ -33,7 +33,14 @@ pub struct Core {
 
 impl Core {
     /// Before the first change.
-    pub fn new(settings: Settings, server: Server, fleet: Applier, writer: Writer, metrics: Arc<Metrics>, accounts: watch::Sender<Accounts>) -> Core {
+    pub fn new(
+        settings: Settings,
+        server: Server,
+        fleet: Applier,
+        writer: Writer,
+        metrics: Arc<Metrics>,
+        accounts: watch::Sender<Accounts>,
+    ) -> Core {
         Core {
             planner: Planner::new(settings),
             fanout: Fanout::new(),

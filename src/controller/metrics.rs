@@ -46,7 +46,10 @@ impl Metrics {
             rejected: gauge("rejected_resources", "Resources that connected proxies can't serve")?,
             leading: gauge("leader", "1 while this replica leads")?,
             written: gauge("status_writes", "Statuses written since the start")?,
-            conflicts: gauge("status_conflicts", "Status writes since the start that came second and were tried again")?,
+            conflicts: gauge(
+                "status_conflicts",
+                "Status writes since the start that came second and were tried again",
+            )?,
             failed: gauge("status_failures", "Status writes since the start that failed")?,
             registry,
         })

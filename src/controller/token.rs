@@ -18,7 +18,8 @@ pub async fn judge(client: Client, accounts: watch::Receiver<Accounts>, token: S
     let review = TokenReview { spec, ..TokenReview::default() };
     let reviews: Api<TokenReview> = Api::all(client);
     let answer = reviews.create(&PostParams::default(), &review).await;
-    let answer = answer.map_err(|error| Denied::Unavailable(format!("the API server does not judge tokens: {error}")))?;
+    let answer =
+        answer.map_err(|error| Denied::Unavailable(format!("the API server does not judge tokens: {error}")))?;
     let status = answer.status.unwrap_or_default();
     let heard = status.audiences.unwrap_or_default();
     if status.authenticated != Some(true) || !heard.iter().any(|audience| audience == fleet::AUDIENCE) {
@@ -38,7 +39,9 @@ pub async fn judge(client: Client, accounts: watch::Receiver<Accounts>, token: S
     };
     match accounts.borrow().get(&(namespace.into(), account.into())) {
         Some(gateway) => Ok(Identity { gateway: gateway.clone(), pod: pod.into() }),
-        None => Err(Denied::Token(format!("{namespace}/{account} is the ServiceAccount of none of our Gateways' proxies"))),
+        None => {
+            Err(Denied::Token(format!("{namespace}/{account} is the ServiceAccount of none of our Gateways' proxies")))
+        }
     }
 }
 

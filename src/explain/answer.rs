@@ -4,7 +4,9 @@ use super::request::Asked;
 use super::words;
 use crate::findings;
 use fairlead_crds::Kind;
-use fairlead_ir::{Address, Backend, BackendTarget, Bind, Cluster, Config, Discovery, Listener, Protocol, Route, RouteKind};
+use fairlead_ir::{
+    Address, Backend, BackendTarget, Bind, Cluster, Config, Discovery, Listener, Protocol, Route, RouteKind,
+};
 use fairlead_route::{Entry, Explanation, ListenerIndex, Probe, Table, Taker};
 use fairlead_store::{Key, Locator, World};
 use fairlead_translate::Plan;

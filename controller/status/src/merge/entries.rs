@@ -48,6 +48,9 @@ impl Entries {
             if let Some(found) = open.iter().position(|(reference, _)| *reference == about) {
                 let (reference, (_, conditions)) = open.remove(found);
                 merged.push(self.entry(who, old.as_object(), &reference, None, conditions, turns));
+            } else {
+                // It goes, and so does what it said.
+                self.entry(who, old.as_object(), &about, None, &[], turns);
             }
         }
         for (reference, (about, conditions)) in open {

@@ -1,1 +1,115 @@
+use super::*;
+use fairlead_publish::ProxyProgress;
+use fairlead_translate::status::ParentStatus;
 
+fn yes(kind: ConditionType) -> Condition {
+    let message = "".into();
+    Condition { kind, status: ConditionStatus::True, reason: Reason::Accepted, message, observed_generation: Some(4) }
+}
+
+fn planned() -> Arc<GatewayStatus> {
+    let listener = |name: &str| ListenerStatus {
+        name: name.into(),
+        supported_kinds: vec![],
+        attached_routes: 1,
+        conditions: vec![yes(ConditionType::Accepted), yes(ConditionType::Programmed)],
+    };
+    let conditions = vec![yes(ConditionType::Accepted), yes(ConditionType::Programmed)];
+    Arc::new(GatewayStatus {
+        addresses: vec![],
+        conditions,
+        listeners: vec![listener("a"), listener("b")],
+        attached_listener_sets: 0,
+    })
+}
+
+fn says(conditions: &[Condition], kind: ConditionType) -> (bool, Reason) {
+    let condition = conditions.iter().find(|c| c.kind == kind).unwrap();
+    (condition.is_true(), condition.reason)
+}
+
+fn overlay(facts: &Facts) -> Arc<GatewayStatus> {
+    gateway(&planned(), &Key::new("shop", "edge"), facts, &Ports::from([("a", 80), ("b", 443)]))
+}
+
+fn progress(unbound: &[(&str, &str)], rejected: &[ResourceId]) -> GatewayProgress {
+    let proxy = ProxyProgress {
+        acked: 1,
+        unbound: unbound.iter().map(|(socket, why)| ((*socket).to_owned(), (*why).to_owned())).collect(),
+        rejected: rejected.iter().map(|id| (id.clone(), "bad".to_owned())).collect(),
+        ..Default::default()
+    };
+    GatewayProgress { proxies: BTreeMap::from([("p0".into(), ProxyProgress::default()), ("p1".into(), proxy)]) }
+}
+
+#[test]
+fn without_facts_the_plan_is_shared() {
+    let status = planned();
+    assert!(Arc::ptr_eq(&status, &gateway(&status, &Key::new("shop", "edge"), &Facts::default(), &Ports::new())));
+}
+
+#[test]
+fn pending_reaches_gateway_and_listeners_but_never_accepted() {
+    let status = overlay(&Facts { pending: Some("why".into()), ..Facts::default() });
+    assert_eq!(says(&status.conditions, ConditionType::Programmed), (false, Reason::Pending));
+    assert_eq!(says(&status.conditions, ConditionType::Accepted), (true, Reason::Accepted));
+    for listener in &status.listeners {
+        assert_eq!(says(&listener.conditions, ConditionType::Programmed), (false, Reason::Pending));
+        assert_eq!(says(&listener.conditions, ConditionType::Accepted), (true, Reason::Accepted));
+    }
+}
+
+#[test]
+fn an_unbound_socket_takes_its_listener_and_the_last_one_the_gateway() {
+    let one = overlay(&Facts::of(None, Some(&progress(&[("[::]:80", "in use")], &[]))));
+    assert_eq!(says(&one.listeners[0].conditions, ConditionType::Programmed), (false, Reason::PortUnavailable));
+    assert!(one.listeners[0].conditions[1].message.contains("1 of 2 proxies can't open its socket: p1: in use"));
+    assert!(says(&one.listeners[1].conditions, ConditionType::Programmed).0);
+    assert!(says(&one.conditions, ConditionType::Programmed).0);
+    let both = overlay(&Facts::of(None, Some(&progress(&[("80", "in use"), ("443", "in use")], &[]))));
+    assert_eq!(says(&both.conditions, ConditionType::Programmed), (false, Reason::AddressNotUsable));
+}
+
+#[test]
+fn a_refused_listener_is_not_programmed() {
+    let status = overlay(&Facts::of(None, Some(&progress(&[], &[ResourceId::Listener("gateway/shop/edge/b".into())]))));
+    assert!(says(&status.listeners[0].conditions, ConditionType::Programmed).0);
+    assert_eq!(says(&status.listeners[1].conditions, ConditionType::Programmed), (false, Reason::Invalid));
+}
+
+#[test]
+fn a_listener_set_follows_its_gateway() {
+    let planned = Arc::new(ListenerSetStatus {
+        conditions: vec![yes(ConditionType::Programmed)],
+        listeners: planned().listeners.clone(),
+    });
+    let facts = Facts { pending: Some("why".into()), ..Facts::default() };
+    let status = listener_set(&planned, &Key::new("shop", "set"), "shop/edge", &facts, &Ports::new());
+    assert_eq!(says(&status.conditions, ConditionType::Programmed), (false, Reason::ParentNotProgrammed));
+    assert_eq!(says(&status.listeners[0].conditions, ConditionType::Programmed), (false, Reason::Pending));
+}
+
+#[test]
+fn a_refused_rule_falls_back_and_the_route_stays_accepted() {
+    let parent = ParentStatus {
+        parent_ref: Default::default(),
+        controller_name: "c".into(),
+        conditions: vec![yes(ConditionType::Accepted)],
+    };
+    let planned = Arc::new(RouteStatus { parents: vec![parent.clone(), parent] });
+    let rejected =
+        [ResourceId::Route("httproute/shop/cart/2~secret".into()), ResourceId::Route("httproute/shop/cart-2/0".into())];
+    let facts = Facts::of(None, Some(&progress(&[], &rejected)));
+    let status = route(&planned, || "httproute/shop/cart/".to_owned(), &[Some(&facts), None]);
+    let conditions = &status.parents[0].conditions;
+    assert!(says(conditions, ConditionType::Accepted).0);
+    assert!(says(conditions, ConditionType::PartiallyInvalid).0);
+    assert!(
+        conditions[1].message.starts_with("Fall Back")
+            && conditions[1].message.contains("spec.rules[2]: 1 of 2 proxies")
+    );
+    assert_eq!(conditions[1].observed_generation, Some(4));
+    assert_eq!(status.parents[1], planned.parents[1]);
+    let other = route(&planned, || "httproute/shop/car/".to_owned(), &[Some(&facts), None]);
+    assert!(Arc::ptr_eq(&other, &planned));
+}

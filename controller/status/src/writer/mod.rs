@@ -146,3 +146,6 @@ impl Writer {
         &self.counts
     }
 }
+
+#[cfg(test)]
+mod tests;

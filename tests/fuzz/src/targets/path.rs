@@ -77,6 +77,14 @@ fn naive(path: &str, policy: &PathPolicy) -> Option<String> {
     }
     let mut out: Vec<&str> = Vec::new();
     let segments: Vec<&str> = decoded.split('/').skip(1).collect();
+    // What hides behind a parameter from those who drop parameters later.
+    for (i, segment) in segments.iter().enumerate() {
+        let end = [";", "%3b", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
+        let name = end.map(|end| &segment[..end]);
+        if matches!(name, Some("." | "..")) || (name == Some("") && i + 1 < segments.len()) {
+            return None;
+        }
+    }
     for (i, segment) in segments.iter().enumerate() {
         let last = i + 1 == segments.len();
         match *segment {
