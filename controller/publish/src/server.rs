@@ -216,6 +216,3 @@ impl fmt::Debug for Server {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
@@ -85,11 +86,16 @@ pub(crate) fn tls(
     Ok(config)
 }
 
-/// Connects. The connection ends when the client and its streams are dropped.
-pub(crate) async fn connect(
-    target: &Target,
-    config: ClientConfig,
-) -> Result<(PushClient<Channel>, SocketAddr), ConnectError> {
+/// A connection; it ends when the client and its streams are dropped.
+pub(crate) struct Connection {
+    pub client: PushClient<Channel>,
+    pub peer: SocketAddr,
+    /// Why it ended.
+    pub end: JoinHandle<hyper::Result<()>>,
+}
+
+/// Connects.
+pub(crate) async fn connect(target: &Target, config: ClientConfig) -> Result<Connection, ConnectError> {
     let name = |problem| ConnectError::Name(target.host.clone(), problem);
     let server = ServerName::try_from(target.host.clone()).map_err(|_| name("not a host name"))?;
     let origin = Uri::builder().scheme("https").authority(authority(&target.host, target.port)).path_and_query("/");
@@ -112,15 +118,11 @@ pub(crate) async fn connect(
             .map_err(|error| ConnectError::Http(peer, error))
     };
     let (sender, connection) = timeout(HANDSHAKE, shake).await.map_err(|_| ConnectError::Slow(peer))??;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%peer, error = &error as &dyn std::error::Error, "connection to the controller ended");
-        }
-    });
+    let end = tokio::spawn(connection);
     let client = PushClient::with_origin(Channel(sender), origin)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    Ok((client, peer))
+    Ok(Connection { client, peer, end })
 }
 
 async fn dial(target: &Target) -> Result<(TcpStream, SocketAddr), ConnectError> {

@@ -53,7 +53,8 @@ impl Enrolment {
             return Err(Failure::of(format!("{} is empty", self.token_file.display())));
         }
         let config = tls(&self.roots().await?, None, &self.clock).map_err(|error| Failure::of(error.to_string()))?;
-        let (mut client, _) = connect(&self.target, config).await.map_err(|error| Failure::of(error.to_string()))?;
+        let connected = connect(&self.target, config).await;
+        let mut client = connected.map_err(|error| Failure::of(error.to_string()))?.client;
         let request = proto::EnrollRequest { token, csr: request.der().to_vec() };
         let answer = client.enroll(request).await;
         let answer = answer.map_err(|status| Failure::status("the controller does not enrol this proxy", &status))?;

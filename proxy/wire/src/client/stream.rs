@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::identity::{Enrolment, Identity};
-use crate::connect::{Target, connect, tls};
+use crate::connect::{Connection, Target, connect, tls};
 use crate::proto::{self, from_proxy};
 use std::error::Error;
 use std::io;
@@ -10,12 +10,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming};
 
 /// From the first packet to the open stream, the certificate included.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A connection that broke has said why by then.
+const END: Duration = Duration::from_secs(1);
 
 /// A stream to the controller.
 pub(super) struct Open {
@@ -69,23 +73,32 @@ async fn open(
     let config = tls(&enrolment.roots().await?, Some(identity.pair()), &enrolment.clock);
     let config = config.map_err(|error| Failure { text: format!("client TLS: {error}"), identity: true })?;
     let connected = connect(target, config).await;
-    let (mut client, peer) =
+    let Connection { mut client, peer, end } =
         connected.map_err(|error| Failure { identity: refused(&error), text: error.to_string() })?;
     let (outbound, messages) = mpsc::unbounded_channel();
     let _ = outbound.send(proto::FromProxy { message: Some(from_proxy::Message::Hello(hello)) });
     match client.stream(UnboundedReceiverStream::new(messages)).await {
         Ok(response) => Ok(Open { inbound: response.into_inner(), peer, outbound }),
-        Err(status) => Err(rejected(&status)),
+        // What the controller itself says has no error behind it.
+        Err(status) if status.source().is_none() => Err(Failure::status("the controller opens no stream", &status)),
+        Err(status) => Err(broken(&status, end).await),
     }
 }
 
-/// The server's judgement of our certificate comes with the first answer (TLS 1.3).
-fn rejected(status: &Status) -> Failure {
-    if !refused(status) {
-        return Failure::status("the controller opens no stream", status);
-    }
-    let cause = causes(status).last().map(ToString::to_string).unwrap_or_default();
-    Failure { text: format!("the controller does not take this proxy's certificate: {cause}"), identity: true }
+/// The server's judgement of our certificate comes after our side of the handshake (TLS 1.3), as an alert that ends the connection, or, when
+/// that is lost, as its end: then the certificate may be at fault, too.
+async fn broken(status: &Status, end: JoinHandle<hyper::Result<()>>) -> Failure {
+    let end = timeout(END, end).await.ok().and_then(Result::ok).and_then(Result::err);
+    let error: &(dyn Error + 'static) = match &end {
+        Some(end) => end,
+        None => status,
+    };
+    let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let text = match refused(error) {
+        true => format!("the controller does not take this proxy's certificate: {cause}"),
+        false => format!("the connection ended before there was a stream: {cause}"),
+    };
+    Failure { text, identity: true }
 }
 
 /// Whether an alert of TLS is at the bottom of an error.
