@@ -84,11 +84,6 @@ impl Process {
         Ok(Process { data_plane, ready, wish, writer, admin, health, drain })
     }
 
-    /// Where the admin interface listens.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Admin::address)
-    }
-
     /// Waits for SIGTERM, SIGINT, the admin interface's wish or the end of who brings the configuration, then drains. A second
     /// signal ends at once.
     pub async fn until_told(&self, mut ended: oneshot::Receiver<anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
