@@ -5,7 +5,8 @@ use super::words;
 use crate::findings;
 use fairlead_crds::Kind;
 use fairlead_ir::{
-    Address, Backend, BackendTarget, Bind, Cluster, Config, Discovery, Listener, Protocol, Route, RouteKind,
+    Address, Backend, BackendTarget, Bind, Cluster, Config, Discovery, Listener, ListenerProtocol, Protocol, Route,
+    RouteKind,
 };
 use fairlead_route::{Entry, Explanation, ListenerIndex, Probe, Table, Taker};
 use fairlead_store::{Key, Locator, World};
@@ -143,11 +144,11 @@ impl Answer {
         if !l4 {
             answer.elsewhere(asked, config, listener, &mut names);
         }
-        answer.take(&explanation, l4, config, &mut names);
+        answer.take(&explanation, listener.protocol, config, &mut names);
         answer
     }
 
-    fn take(&mut self, explanation: &Explanation, l4: bool, config: &Config, names: &mut Names<'_>) {
+    fn take(&mut self, explanation: &Explanation, protocol: ListenerProtocol, config: &Config, names: &mut Names<'_>) {
         for taker in &explanation.outranked {
             let why = taker.text.clone().unwrap_or_default();
             self.outranked.push(names.other(&taker.route, Some(taker.match_index), why));
@@ -156,7 +157,11 @@ impl Answer {
         self.near_misses.extend(misses.map(|miss| names.other(&miss.route, Some(miss.match_index), miss.text.clone())));
         let winner = explanation.winner.as_ref().and_then(|taker| Some((taker, config.routes.get(&taker.route)?)));
         let Some((taker, route)) = winner else {
-            let what = if l4 { CLOSED } else { "404" };
+            let what = match protocol {
+                ListenerProtocol::Udp => "dropped",
+                protocol if protocol.is_l4() => CLOSED,
+                _ => "404",
+            };
             self.outcome = format!("{what}: no route of the listener takes it");
             return;
         };
@@ -340,6 +345,9 @@ impl Names<'_> {
             place = self.place(kind, &key, &format!("spec.listeners[{index}].name"));
         }
         let why = match listener.hostname.as_deref() {
+            None if matches!(listener.protocol, ListenerProtocol::Tcp | ListenerProtocol::Udp) => {
+                "takes everything that comes to its port".to_owned()
+            }
             None => "takes every host".to_owned(),
             Some(host) if host.starts_with("*.") => format!("{host} is the longest wildcard that takes {server_name}"),
             Some(host) => format!("{host} is the very name"),

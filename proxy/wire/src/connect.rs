@@ -101,22 +101,22 @@ pub(crate) async fn connect(target: &Target, config: ClientConfig) -> Result<Con
     let origin = Uri::builder().scheme("https").authority(authority(&target.host, target.port)).path_and_query("/");
     let origin = origin.build().map_err(|_| name("not a host name"))?;
     let (stream, peer) = dial(target).await?;
-    let shake = async {
+    // Futures that hold a TLS session are large.
+    let shake = Box::pin(async {
         let stream = TlsConnector::from(Arc::new(config))
             .connect(server, stream)
             .await
             .map_err(|error| ConnectError::Tls(peer, error))?;
-        http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .handshake::<_, Body>(TokioIo::new(stream))
-            .await
-            .map_err(|error| ConnectError::Http(peer, error))
-    };
+            .initial_connection_window_size(WINDOW);
+        let shaken = Box::pin(http.handshake::<_, Body>(TokioIo::new(stream))).await;
+        shaken.map_err(|error| ConnectError::Http(peer, error))
+    });
     let (sender, connection) = timeout(HANDSHAKE, shake).await.map_err(|_| ConnectError::Slow(peer))??;
     let end = tokio::spawn(connection);
     let client = PushClient::with_origin(Channel(sender), origin)

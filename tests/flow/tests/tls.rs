@@ -65,6 +65,13 @@ fn the_example() {
     assert!(private(&["--cert", &cert, "--key", &key]).1.ends_with("200 2"));
     assert_ne!(private(&[]).0, 0);
     assert_ne!(private(&["--cert", &other, "--key", &other_key]).0, 0);
+    // Ended here without a word about ALPN, and passed through to the backend's own certificate.
+    let (code, text) = fetch(&stage, 8883, "https://shop.example.com:8883/x", &["--cacert", &ca]);
+    assert!(code == 0 && text.ends_with("200 1.1") && text.contains("\"pod\": \"app\""), "{code} {text}");
+    let backends = file("backends.crt");
+    let (code, text) = fetch(&stage, 8883, "https://accounts.example.net:8883/x", &["--cacert", &backends]);
+    assert!(code == 0 && text.contains("\"pod\": \"accounts\""), "{code} {text}");
+    assert_ne!(fetch(&stage, 8883, "https://accounts.example.net:8883/", &["--cacert", &ca]).0, 0);
     drop(accounts);
 }
 

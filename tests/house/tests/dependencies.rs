@@ -224,7 +224,10 @@ fn licences_are_permissive() {
 /// Crates that are compiled in several versions into what we ship, and why that can't be helped.
 const DUPLICATES: &[(&str, &str)] = &[
     ("base64", "k8s-openapi 0.29 is at 0.22, serde-saphyr 2 at 0.23"),
+    ("getrandom", "kube-runtime 5 is at 0.3, others at 0.4"),
+    ("hashbrown", "kube-runtime 5 is at 0.16, we at 0.17"),
     ("rand_core", "imbl 7 is at 0.9, hickory-resolver 0.26 at 0.10"),
+    ("untrusted", "aws-lc-rs' interface for x509-parser is at 0.7, webpki at 0.9"),
 ];
 
 #[test]

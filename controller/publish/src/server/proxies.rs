@@ -13,9 +13,12 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) struct Proxies {
     progress: watch::Sender<Arc<Progress>>,
-    streams: Mutex<BTreeMap<(Id, Id), (u64, watch::Sender<bool>)>>,
+    streams: Mutex<Streams>,
     serial: AtomicU64,
 }
+
+/// By Gateway and pod: the number of the stream, and how it is told that a younger one takes over.
+type Streams = BTreeMap<(Id, Id), (u64, watch::Sender<bool>)>;
 
 /// A connected proxy; it is not any more when this is dropped.
 pub(super) struct Connected {

@@ -1,4 +1,5 @@
 //! The push channel from end to end: server and client over loopback, with real TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod failure;
 mod flow;

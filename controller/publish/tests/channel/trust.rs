@@ -79,7 +79,7 @@ async fn there_is_no_stream_without_a_certificate() {
     let stream = TcpStream::connect(controller.server.address()).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-    let shake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let shake = Box::pin(hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)));
     let (mut sender, connection) = shake.await.unwrap();
     tokio::spawn(connection);
     let request = http::Request::post("https://localhost/fairlead.push.v1.Push/Stream")
@@ -104,6 +104,33 @@ async fn a_certificate_that_has_ended_is_replaced() {
     controller.publish(1, "a=2");
     assert_eq!(proxy.takes().await, (1, "a=2".into()));
     assert_eq!(proxy.seen().certificates, 2);
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_at_half_its_life_and_the_stream_stays() {
+    let controller = Controller::start().await;
+    controller.publish(1, "a=1");
+    let mut proxy = controller.proxy("p");
+    proxy.takes().await;
+    controller.served("p", 1).await;
+    hours_pass(13).await;
+    proxy.link(|link| link.certificates == 2).await;
+    controller.publish(2, "a=2");
+    assert_eq!(proxy.takes().await, (2, "a=2".into()));
+    assert_eq!(proxy.seen().streams, 1);
+    // A stream does not outlive the certificate that opened it; the next one is there.
+    hours_pass(12).await;
+    proxy.link(|link| link.streams == 2).await;
+    controller.publish(3, "a=3");
+    assert_eq!(proxy.takes().await, (3, "a=3".into()), "only what it lacks");
+    controller.served("p", 3).await;
+}
+
+/// By the monotonic clock; the time of day stays, and with it the certificates' validity.
+async fn hours_pass(hours: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(hours * 3600)).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]

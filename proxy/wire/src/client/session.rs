@@ -201,7 +201,7 @@ impl Session {
                 let peer = stream.peer;
                 // The proxy may have answered a push since the hello was written.
                 stream.say(self.held.ack());
-                self.phase = Phase::Open { stream: Box::new(stream), since: Instant::now(), fed: false };
+                self.phase = Phase::Open { stream, since: Instant::now(), fed: false };
                 let now = self.settings.clock.now();
                 self.link.send_modify(|link| {
                     (link.peer, link.since, link.problem) = (Some(peer), Some(now), None);

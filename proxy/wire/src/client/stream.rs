@@ -32,7 +32,7 @@ pub(super) struct Open {
 pub(super) struct Tried {
     /// A new certificate, if one was needed.
     pub enrolled: Option<Arc<Identity>>,
-    pub outcome: Result<Open, Failure>,
+    pub outcome: Result<Box<Open>, Failure>,
 }
 
 impl Open {
@@ -69,7 +69,7 @@ async fn open(
     identity: &Identity,
     target: &Target,
     hello: proto::Hello,
-) -> Result<Open, Failure> {
+) -> Result<Box<Open>, Failure> {
     let config = tls(&enrolment.roots().await?, Some(identity.pair()), &enrolment.clock);
     let config = config.map_err(|error| Failure { text: format!("client TLS: {error}"), identity: true })?;
     let connected = connect(target, config).await;
@@ -78,7 +78,7 @@ async fn open(
     let (outbound, messages) = mpsc::unbounded_channel();
     let _ = outbound.send(proto::FromProxy { message: Some(from_proxy::Message::Hello(hello)) });
     match client.stream(UnboundedReceiverStream::new(messages)).await {
-        Ok(response) => Ok(Open { inbound: response.into_inner(), peer, outbound }),
+        Ok(response) => Ok(Box::new(Open { inbound: response.into_inner(), peer, outbound })),
         // What the controller itself says has no error behind it.
         Err(status) if status.source().is_none() => Err(Failure::status("the controller opens no stream", &status)),
         Err(status) => Err(broken(&status, end).await),
