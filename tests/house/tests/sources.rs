@@ -75,6 +75,8 @@ fn nothing_panics_on_purpose_outside_of_tests() {
         What::Unwrap(name) => Some(format!("{}: .{name}()", place(finding))),
         _ => None,
     });
+    // What a feature `testing` gives to the tests of others is a test.
+    let found = found.filter(|found| !found.contains("/src/testing/"));
     expect_none("no unwrap or expect outside of tests", found);
 }
 
