@@ -1,6 +1,7 @@
 use crate::house::*;
 use fairlead_ir as ir;
 use fairlead_testkit::tls::{Ca, Pair, Trust};
+use fairlead_testkit::wait_until;
 use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -192,7 +193,9 @@ fn what_is_no_tls_is_closed() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: tls.example.com\r\n\r\n").unwrap();
     let mut buf = [0; 16];
     assert!(stream.read(&mut buf).map_or(true, |n| n == 0));
-    assert_eq!(house.metric("fairlead_listener_tls_errors_total{listener=\"port/9000\",gateway=\"\"}"), 1.0);
+    let errors = "fairlead_listener_tls_errors_total{listener=\"port/9000\",gateway=\"\"}";
+    // It is counted once it is closed.
+    wait_until(Duration::from_secs(5), errors, || (house.metric(errors) == 1.0).then_some(()));
 }
 
 /// A ClientHello may come in any pieces.
