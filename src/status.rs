@@ -115,7 +115,7 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
         let found = live.list(kind, namespace).await?;
         routes.extend(found.iter().filter_map(|route| route_row(kind, route, &args.controller_name)));
     }
-    let (proxies, problem) = match proxies(&live, &args.target).await {
+    let (proxies, problem) = match Box::pin(proxies(&live, &args.target)).await {
         Ok(proxies) => (Some(proxies), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };

@@ -119,10 +119,7 @@ impl Book {
             for object in &fleet.objects {
                 let id = (object.kind, object.key.clone());
                 let hash = hash(&object.manifest);
-                if self.failed.get(&id).is_some() {
-                    self.failed.remove(&id);
-                    self.problems_changed = true;
-                }
+                self.problems_changed |= self.failed.remove(&id).is_some();
                 self.wants.insert(id, Want { gateway: key.clone(), hash, update_only: fleet.partial });
             }
         }

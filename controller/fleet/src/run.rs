@@ -138,11 +138,7 @@ fn note(sight: &Sight, broken: &mut HashSet<ObjectKind>) {
                 tracing::debug!(kind = kind.as_str(), error, "still can't watch");
             }
         }
-        Sight::Told(kind, _) => {
-            if broken.remove(kind) {
-                tracing::info!(kind = kind.as_str(), "watching again");
-            }
-        }
+        Sight::Told(kind, _) if broken.remove(kind) => tracing::info!(kind = kind.as_str(), "watching again"),
         _ => {}
     }
 }

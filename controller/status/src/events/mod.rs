@@ -105,8 +105,8 @@ impl Scribe {
         while let Some(event) = received.recv().await {
             let said = match self.window.say(&event, Instant::now()) {
                 Say::Nothing => continue,
-                Say::First => timeout(PATIENCE, self.create(&event)).await,
-                Say::Again { name, count } => timeout(PATIENCE, self.count(&event, &name, count)).await,
+                Say::First => timeout(PATIENCE, Box::pin(self.create(&event))).await,
+                Say::Again { name, count } => timeout(PATIENCE, Box::pin(self.count(&event, &name, count))).await,
             };
             match said {
                 Ok(Ok(name)) => {
