@@ -47,7 +47,7 @@ fn rejections_name_the_object_and_the_place() {
         [
             (
                 "HTTPRoute shop/cart: spec.rules[1]: the proxy does not take it: too large [not served]",
-                Some(17),
+                Some(16),
                 Severity::Error
             ),
             ("Gateway shop/gw: the proxy does not take it: no certificate [not served]", Some(1), Severity::Error),
