@@ -22,7 +22,7 @@ class Bed:
     def __init__(self, api: Api, class_name: str) -> None:
         self.api, self.class_name = api, class_name
         self.controllers = Processes("controller")
-        self.proxies = Processes("proxy", f"{shape.NAMESPACE}/{shape.GATEWAY}")
+        self.proxies = Processes("proxy", f"--gateway={shape.NAMESPACE}/{shape.GATEWAY}")
         self.address = ""
 
     def make(self) -> dict[str, Any]:
