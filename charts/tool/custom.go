@@ -99,7 +99,8 @@ func schemaOf(set *Set, object *unstructured.Unstructured) *apiextensions.JSONSc
 	return nil
 }
 
-// compareUpstream checks that the Gateway API's CRDs came through unchanged, but for prose and what a release adds.
+// compareUpstream checks that the CRDs of a folder came through unchanged, but for prose and what a release adds, and that
+// no other kinds of their groups are rendered.
 func compareUpstream(folder, file string) error {
 	rendered, err := definitionsIn(file)
 	if err != nil {
@@ -109,7 +110,8 @@ func compareUpstream(folder, file string) error {
 	if err != nil {
 		return err
 	}
-	compared := 0
+	compared := map[string]bool{}
+	groups := map[any]bool{}
 	for _, file := range files {
 		upstream, err := definitionsIn(file)
 		if err != nil {
@@ -128,13 +130,25 @@ func compareUpstream(folder, file string) error {
 					return fmt.Errorf("%s: annotation %s is not upstream's", name, key)
 				}
 			}
-			compared++
+			compared[name] = true
+			groups[group(want)] = true
 		}
 	}
-	if compared < 8 {
-		return fmt.Errorf("only %d CRDs in %s", compared, folder)
+	if len(compared) == 0 {
+		return fmt.Errorf("no CRDs in %s", folder)
+	}
+	for name, have := range rendered {
+		if groups[group(have)] && !compared[name] {
+			return fmt.Errorf("%s is not in %s", name, folder)
+		}
 	}
 	return nil
+}
+
+// group is the API group of a definition's kind.
+func group(definition map[string]any) any {
+	spec, _ := definition["spec"].(map[string]any)
+	return spec["group"]
 }
 
 func annotations(definition map[string]any) map[string]any {

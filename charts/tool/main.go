@@ -1,7 +1,7 @@
 // Command tool checks what the chart renders.
 //
 //	tool check FILE…             every manifest: strictly typed, valid, with rights, selectors and pods as they should be
-//	tool upstream FOLDER FILE    the Gateway API's CRDs in FILE are those in FOLDER, but for descriptions
+//	tool upstream FOLDER FILE    the CRDs in FILE, of FOLDER's groups, are those in FOLDER, but for descriptions
 //	tool schema FILE             prints values.schema.json, with the schema of ProxyClass from the CRD in FILE
 //	tool only crds|others|all    copies manifests from stdin to stdout, those that are CRDs or those that are not
 //
