@@ -7,6 +7,7 @@
 mod args;
 mod ca;
 mod core;
+mod delay;
 mod metrics;
 mod pages;
 mod token;
@@ -75,7 +76,8 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
     tokio::spawn(keeper.run());
 
     let status = fairlead_status::Settings::new(args.controller_name.as_str(), args.pod.as_str());
-    let writer = Writer::start(client.clone(), lease.leading(), server.progress(), status);
+    let tardy = args.test_delay.map_or_else(|| client.clone(), |delay| delay.slow(client.clone()));
+    let writer = Writer::start(tardy, lease.leading(), server.progress(), status);
     let fleets = fairlead_fleet::Settings { namespaces: args.watch_namespaces.clone() };
     let applier = fairlead_fleet::Applier::start(client.clone(), lease.leading(), fleets);
     let watched = fairlead_watch::Settings {
@@ -92,6 +94,7 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
         writer.clone(),
         metrics.clone(),
         accounts,
+        args.test_delay,
     );
     let state = Arc::new(pages::State {
         progress: server.progress(),

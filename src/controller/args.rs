@@ -1,5 +1,6 @@
 //! What `fairlead controller` is told.
 
+use super::delay::Delay;
 use std::net::{IpAddr, SocketAddr};
 
 /// See the module.
@@ -69,4 +70,8 @@ pub struct Args {
     /// What the program tells about itself on stderr: error, warn, info, debug, trace, or a filter as `info,fairlead_watch=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+
+    /// For tests: each push and each write of a status leaves late, by a random time in this range (`1ms..50ms`).
+    #[arg(long, value_name = "RANGE", hide = true)]
+    pub test_delay: Option<Delay>,
 }

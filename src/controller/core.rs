@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 
+use super::delay::Delay;
 use super::metrics::Metrics;
 use super::token::Accounts;
 
@@ -29,6 +30,7 @@ pub struct Core {
     shown: watch::Sender<Arc<BTreeMap<Id, u64>>>,
     complete: watch::Sender<bool>,
     accounts: watch::Sender<Accounts>,
+    delay: Option<Delay>,
 }
 
 impl Core {
@@ -40,6 +42,7 @@ impl Core {
         writer: Writer,
         metrics: Arc<Metrics>,
         accounts: watch::Sender<Accounts>,
+        delay: Option<Delay>,
     ) -> Core {
         Core {
             planner: Planner::new(settings),
@@ -53,6 +56,7 @@ impl Core {
             shown: watch::Sender::default(),
             complete: watch::Sender::new(false),
             accounts,
+            delay,
         }
     }
 
@@ -86,25 +90,28 @@ impl Core {
                 self.planner.set_settings(settings);
             }
             match change {
-                Some(change) => self.take(change, is_other),
+                Some(change) => self.take(change, is_other).await,
                 // Nothing is planned, pushed or written before all objects are known.
                 None if self.server.is_complete() => {
                     let world = self.world.clone();
                     let change = Change { world, changed: Vec::new(), restated: Vec::new(), problems: Vec::new() };
-                    self.take(change, is_other);
+                    self.take(change, is_other).await;
                 }
                 None => {}
             }
         }
     }
 
-    fn take(&mut self, change: Change, again: bool) {
+    async fn take(&mut self, change: Change, again: bool) {
         let start = Instant::now();
         let first = !self.server.is_complete();
         if first || again || !change.changed.is_empty() {
             let touched = self.planner.update(&change.world, &change.changed);
             let pushes = self.fanout.update(self.planner.config(), &touched);
             for (gateway, push) in &pushes {
+                if let Some(delay) = self.delay {
+                    delay.pass().await;
+                }
                 self.server.publish(gateway, push);
             }
             if !pushes.is_empty() || first {
