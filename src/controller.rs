@@ -14,9 +14,9 @@ mod token;
 
 pub use args::Args;
 
-use crate::live;
 use crate::process::Signals;
-use crate::serve::log;
+use crate::thread::Thread;
+use crate::{live, log};
 use anyhow::Context as _;
 use core::Core;
 use fairlead_publish::{Role, Server, Settings as ServerSettings, enroller};
@@ -109,19 +109,19 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
     pages::serve(args.admin_address, state, true).await?;
 
     let handle = tokio::runtime::Handle::current();
-    let plan = move || handle.block_on(core.follow(objects, bundle));
-    let thread = std::thread::Builder::new().name("plan".into()).spawn(plan).context("cannot start the plan thread")?;
-    signals.end().await;
+    let mut plans = Thread::start("plan", move || {
+        handle.block_on(core.follow(objects, bundle));
+        Ok(())
+    })?;
+    tokio::select! {
+        () = signals.end() => {}
+        _ = plans.ended() => {}
+    }
     tracing::info!("ending: giving the Lease back");
     stopper.stop();
     server.stop();
     lease.release().await;
-    while !thread.is_finished() {
-        tokio::task::yield_now().await;
-    }
-    if thread.join().is_err() {
-        anyhow::bail!("the plan thread panicked");
-    }
+    plans.join().await?;
     Ok(ExitCode::SUCCESS)
 }
 

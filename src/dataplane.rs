@@ -26,13 +26,16 @@ pub struct Settings {
     pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
 }
 
+/// Where each bind listens, or why it does not.
+pub type Binds = BTreeMap<Bind, Result<SocketAddr, String>>;
+
 /// The running proxy.
 pub struct DataPlane {
     shared: Arc<Shared>,
     workers: Workers,
     resolver: Resolver,
     port_map: BTreeMap<u16, u16>,
-    bound: Mutex<BTreeMap<Bind, Result<SocketAddr, String>>>,
+    bound: Mutex<Binds>,
 }
 
 struct Shared {
@@ -47,7 +50,7 @@ pub struct Applied {
     /// What can't be served, and why; its last good version serves on.
     pub rejected: Vec<(ResourceId, String)>,
     /// Where each bind listens, or why it does not.
-    pub binds: BTreeMap<Bind, Result<SocketAddr, String>>,
+    pub binds: Binds,
 }
 
 impl DataPlane {
@@ -86,7 +89,7 @@ impl DataPlane {
     }
 
     /// Tries the binds again that could not be taken.
-    pub fn retry_binds(&self) -> BTreeMap<Bind, Result<SocketAddr, String>> {
+    pub fn retry_binds(&self) -> Binds {
         let wanted: Vec<Bind> = self.bound().keys().copied().collect();
         self.listen(&wanted)
     }
@@ -111,7 +114,7 @@ impl DataPlane {
         self.workers.stop();
     }
 
-    fn listen(&self, wanted: &[Bind]) -> BTreeMap<Bind, Result<SocketAddr, String>> {
+    fn listen(&self, wanted: &[Bind]) -> Binds {
         let mut bound = self.bound();
         bound.retain(|bind, result| {
             let keep = wanted.contains(bind);
@@ -131,7 +134,7 @@ impl DataPlane {
         bound.clone()
     }
 
-    fn bound(&self) -> MutexGuard<'_, BTreeMap<Bind, Result<SocketAddr, String>>> {
+    fn bound(&self) -> MutexGuard<'_, Binds> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

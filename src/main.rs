@@ -11,13 +11,18 @@ mod explain;
 mod findings;
 mod input;
 mod live;
+mod log;
+mod options;
 mod output;
 mod process;
 mod proxy;
 mod serve;
 mod status;
 mod strictness;
+mod table;
+mod thread;
 mod version;
+mod view;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

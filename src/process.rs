@@ -2,7 +2,8 @@
 //! differ in where their configuration comes from.
 
 use crate::dataplane::{self, DataPlane};
-use crate::serve::log::Logs;
+use crate::log::Logs;
+use crate::thread::Thread;
 use anyhow::Context as _;
 use fairlead_admin::{Admin, AdminState, PublicState, Readiness};
 use fairlead_telemetry::{AccessLog, LogTarget, LogWriter, Registry};
@@ -11,8 +12,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 /// How the process runs.
 pub struct Settings {
@@ -84,9 +86,27 @@ impl Process {
         Ok(Process { data_plane, ready, wish, writer, admin, health, drain })
     }
 
-    /// Waits for SIGTERM, SIGINT, the admin interface's wish or the end of who brings the configuration, then drains. A second
-    /// signal ends at once.
-    pub async fn until_told(&self, mut ended: oneshot::Receiver<anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    /// Where the admin interface is, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// Serves what `source` brings until it is told to end, or `source` ends; then drains, and stops `source` and everything else.
+    ///
+    /// # Errors
+    ///
+    /// Those of `source`, with which nothing is drained.
+    pub fn run(self, runtime: &Runtime, mut source: Thread, stop: impl FnOnce()) -> anyhow::Result<ExitCode> {
+        let code = runtime.block_on(self.until_told(&mut source));
+        stop();
+        // Tasks of the source run on this thread until it has ended.
+        let ended = runtime.block_on(source.join());
+        self.end();
+        ended.and(code)
+    }
+
+    /// Waits for SIGTERM, SIGINT, the admin interface's wish or the end of the source, then drains. A second signal ends at once.
+    async fn until_told(&self, source: &mut Thread) -> anyhow::Result<ExitCode> {
         let (mut signals, mut reopen) = (Signals::new()?, listen(SignalKind::user_defined1())?);
         loop {
             tokio::select! {
@@ -98,10 +118,11 @@ impl Process {
                         writer.reopen();
                     }
                 }
-                result = &mut ended => {
-                    // Who brings the configuration ends when it is stopped or can't go on: both are an end.
-                    result.unwrap_or(Ok(()))?;
-                    break;
+                well = source.ended() => {
+                    if well {
+                        break;
+                    }
+                    return Ok(ExitCode::FAILURE);
                 }
             }
         }
@@ -125,7 +146,7 @@ impl Process {
     }
 
     /// Ends the workers and writes the last lines of the access log. Nobody else holds the data plane by now.
-    pub fn end(self) {
+    fn end(self) {
         drop((self.admin, self.health));
         // The last lines are with the workers, then with the log's writer.
         if let Some(data_plane) = Arc::into_inner(self.data_plane) {

@@ -4,15 +4,16 @@
 //! main thread: signals, drain, push channel          push thread: push ─► data plane ─► answer
 //! ```
 
-use crate::dataplane::DataPlane;
+use crate::dataplane::{Binds, DataPlane};
 use crate::process::{Process, Settings};
-use crate::serve::{log, ports};
+use crate::thread::Thread;
+use crate::{log, options};
 use anyhow::Context as _;
 use fairlead_admin::Readiness;
 use fairlead_ir::{Bind, Id};
-use fairlead_telemetry::{AccessLog, LogTarget};
+use fairlead_telemetry::LogTarget;
 use fairlead_wire::Clock;
-use fairlead_wire::client::{self, Client, Received};
+use fairlead_wire::client::{self, Answers, Client, Received};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,11 +67,11 @@ pub struct Args {
 
     /// How long new connections are still taken after SIGTERM, while /ready says no and answers tell clients to go elsewhere: the time
     /// in which the cluster learns that this pod goes.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = ports::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = options::duration)]
     drain_lead: Duration,
 
     /// How long requests may go on after SIGTERM, and after the lead.
-    #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = ports::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = options::duration)]
     drain_timeout: Duration,
 
     /// `json`, `text`, `off`, or a line with Envoy's operators (%REQ(NAME)%, %RESPONSE_CODE%, …); on stdout.
@@ -87,8 +88,6 @@ const RETRY: Duration = Duration::from_secs(5);
 /// A proxy that starts waits so long for the controller before it takes what it served last.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-type Binds = BTreeMap<Bind, Result<SocketAddr, String>>;
-
 /// Serves until it is told to stop.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let logs = log::start(&args.log_level)?;
@@ -97,32 +96,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let _entered = runtime.enter();
     let process = Process::start(args.settings(logs)?)?;
     let client = Client::start(args.client()?)?;
-    let (ended, end) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let session = Session { data_plane: process.data_plane.clone(), ready: process.ready.clone(), binds: Binds::new() };
     let handle = runtime.handle().clone();
-    let follow = move || {
+    let source = Thread::start("push", move || {
         let _entered = handle.enter();
         handle.block_on(session.follow(client, stopped));
-        // The receiver is gone when the process is about to end.
-        let _ = ended.send(Ok(()));
-    };
-    let thread =
-        std::thread::Builder::new().name("push".into()).spawn(follow).context("cannot start the push thread")?;
-    let code = runtime.block_on(process.until_told(end));
-    let _ = stop.send(());
-    // The push channel's tasks run on this thread until the other one has closed it.
-    let joined = runtime.block_on(async {
-        while !thread.is_finished() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        thread.join()
-    });
-    if joined.is_err() {
-        tracing::error!("the push thread panicked");
-    }
-    process.end();
-    code
+        Ok(())
+    })?;
+    process.run(&runtime, source, || drop(stop))
 }
 
 /// Takes pushes in and answers them.
@@ -145,15 +127,7 @@ impl Session {
             tokio::select! {
                 _ = &mut stopped => break,
                 received = client.next() => match received {
-                    Some(Received::Push(push)) => {
-                        let rejected = self.take(&push);
-                        answers.ack(push.version, rejected, unbound(&self.binds));
-                    }
-                    Some(Received::Cached(push)) => {
-                        tracing::warn!("no controller: serving what was served last");
-                        let rejected = self.take(&push);
-                        answers.ack(push.version, rejected, unbound(&self.binds));
-                    }
+                    Some(received) => self.take(&received, &answers),
                     None => break,
                 },
                 () = retry => {
@@ -168,8 +142,15 @@ impl Session {
         client.close().await;
     }
 
-    /// What it can't serve, and why.
-    fn take(&mut self, push: &fairlead_ir::Push) -> Vec<(fairlead_ir::ResourceId, String)> {
+    /// Serves a push and says what can't be served.
+    fn take(&mut self, received: &Received, answers: &Answers) {
+        let push = match received {
+            Received::Push(push) => push,
+            Received::Cached(push) => {
+                tracing::warn!("no controller: serving what was served last");
+                push
+            }
+        };
         let applied = self.data_plane.apply(push);
         tracing::debug!(version = push.version, upserts = push.upserts.len(), removals = push.removals.len(), "pushed");
         for (id, why) in &applied.rejected {
@@ -184,7 +165,7 @@ impl Session {
             }
             starting
         });
-        applied.rejected
+        answers.ack(push.version, applied.rejected, unbound(&self.binds));
     }
 
     fn bound(&mut self, binds: Binds) {
@@ -214,17 +195,10 @@ fn socket(bind: &Bind) -> String {
 
 impl Args {
     fn settings(&self, logs: log::Logs) -> anyhow::Result<Settings> {
-        let access_log = match self.access_log.as_str() {
-            "off" => None,
-            format => {
-                let format = AccessLog::parse(format).with_context(|| format!("--access-log {format}"))?;
-                Some((format, LogTarget::Stdout))
-            }
-        };
         Ok(Settings {
-            workers: self.workers.map_or_else(ports::cores, |workers| Ok(usize::from(workers)))?,
+            workers: options::workers(self.workers)?,
             port_map: BTreeMap::new(),
-            access_log,
+            access_log: options::access_log(&self.access_log, LogTarget::Stdout)?,
             admin_address: Some(self.admin_address),
             health_address: Some(self.health_address),
             drain_lead: self.drain_lead,

@@ -2,8 +2,8 @@
 
 use crate::live::{Live, Target};
 use crate::output::{self, Format, Paint};
-use crate::serve::table;
-use crate::serve::view::{ListenerRow, RouteRow, State, View};
+use crate::table;
+use crate::view::{ListenerRow, RouteRow, State, View};
 use fairlead_crds::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

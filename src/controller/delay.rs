@@ -1,6 +1,6 @@
 //! Random delay of what the controller tells others, for tests of everybody's patience: `--test-delay 1ms..50ms`.
 
-use crate::serve::ports;
+use crate::options;
 use kube::Client;
 use kube::client::Body;
 use std::str::FromStr;
@@ -39,7 +39,7 @@ impl FromStr for Delay {
 
     fn from_str(text: &str) -> Result<Delay, String> {
         let (shortest, longest) = text.split_once("..").ok_or_else(|| format!("`{text}` is not like 1ms..50ms"))?;
-        let delay = Delay { shortest: ports::duration(shortest)?, longest: ports::duration(longest)? };
+        let delay = Delay { shortest: options::duration(shortest)?, longest: options::duration(longest)? };
         if delay.shortest > delay.longest {
             return Err(format!("`{text}` ends before it begins"));
         }

@@ -1,15 +1,15 @@
 //! What `fairlead serve` is told.
 
-use super::ports::{self, Mapping};
 use super::session::Plan;
 use crate::input::Input;
+use crate::log::Logs;
+use crate::options::{self, Mapping};
 use crate::output::Format;
+use crate::process::Settings;
 use crate::strictness::Strictness;
-use anyhow::Context as _;
-use fairlead_telemetry::{AccessLog, LogTarget, LogWriter, Registry};
+use fairlead_telemetry::LogTarget;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// See the module.
@@ -31,7 +31,7 @@ pub struct Args {
 
     /// Take another port for a listener's: 80=8080. May be given several times. Status and routes keep the listener's port, and
     /// so do redirects for clients that don't name the other one.
-    #[arg(long, value_name = "PORT=PORT", value_parser = ports::parse)]
+    #[arg(long, value_name = "PORT=PORT", value_parser = options::port_mapping)]
     port_map: Vec<Mapping>,
 
     /// Worker threads; one per core when absent.
@@ -44,12 +44,12 @@ pub struct Args {
 
     /// How long new connections are still taken after SIGTERM, while /ready says no and answers tell clients to go elsewhere: the time
     /// that a load balancer needs to notice.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = ports::duration)]
-    pub(super) drain_lead: Duration,
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = options::duration)]
+    drain_lead: Duration,
 
     /// How long requests may go on after SIGTERM, and after the lead.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = ports::duration)]
-    pub(super) drain_timeout: Duration,
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = options::duration)]
+    drain_timeout: Duration,
 
     /// `json`, `text`, `off`, or a line with Envoy's operators (%REQ(NAME)%, %RESPONSE_CODE%, …).
     #[arg(long, value_name = "FORMAT", default_value = "json")]
@@ -87,28 +87,25 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
 impl Args {
     /// What is the same for the whole run.
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
-        let workers = match self.workers {
-            Some(workers) => usize::from(workers),
-            None => ports::cores()?,
-        };
-        Ok(Plan { workers, port_map: ports::map(&self.port_map)?, http: self.strictness.http() })
+        let workers = options::workers(self.workers)?;
+        Ok(Plan { workers, port_map: options::port_map(&self.port_map)?, http: self.strictness.http() })
     }
 
-    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
-        match self.admin_address {
-            AdminAddress::Off => None,
-            AdminAddress::At(address) => Some(address),
-        }
-    }
-
-    /// The access log with its writer; `None` when there is none.
-    pub(super) fn access_log(&self, registry: &Arc<Registry>) -> anyhow::Result<Option<(AccessLog, Arc<LogWriter>)>> {
-        if self.access_log == "off" {
-            return Ok(None);
-        }
-        let format = AccessLog::parse(&self.access_log).with_context(|| format!("--access-log {}", self.access_log))?;
+    /// How the process runs.
+    pub(super) fn process(&self, plan: &Plan, logs: Logs) -> anyhow::Result<Settings> {
         let target = self.access_log_file.clone().map_or(LogTarget::Stdout, LogTarget::File);
-        let writer = LogWriter::start(&target, registry.clone()).context("cannot open the access log")?;
-        Ok(Some((format, Arc::new(writer))))
+        Ok(Settings {
+            workers: plan.workers,
+            port_map: plan.port_map.clone(),
+            access_log: options::access_log(&self.access_log, target)?,
+            admin_address: match self.admin_address {
+                AdminAddress::Off => None,
+                AdminAddress::At(address) => Some(address),
+            },
+            health_address: None,
+            drain_lead: self.drain_lead,
+            drain_timeout: self.drain_timeout,
+            logs,
+        })
     }
 }

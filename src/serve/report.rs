@@ -1,8 +1,8 @@
 //! What is printed on stdout: the tables at the start, a line per change, problems as they come and go.
 
-use super::table;
-use super::view::View;
 use crate::output::{Format, Paint, count};
+use crate::table;
+use crate::view::View;
 use fairlead_crds::Kind;
 use fairlead_ir::{Bind, ResourceId};
 use fairlead_store::{Key, Problem, Severity, Style};

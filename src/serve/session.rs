@@ -1,10 +1,10 @@
 //! One change after the other: plan, push, apply, report.
 
-use super::ports;
 use super::report::{Event, Reporter};
-use super::view::{Binds, View};
-use crate::dataplane::DataPlane;
+use crate::dataplane::{Binds, DataPlane};
 use crate::findings;
+use crate::options;
+use crate::view::View;
 use fairlead_admin::Readiness;
 use fairlead_ir::{Bind, HttpSettings, ResourceId};
 use fairlead_publish::Publisher;
@@ -167,7 +167,7 @@ impl Session {
             .filter_map(|(bind, result)| {
                 let error = result.as_ref().err()?;
                 let mapped = self.port_map.contains_key(&bind.port);
-                let way_out = if mapped { String::new() } else { format!("; {}", ports::way_out(bind.port)) };
+                let way_out = if mapped { String::new() } else { format!("; {}", options::way_out(bind.port)) };
                 Some((*bind, format!("{error}{way_out}").into()))
             })
             .collect();

@@ -1,9 +1,10 @@
-//! `--port-map 80=8080`: ports that are really taken.
+//! Values of options that several commands take.
 
 use anyhow::{Context as _, bail};
+use fairlead_telemetry::{AccessLog, LogTarget};
 use std::collections::BTreeMap;
 
-/// A listener's port and the one that is taken instead.
+/// `--port-map 80=8080`: a listener's port and the one that is taken instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// As the Gateway has it.
@@ -13,7 +14,7 @@ pub struct Mapping {
 }
 
 /// Parses `80=8080`.
-pub fn parse(text: &str) -> Result<Mapping, String> {
+pub fn port_mapping(text: &str) -> Result<Mapping, String> {
     let (from, to) = text.split_once('=').ok_or("write LISTENER_PORT=PORT, for example 80=8080")?;
     let port = |text: &str| match text.trim().parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
@@ -22,8 +23,8 @@ pub fn parse(text: &str) -> Result<Mapping, String> {
     Ok(Mapping { from: port(from)?, to: port(to)? })
 }
 
-/// All of them; no port twice on either side.
-pub fn map(mappings: &[Mapping]) -> anyhow::Result<BTreeMap<u16, u16>> {
+/// All port mappings; no port twice on either side.
+pub fn port_map(mappings: &[Mapping]) -> anyhow::Result<BTreeMap<u16, u16>> {
     let mut map = BTreeMap::new();
     for Mapping { from, to } in mappings {
         if map.insert(*from, *to).is_some() {
@@ -62,9 +63,24 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     parsed().ok_or_else(|| format!("`{text}` is not a duration such as 30s, 500ms or 2m"))
 }
 
-/// Number of workers when none is given: one per core.
-pub fn cores() -> anyhow::Result<usize> {
-    Ok(std::thread::available_parallelism().context("cannot find out the number of cores; give --workers")?.get())
+/// `--workers N`; one per core when it is not given.
+pub fn workers(given: Option<u16>) -> anyhow::Result<usize> {
+    match given {
+        Some(workers) => Ok(usize::from(workers)),
+        None => {
+            let cores = std::thread::available_parallelism();
+            Ok(cores.context("cannot find out the number of cores; give --workers")?.get())
+        }
+    }
+}
+
+/// `--access-log FORMAT`, and where it is written; `None` for `off`.
+pub fn access_log(format: &str, target: LogTarget) -> anyhow::Result<Option<(AccessLog, LogTarget)>> {
+    if format == "off" {
+        return Ok(None);
+    }
+    let format = AccessLog::parse(format).with_context(|| format!("--access-log {format}"))?;
+    Ok(Some((format, target)))
 }
 
 #[cfg(test)]
@@ -74,14 +90,14 @@ mod tests {
 
     #[test]
     fn ports_are_mapped_one_to_one() {
-        let parsed = |texts: &[&str]| texts.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>();
+        let parsed = |texts: &[&str]| texts.iter().map(|text| port_mapping(text)).collect::<Result<Vec<_>, _>>();
         let mappings = parsed(&["80=8080", "443=8443"]).unwrap();
-        assert_eq!(map(&mappings).unwrap(), [(80, 8080), (443, 8443)].into());
+        assert_eq!(port_map(&mappings).unwrap(), [(80, 8080), (443, 8443)].into());
         for bad in ["80", "80=", "=80", "0=80", "80=70000", "a=b"] {
-            assert!(parse(bad).is_err(), "{bad}");
+            assert!(port_mapping(bad).is_err(), "{bad}");
         }
-        assert!(map(&parsed(&["80=1", "80=2"]).unwrap()).is_err());
-        assert!(map(&parsed(&["80=1", "81=1"]).unwrap()).is_err());
+        assert!(port_map(&parsed(&["80=1", "80=2"]).unwrap()).is_err());
+        assert!(port_map(&parsed(&["80=1", "81=1"]).unwrap()).is_err());
         assert!(way_out(80).contains("80=8080") && way_out(443).contains("443=8443"));
     }
 

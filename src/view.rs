@@ -1,17 +1,14 @@
 //! What is served, as rows: for the table at the start and for machines.
 
+use crate::dataplane::Binds;
 use crate::findings;
 use fairlead_crds::Kind;
-use fairlead_ir::{Bind, Config};
+use fairlead_ir::Config;
 use fairlead_store::{Key, World};
 use fairlead_translate::status::{Condition, ListenerStatus, StatusSet};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::ops::Bound;
-
-/// Where each bind listens, or why it does not.
-pub type Binds = BTreeMap<Bind, Result<SocketAddr, String>>;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,6 +1,6 @@
 //! The tables that are printed at the start: with lines and colours on a terminal, plain columns elsewhere.
 
-use super::view::{State, View};
+use crate::view::{State, View};
 use crate::output::count;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use fairlead_store::Style;
@@ -100,7 +100,8 @@ pub fn words(conditions: &[State]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::view::{Binds, View};
+    use crate::dataplane::Binds;
+    use crate::view::View;
     use fairlead_store::{Files, Settings as Manifests};
     use fairlead_translate::{Settings, plan};
 
