@@ -95,6 +95,8 @@ def kubelet():
         "clusterDNS": [DNS],
         "clusterDomain": "cluster.local",
         "resolvConf": "",
+        # It reads limits of memory back from cgroups, which this node does not keep, and dies of what it does not find.
+        "featureGates": {"InPlacePodVerticalScaling": False},
         "tlsCertFile": f"{PKI}/kubelet.crt",
         "tlsPrivateKeyFile": f"{PKI}/kubelet.key",
         "evictionHard": {"imagefs.available": "0%", "nodefs.available": "0%", "memory.available": "100Mi"},

@@ -19,8 +19,8 @@ REQUESTS = 50_000
 """At least so many requests run during each kind of change."""
 
 
-def all_of(bed: Bed, controller: tuple[str, str]) -> dict[str, Any]:
-    """Every change, with its load. `controller` is the namespace and name of the controller's Deployment."""
+def all_of(bed: Bed, controller: tuple[str, str], note: Callable[[str, Any], None]) -> dict[str, Any]:
+    """Every change, with its load, noted when done. `controller` is the namespace and name of the controller's Deployment."""
     kinds: dict[str, tuple[Callable[[Bed], None], int, bool]] = {
         "route flip": (_flip_route, 80, False),
         "endpoint roll-out": (_roll_backend, 80, False),
@@ -30,7 +30,11 @@ def all_of(bed: Bed, controller: tuple[str, str]) -> dict[str, Any]:
         "proxy roll-out": (_roll_proxy, 80, False),
     }
     _prepare(bed)
-    return {name: _under_load(bed, change, port, tls) for name, (change, port, tls) in kinds.items()}
+    results = {}
+    for name, (change, port, tls) in kinds.items():
+        results[name] = _under_load(bed, change, port, tls)
+        note(name, results[name])
+    return results
 
 
 def _under_load(bed: Bed, change: Callable[[Bed], None], port: int, tls: bool) -> dict[str, Any]:

@@ -59,9 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(bed: Bed, wanted: list[str], options: argparse.Namespace, results: dict[str, Any]) -> None:
+    def say(name: str, value: Any) -> None:
+        _say(f"{name}: {json.dumps(value)}")
+
     def note(name: str, value: Any) -> None:
         results[name] = value
-        _say(f"{name}: {json.dumps(value)}")
+        say(name, value)
 
     note("gateway", bed.make())
     time.sleep(2)
@@ -75,7 +78,7 @@ def _measure(bed: Bed, wanted: list[str], options: argparse.Namespace, results: 
             there = number
         note("all deleted", bed.delete_routes())
     if "changes" in wanted:
-        note("changes", changes.all_of(bed, tuple(options.controller.split("/", 1))))
+        results["changes"] = changes.all_of(bed, tuple(options.controller.split("/", 1)), say)
     if "size" in wanted:
         note("5000 routes and Services", bed.many_routes(100_000, 105_000, services=True))
 
