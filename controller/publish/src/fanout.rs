@@ -1,11 +1,12 @@
 //! One configuration of everything to one per Gateway: each proxy is told what its Gateway needs, and nothing else.
 //!
-//! A Gateway has its listeners; with them come the routes that name them, the clusters that those routes name, and the endpoints
+//! A Gateway has its listeners; with them come the routes that name them, the clusters that both name, and the endpoints
 //! and secrets behind. What is behind is counted by its users, so that a change costs what it touches.
 
 use crate::delta;
 use fairlead_ir::{
-    BackendTarget, CaSource, Cluster, Config, Discovery, Filter, Id, Listener, Push, Resource, ResourceId, Route,
+    BackendTarget, CaSource, Cluster, Config, Discovery, Filter, Id, Listener, ListenerFilters, Push, Resource,
+    ResourceId, Route,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
@@ -207,17 +208,19 @@ fn named_by_route(route: &Route) -> Vec<ResourceId> {
         BackendTarget::Invalid(_) => None,
     });
     let filters = route.filters.iter().chain(route.backends.iter().flat_map(|backend| &backend.filters));
-    let mirrors = filters.filter_map(|filter| match filter {
-        Filter::Mirror(mirror) => Some(&mirror.cluster),
-        _ => None,
-    });
-    targets.chain(mirrors).cloned().map(ResourceId::Cluster).collect()
+    targets.chain(filters.filter_map(Filter::cluster)).cloned().map(ResourceId::Cluster).collect()
 }
 
 fn named_by_listener(listener: &Listener) -> Vec<ResourceId> {
-    let Some(tls) = &listener.tls else { return Vec::new() };
-    let cas = tls.client_validation.iter().flat_map(|validation| &validation.cas);
-    tls.certificates.iter().chain(cas).cloned().map(ResourceId::Secret).collect()
+    let mut named = Vec::new();
+    if let Some(tls) = &listener.tls {
+        let cas = tls.client_validation.iter().flat_map(|validation| &validation.cas);
+        named.extend(tls.certificates.iter().chain(cas).cloned().map(ResourceId::Secret));
+    }
+    if let Some(ListenerFilters::Run(filters)) = &listener.filters {
+        named.extend(filters.iter().filter_map(Filter::cluster).cloned().map(ResourceId::Cluster));
+    }
+    named
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ fn cluster(number: u8, value: u8) -> Arc<Cluster> {
         load_balancing: Default::default(),
         connect_timeout: Millis(u64::from(value)),
         idle_timeout: Millis(60_000),
+        retry_budget: None,
     })
 }
 
@@ -64,6 +65,7 @@ fn listener(number: u8, value: u8) -> Arc<Listener> {
         hostname: None,
         tls: None,
         http: HttpSettings::default(),
+        filters: None,
     })
 }
 

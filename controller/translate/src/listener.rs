@@ -311,6 +311,7 @@ impl Draft {
             hostname: self.hostname.as_ref().map(|host| host.as_str().into()),
             tls,
             http,
+            filters: None,
         }
     }
 

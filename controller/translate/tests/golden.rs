@@ -10,7 +10,7 @@ mod common;
 
 use common::{cases, objects, settings};
 use fairlead_crds::Kind;
-use fairlead_ir::{BackendTarget, CaSource, Discovery, Filter, HttpSettings};
+use fairlead_ir::{BackendTarget, CaSource, Discovery, HttpSettings};
 use fairlead_store::World;
 use fairlead_translate::status::Reason;
 use fairlead_translate::{Plan, Settings, plan};
@@ -47,7 +47,7 @@ fn every_reason_is_shown() {
     let all: String =
         cases().iter().map(|case| fs::read_to_string(case.join("status.yaml")).unwrap_or_default()).collect();
     // What proxies have is not the Plan's to know: the status writer says so.
-    let planned = Reason::ALL.iter().filter(|reason| **reason != Reason::Pending);
+    let planned = Reason::ALL.iter().filter(|reason| !matches!(reason, Reason::Pending | Reason::NoResources));
     let missing: Vec<_> = planned.filter(|reason| !all.contains(&format!(" {reason}: "))).collect();
     assert!(missing.is_empty(), "no golden case shows {missing:?}");
 }
@@ -80,9 +80,7 @@ fn check_references(plan: &Plan, case: &Path) {
             });
         }
         for filter in route.filters.iter().chain(route.backends.iter().flat_map(|backend| &backend.filters)) {
-            if let Filter::Mirror(mirror) = filter {
-                clusters.insert(&mirror.cluster);
-            }
+            clusters.extend(filter.cluster());
         }
     }
     for cluster in config.clusters.values() {
@@ -185,6 +183,7 @@ fn status(plan: &Plan) -> Value {
     add("gatewayClasses", by_key(&status.gateway_classes));
     add("gateways", by_key(&status.gateways));
     add("listenerSets", by_key(&status.listener_sets));
+    add("orphans", by_key(&status.orphans));
     add("routes", by_id(&status.routes));
     add("policies", by_id(&status.policies));
     add("objects", by_id(&status.objects));

@@ -122,6 +122,7 @@ fn filter(filter: &Filter) -> &'static str {
         Filter::Mirror(_) => "mirror",
         Filter::Cors(_) => "cors",
         Filter::DirectResponse(_) => "directResponse",
+        Filter::ExternalAuth(_) => "externalAuth",
     }
 }
 

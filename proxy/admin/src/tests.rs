@@ -96,6 +96,7 @@ fn config() -> Config {
         hostname: Some("*.example.com".into()),
         tls: Some(ListenerTls { certificates: vec!["secret/shop/tls".into()], ..ListenerTls::default() }),
         http: HttpSettings::default(),
+        filters: None,
     };
     let cluster = |id: &str, discovery| Cluster {
         id: id.into(),
@@ -105,6 +106,7 @@ fn config() -> Config {
         load_balancing: LoadBalancing::default(),
         connect_timeout: Millis(5_000),
         idle_timeout: Millis(60_000),
+        retry_budget: None,
     };
     let endpoint = |address: &str, weight| Endpoint {
         address: Address::Ip(address.parse().unwrap()),

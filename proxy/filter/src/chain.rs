@@ -83,6 +83,7 @@ impl Filter {
             ir::Filter::Cors(cors) => Filter::Cors(Box::new(Cors::compile(cors)?)),
             ir::Filter::DirectResponse(direct) => Filter::Direct(Box::new(Direct::compile(direct)?)),
             ir::Filter::Mirror(_) => return Ok(None),
+            ir::Filter::ExternalAuth(_) => return Err(Problem::new("type", "not served yet")),
         }))
     }
 

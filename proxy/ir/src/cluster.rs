@@ -25,6 +25,23 @@ pub struct Cluster {
     pub connect_timeout: Millis,
     /// An idle pooled connection is closed after this time; 60 s. Shorter than what servers use, so that they don't race.
     pub idle_timeout: Millis,
+    /// How much of its traffic may be retries; `None`: no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<RetryBudget>,
+}
+
+/// How much of a cluster's traffic may be retries (GEP-3388): a share of the requests of late, and never less than a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryBudget {
+    /// Of all requests, retries included, at most this share may be retries; 0 to 100.
+    pub percent: u8,
+    /// How far back requests count; 1 s to 1 h.
+    pub interval: Millis,
+    /// So many retries are allowed in any case …
+    pub min_retries: u32,
+    /// … in each such time; 1 s to 1 h.
+    pub min_interval: Millis,
 }
 
 /// What to speak to a backend.

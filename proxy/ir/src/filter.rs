@@ -1,6 +1,6 @@
 //! What filters are told. One variant per folder of `proxy/filter`.
 
-use crate::Id;
+use crate::{Id, Millis};
 use serde::{Deserialize, Serialize};
 
 /// A filter of a rule or a backend. Order is data: they run as listed.
@@ -21,6 +21,19 @@ pub enum Filter {
     Cors(Cors),
     /// Answers at once (`RouteFilter`).
     DirectResponse(DirectResponse),
+    /// Goes on only with the consent of a service (GEP-1494).
+    ExternalAuth(ExternalAuth),
+}
+
+impl Filter {
+    /// Id of the cluster that the filter names.
+    pub fn cluster(&self) -> Option<&Id> {
+        match self {
+            Filter::Mirror(mirror) => Some(&mirror.cluster),
+            Filter::ExternalAuth(auth) => Some(&auth.cluster),
+            _ => None,
+        }
+    }
 }
 
 /// A header field. The name is lower-case.
@@ -159,4 +172,46 @@ pub struct DirectResponse {
     /// At most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Box<str>>,
+}
+
+/// A service that is asked whether a request may go on (GEP-1494). A filter whose service does not resolve is no filter: `translate`
+/// lets what it stands in answer 500.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalAuth {
+    /// Cluster id.
+    pub cluster: Id,
+    /// Host of gRPC calls to endpoints without a name of their own.
+    pub authority: Box<str>,
+    /// What it speaks.
+    pub protocol: AuthProtocol,
+    /// Bytes of the request's body that it gets; a longer body is refused (413). 0: no body.
+    #[serde(default)]
+    pub max_body: u32,
+    /// From the first byte sent to the last received, connecting included. 10 s.
+    pub timeout: Millis,
+}
+
+/// What an authorisation service speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum AuthProtocol {
+    /// HTTP: 200 is consent, all else is passed to the client.
+    Http {
+        /// Before the request's path: absolute, without `/` at its end; empty for none.
+        #[serde(default)]
+        prefix: Box<str>,
+        /// Lower-case names of the request's fields that it gets beside `authorization`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        request_headers: Vec<Box<str>>,
+        /// Lower-case names of the fields of its response that go into the request; empty: all but those of the message itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        response_headers: Vec<Box<str>>,
+    },
+    /// `envoy.service.auth.v3.Authorization`.
+    Grpc {
+        /// Lower-case names of the request's fields that it gets; empty: all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        request_headers: Vec<Box<str>>,
+    },
 }

@@ -13,22 +13,24 @@ mod filter;
 mod listener;
 mod route;
 mod time;
+mod tracing;
 
 pub use cluster::{
-    Address, CaSource, Cluster, ClusterTls, Discovery, Endpoint, Endpoints, LoadBalancing, Protocol, Secret,
-    SubjectAltName,
+    Address, CaSource, Cluster, ClusterTls, Discovery, Endpoint, Endpoints, LoadBalancing, Protocol, RetryBudget,
+    Secret, SubjectAltName,
 };
 pub use config::{Config, Id, Push, Resource, ResourceId};
 pub use filter::{
-    Cors, DirectResponse, Filter, Fraction, HeaderMods, HeaderValue, HostRewrite, Mirror, PathRewrite, Redirect,
-    Rewrite,
+    AuthProtocol, Cors, DirectResponse, ExternalAuth, Filter, Fraction, HeaderMods, HeaderValue, HostRewrite, Mirror,
+    PathRewrite, Redirect, Rewrite,
 };
 pub use listener::{
     Bind, ClientValidation, ClientValidationMode, EscapedSlashes, HttpSettings, Listener, ListenerProtocol,
-    ListenerTls, Transport, Underscores,
+    ListenerFilters, ListenerTls, Transport, Underscores,
 };
 pub use route::{
     Backend, BackendTarget, HeaderMatch, Method, MethodMatch, Order, PathMatch, QueryMatch, Retry, Route, RouteKind,
-    RouteMatch, StringMatch, Timeouts,
+    RouteMatch, Session, SessionCarrier, StringMatch, Timeouts,
 };
 pub use time::Millis;
+pub use tracing::{FACT_PREFIXES, FACTS, Otlp, SpanAttribute, SpanSource, Tracing, is_span_fact};

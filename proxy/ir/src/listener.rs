@@ -1,8 +1,9 @@
 //! Listeners: a socket address, and what of it a Gateway's listener takes.
 
-use crate::{Id, Millis};
+use crate::{Filter, Id, Millis, Tracing};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// One listener of a Gateway or ListenerSet. Several may share a [`Bind`]; they are told apart by host name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,19 @@ pub struct Listener {
     /// Limits and timers of HTTP.
     #[serde(default)]
     pub http: HttpSettings,
+    /// Of HTTP and HTTPS: what requests pass before they are routed (GEP-5224).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<ListenerFilters>,
+}
+
+/// What requests pass before they are routed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ListenerFilters {
+    /// In the order in which they run. None of them changes the host.
+    Run(Vec<Filter>),
+    /// A reference in a filter does not resolve: every request gets a 500, with the reason for the log.
+    Broken(Box<str>),
 }
 
 /// An address and port to listen on. The port is that of the Gateway's listener, before `--port-map`. TCP and UDP have ports of
@@ -132,7 +146,7 @@ pub enum ClientValidationMode {
     AllowInsecureFallback,
 }
 
-/// Limits and timers of HTTP on a listener. A zero timer means none.
+/// Limits, timers and tracing of HTTP on a listener. A zero timer means none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpSettings {
@@ -154,6 +168,9 @@ pub struct HttpSettings {
     pub escaped_slashes: EscapedSlashes,
     /// What becomes of requests with `_` in a field's name.
     pub underscores: Underscores,
+    /// Spans of its requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 /// What escaped slashes and backslashes (`%2F`, `%5C`) in a path mean. Envoy's `path_with_escaped_slashes_action`.
@@ -199,6 +216,7 @@ impl Default for HttpSettings {
             xff_trusted_hops: 0,
             escaped_slashes: EscapedSlashes::default(),
             underscores: Underscores::default(),
+            tracing: None,
         }
     }
 }

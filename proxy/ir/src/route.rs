@@ -183,6 +183,44 @@ pub struct Backend {
     /// Run after the rule's filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
+    /// Clients stay with the endpoint they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Box<Session>>,
+}
+
+/// Keeps a client at the endpoint that answered it first (GEP-1619). Which backend of a rule takes a request is decided before, by
+/// weight, and this has no say in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// What the keys of the tokens are derived from: the same for all proxies, and not for clients to know.
+    pub seed: Box<str>,
+    /// What carries the token.
+    pub carrier: SessionCarrier,
+    /// A token that is older than this is not honoured; to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absolute_timeout: Option<Millis>,
+}
+
+/// What carries the token of a [`Session`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionCarrier {
+    /// A cookie.
+    Cookie {
+        /// A token of RFC 6265 §4.1.1.
+        name: Box<str>,
+        /// Its `Path`.
+        path: Box<str>,
+        /// It has a `Max-Age`: the absolute timeout, which is there then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        permanent: bool,
+    },
+    /// A header, of the response first and then of the client's requests.
+    Header {
+        /// Lower-case.
+        name: Box<str>,
+    },
 }
 
 /// Where a backend's share goes.

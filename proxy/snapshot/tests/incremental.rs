@@ -24,6 +24,7 @@ fn listener(id: &str, hostname: Option<&str>) -> Resource {
         hostname: hostname.map(Into::into),
         tls: None,
         http: ir::HttpSettings::default(),
+        filters: None,
     }))
 }
 
@@ -38,7 +39,7 @@ fn route(id: &str, listener: &str, path: ir::PathMatch, cluster: &str) -> Resour
         matches: vec![ir::RouteMatch { path: Some(path), ..ir::RouteMatch::default() }],
         order: ir::Order::default(),
         filters: vec![],
-        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster(cluster.into()), filters: vec![] }],
+        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster(cluster.into()), filters: vec![], session: None }],
         broken: None,
         timeouts: ir::Timeouts::default(),
         retry: None,
@@ -58,6 +59,7 @@ fn cluster(id: &str, discovery: ir::Discovery) -> Resource {
         load_balancing: ir::LoadBalancing::RoundRobin,
         connect_timeout: ir::Millis(1000),
         idle_timeout: ir::Millis(1000),
+        retry_budget: None,
     }))
 }
 
@@ -176,6 +178,7 @@ fn a_new_certificate_reaches_the_listeners_that_name_it() {
         hostname: None,
         tls: Some(ir::ListenerTls { certificates: vec!["s".into()], ..ir::ListenerTls::default() }),
         http: ir::HttpSettings::default(),
+        filters: None,
     }));
     let mut compiler = compiler();
     let applied = compiler.apply(&upserts(vec![https]));

@@ -34,6 +34,7 @@ fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
         load_balancing: ir::LoadBalancing::RoundRobin,
         connect_timeout: ir::Millis(1000),
         idle_timeout: ir::Millis(60_000),
+        retry_budget: None,
     };
     let listener = ir::Listener {
         id: "l".into(),
@@ -43,6 +44,7 @@ fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
         hostname: None,
         tls: None,
         http: ir::HttpSettings::default(),
+        filters: None,
     };
     let mut rule = ir::Route {
         id: "httproute/default/r/0".into(),
@@ -54,7 +56,12 @@ fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
         matches: vec![],
         order: ir::Order::default(),
         filters: vec![],
-        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster("c".into()), filters: vec![] }],
+        backends: vec![ir::Backend {
+            weight: 1,
+            target: ir::BackendTarget::Cluster("c".into()),
+            filters: vec![],
+            session: None,
+        }],
         broken: None,
         timeouts: ir::Timeouts::default(),
         retry: None,

@@ -59,6 +59,7 @@ fn resources(backend: SocketAddr) -> Vec<ir::Resource> {
         hostname: None,
         tls: None,
         http,
+        filters: None,
     };
     let route = ir::Route {
         id: "httproute/default/r/0".into(),
@@ -70,7 +71,7 @@ fn resources(backend: SocketAddr) -> Vec<ir::Resource> {
         matches: vec![],
         order: ir::Order::default(),
         filters: vec![],
-        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster("c".into()), filters: vec![] }],
+        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster("c".into()), filters: vec![], session: None }],
         broken: None,
         timeouts: ir::Timeouts::default(),
         retry: None,
@@ -83,6 +84,7 @@ fn resources(backend: SocketAddr) -> Vec<ir::Resource> {
         load_balancing: ir::LoadBalancing::RoundRobin,
         connect_timeout: ir::Millis(1000),
         idle_timeout: ir::Millis(60_000),
+        retry_budget: None,
     };
     let endpoints = vec![ir::Endpoint { address: ir::Address::Ip(backend), weight: 1, zone: None }];
     vec![

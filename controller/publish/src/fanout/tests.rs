@@ -34,12 +34,13 @@ fn listener(number: u8, gateway: u8, secret: u8) -> Arc<Listener> {
         hostname: None,
         tls: Some(tls),
         http: Default::default(),
+        filters: None,
     })
 }
 
 fn route(number: u8, listeners: &[u8], clusters: &[u8]) -> Arc<Route> {
     let backend =
-        |cluster: &u8| Backend { weight: 1, target: BackendTarget::Cluster(id("cluster", *cluster)), filters: vec![] };
+        |cluster: &u8| Backend { weight: 1, target: BackendTarget::Cluster(id("cluster", *cluster)), filters: vec![], session: None };
     Arc::new(Route {
         id: id("route", number),
         name: id("route", number),
@@ -72,6 +73,7 @@ fn cluster(number: u8, endpoints: u8, certificate: Option<u8>) -> Arc<Cluster> {
         load_balancing: Default::default(),
         connect_timeout: Millis(1),
         idle_timeout: Millis(1),
+        retry_budget: None,
     })
 }
 

@@ -37,7 +37,7 @@ use crate::status::{Condition, ConditionType, Fault, ParentStatus, Reason, Route
 use crate::{Note, host};
 use fairlead_crds::gateway::{GatewayDefaultScope, ParentReference};
 use fairlead_crds::{Kind, Typed};
-use fairlead_ir::{BackendTarget, CaSource, Cluster, Discovery, Filter, Id, Order, Route, Secret};
+use fairlead_ir::{BackendTarget, CaSource, Cluster, Discovery, Id, Order, Route, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -94,9 +94,7 @@ impl Uses {
                 }
             }
             for filter in route.filters.iter().chain(route.backends.iter().flat_map(|backend| &backend.filters)) {
-                if let Filter::Mirror(mirror) = filter {
-                    named.insert(&mirror.cluster);
-                }
+                named.extend(filter.cluster());
             }
         }
         self.clusters.retain(|id, _| named.contains(id));

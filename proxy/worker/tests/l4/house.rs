@@ -177,6 +177,7 @@ pub fn listener(
         hostname: hostname.map(Into::into),
         tls,
         http: ir::HttpSettings::default(),
+        filters: None,
     }))
 }
 
@@ -211,7 +212,7 @@ pub fn route(
         filters: vec![],
         backends: to
             .iter()
-            .map(|(id, weight)| ir::Backend { weight: *weight, target: target(id), filters: vec![] })
+            .map(|(id, weight)| ir::Backend { weight: *weight, target: target(id), filters: vec![], session: None })
             .collect(),
         broken: None,
         timeouts: ir::Timeouts::default(),
@@ -233,6 +234,7 @@ pub fn cluster(id: &str, protocol: ir::Protocol, tls: Option<ir::ClusterTls>, to
         load_balancing: ir::LoadBalancing::RoundRobin,
         connect_timeout: ir::Millis(1000),
         idle_timeout: ir::Millis(60_000),
+        retry_budget: None,
     };
     vec![endpoints(id, to), ir::Resource::Cluster(Arc::new(cluster))]
 }
