@@ -9,11 +9,13 @@ mod ca;
 mod core;
 mod delay;
 mod metrics;
+mod obstacles;
 mod pages;
 mod token;
 
 pub use args::Args;
 
+use crate::log::Logs;
 use crate::process::Signals;
 use crate::thread::Thread;
 use crate::{live, log};
@@ -37,14 +39,13 @@ const LEASE: &str = "fairlead-controller";
 
 /// Runs until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    // The client logs whole bodies of answers that it can't read, Secrets included.
-    log::start(&format!("kube_client=off,{}", args.log_level))?;
+    let logs = log::start(&args.log_level)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(control(args))
+    runtime.block_on(control(args, logs))
 }
 
-async fn control(args: Args) -> anyhow::Result<ExitCode> {
+async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let client = live::client(None).await?;
     let reporter = Reporter { controller: args.controller_name.clone(), instance: args.pod.clone() };
@@ -80,6 +81,7 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
     let writer = Writer::start(tardy, lease.leading(), server.progress(), status);
     let fleets = fairlead_fleet::Settings { namespaces: args.watch_namespaces.clone() };
     let applier = fairlead_fleet::Applier::start(client.clone(), lease.leading(), fleets);
+    tokio::spawn(obstacles::tell(applier.problems(), writer.clone()));
     let watched = fairlead_watch::Settings {
         namespaces: args.watch_namespaces.clone(),
         secret_namespaces: args.secret_namespaces.clone(),
@@ -96,7 +98,7 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
         accounts,
         args.test_delay,
     );
-    let state = Arc::new(pages::State {
+    let state = pages::State {
         progress: server.progress(),
         versions: core.versions(),
         leadership: lease.leadership(),
@@ -104,9 +106,9 @@ async fn control(args: Args) -> anyhow::Result<ExitCode> {
         complete: core.complete(),
         writer,
         metrics,
-    });
-    pages::serve(args.health_address, state.clone(), false).await?;
-    pages::serve(args.admin_address, state, true).await?;
+        logs,
+    };
+    let _pages = pages::start(args.health_address, args.admin_address, state)?;
 
     let handle = tokio::runtime::Handle::current();
     let mut plans = Thread::start("plan", move || {

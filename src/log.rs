@@ -23,10 +23,10 @@ pub fn start(level: &str) -> anyhow::Result<Logs> {
     Ok(Logs { handle, level: Arc::new(Mutex::new(level.to_owned())) })
 }
 
-/// What a filter says, except that the h2 crate is quiet unless it is named: it warns of frames that any client may send as often as it
-/// likes.
+/// What a filter says, except that two crates are quiet unless they are named: h2 warns of frames that any client may send as often as
+/// it likes, and the client of the API server logs whole bodies of answers that it can't read, Secrets included.
 fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::try_new(format!("h2=error,{level}"))
+    EnvFilter::try_new(format!("h2=error,kube_client=off,{level}"))
 }
 
 impl Logs {

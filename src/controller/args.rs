@@ -13,7 +13,8 @@ Signals: SIGTERM and SIGINT give up leadership and end.
 
 Examples:
   curl -s localhost:8081/ready; curl -s localhost:8081/metrics
-  curl -s localhost:15000/proxies          who serves which version")]
+  curl -s localhost:15000/proxies                        who serves which version
+  curl -s -X POST localhost:15000/logging?level=debug    what the log tells")]
 pub struct Args {
     /// Our own namespace: of the Lease, of the push channel's CA, and of the Service that proxies connect to.
     #[arg(long, value_name = "NAMESPACE", default_value = "fairlead-system")]
@@ -55,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8081")]
     pub health_address: SocketAddr,
 
-    /// Where the admin interface is (/proxies, /config, /status).
+    /// Where the admin interface is: what --health-address has, and /proxies, /problems, /leader, /logging, /version.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000")]
     pub admin_address: SocketAddr,
 

@@ -1,28 +1,24 @@
-//! What the controller tells over HTTP: `/live`, `/ready` and `/metrics` for the cluster, and besides that `/proxies` and `/config` on loopback.
+//! What the controller tells over HTTP: `/live`, `/ready` and `/metrics` for the cluster; for the operator, on loopback, besides these
+//! who serves which version, what is in the way, who leads, and the log's filter.
 
 use super::metrics::Metrics;
+use crate::log::Logs;
 use crate::status::{GatewayProxies, Proxy};
 use anyhow::Context as _;
-use bytes::Bytes;
+use fairlead_admin::{Admin, Audience, Endpoint, Methods, Reply, Site};
 use fairlead_ir::Id;
 use fairlead_publish::{GatewayProgress, Progress};
 use fairlead_status::{Leadership, Writer};
 use fairlead_watch::Problem;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::StatusCode;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// The rest of the process, as its pages see it.
+#[derive(Clone)]
 pub struct State {
     /// How far proxies are.
     pub progress: watch::Receiver<Arc<Progress>>,
@@ -38,77 +34,105 @@ pub struct State {
     pub writer: Writer,
     /// Numbers.
     pub metrics: Arc<Metrics>,
+    /// The program's own log.
+    pub logs: Logs,
 }
 
-/// Connections at a time; more wait.
-const CONNECTIONS: usize = 64;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Serves pages on an address until the runtime ends; `private` ones too.
-pub async fn serve(address: SocketAddr, state: Arc<State>, private: bool) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::spawn(async move {
-        loop {
-            let Ok(permit) = permits.clone().acquire_owned().await else { return };
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let state = state.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request: Request<Incoming>| {
-                    let response = answer(&state, request.method(), request.uri().path(), private);
-                    async { Ok::<_, Infallible>(response) }
-                });
-                let served = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_TIMEOUT, served).await {
-                    tracing::debug!(%error, "a connection to our pages");
-                }
-                drop(permit);
-            });
-        }
-    });
-    Ok(())
+/// Serves the cluster's pages on one address and the operator's on another, until what it returns is dropped.
+pub fn start(health: SocketAddr, admin: SocketAddr, state: State) -> anyhow::Result<[Admin; 2]> {
+    let site = |audience, endpoints, state| Site { title: "Fairlead controller", audience, endpoints, state };
+    let public = Admin::serve(health, site(Audience::Public, &ENDPOINTS[..PUBLIC], state.clone()));
+    let public = public.context("give another --health-address")?;
+    let operator = Admin::serve(admin, site(Audience::Operator, ENDPOINTS, state));
+    Ok([public, operator.context("give another --admin-address")?])
 }
 
-fn answer(state: &State, method: &Method, path: &str, private: bool) -> Response<Full<Bytes>> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n".to_owned());
-    }
-    match path {
-        "/live" => page(StatusCode::OK, TEXT, "LIVE\n".to_owned()),
-        "/ready" => ready(state),
-        "/metrics" => {
+/// So many of the endpoints are for everybody.
+const PUBLIC: usize = 3;
+
+const ENDPOINTS: &[Endpoint<State>] = &[
+    Endpoint {
+        path: "/ready",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "200 when all objects are known and pushed, leading or not; else 503 and why not",
+        run: |state, _, _| Ok(ready(*state.complete.borrow(), &state.health.borrow())),
+    },
+    Endpoint {
+        path: "/live",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "200 while the process runs",
+        run: |_, _, _| Ok(Reply::live()),
+    },
+    Endpoint {
+        path: "/metrics",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "Prometheus metrics",
+        run: |state, _, _| {
             let leading = state.leadership.borrow().is_leader();
-            page(StatusCode::OK, METRICS, state.metrics.text(&state.progress.borrow(), leading, &state.writer))
-        }
-        "/proxies" if private => json(&proxies(&state.progress.borrow(), &state.versions.borrow())),
-        "/problems" if private => json(&problems(state)),
-        _ => {
-            let more = if private { ", /proxies, /problems" } else { "" };
-            page(StatusCode::NOT_FOUND, TEXT, format!("there is: /live, /ready, /metrics{more}\n"))
-        }
-    }
-}
+            Ok(Reply::metrics(state.metrics.text(&state.progress.borrow(), leading, &state.writer)))
+        },
+    },
+    Endpoint {
+        path: "/proxies",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "Which proxy serves which version of each Gateway, as JSON; the leader knows all",
+        run: |state, _, _| Ok(Reply::json(&proxies(&state.progress.borrow(), &state.versions.borrow()))),
+    },
+    Endpoint {
+        path: "/problems",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "What is in the way of reading objects and of writing statuses, as JSON",
+        run: |state, _, _| Ok(Reply::json(&problems(state))),
+    },
+    Endpoint {
+        path: "/leader",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "Who leads, as JSON",
+        run: |state, _, _| Ok(leader(&state.leadership.borrow())),
+    },
+    Endpoint {
+        path: "/logging",
+        methods: Methods::Both,
+        parameters: &["level"],
+        what: "GET: the log's filter. POST level=debug (or any filter: info,fairlead_watch=debug): replace it",
+        run: |state, method, query| {
+            let (filter, set) = (|| state.logs.level(), |level: &str| state.logs.set(level));
+            fairlead_admin::logging(&filter, &set, method, query)
+        },
+    },
+    Endpoint {
+        path: "/version",
+        methods: Methods::Read,
+        parameters: &[],
+        what: "What program this is, as JSON",
+        run: |_, _, _| Ok(Reply::json(&json!({"name": "fairlead", "version": env!("CARGO_PKG_VERSION")}))),
+    },
+];
 
 /// Ready is who knows all objects and can tell proxies: leading or not.
-fn ready(state: &State) -> Response<Full<Bytes>> {
-    match *state.complete.borrow() {
-        true => page(StatusCode::OK, TEXT, "LIVE\n".to_owned()),
-        false => {
-            let mut text = "STARTING: not all objects are known yet\n".to_owned();
-            for problem in state.health.borrow().iter() {
-                text.push_str(&format!("{problem}\n"));
-            }
-            page(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
-        }
+fn ready(is_complete: bool, problems: &[Problem]) -> Reply {
+    if is_complete {
+        return Reply::live();
     }
+    let mut text = "STARTING: not all objects are known yet\n".to_owned();
+    for problem in problems {
+        text.push_str(&format!("{problem}\n"));
+    }
+    Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+fn leader(leadership: &Leadership) -> Reply {
+    let holder = match leadership {
+        Leadership::Follower { holder } => Some(holder.as_str()),
+        Leadership::Leader | Leadership::Unknown => None,
+    };
+    Reply::json(&json!({"leads": leadership.is_leader(), "holder": holder}))
 }
 
 /// Who serves what.
@@ -141,22 +165,26 @@ fn problems(state: &State) -> Vec<String> {
     reading.into_iter().chain(writing).collect()
 }
 
-fn json(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => page(StatusCode::OK, "application/json", text + "\n"),
-        Err(error) => page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fairlead_publish::ProxyProgress;
+
+    #[test]
+    fn the_public_side_is_for_probes_and_scrapers() {
+        let paths: Vec<&str> = ENDPOINTS[..PUBLIC].iter().map(|endpoint| endpoint.path).collect();
+        assert_eq!(paths, ["/ready", "/live", "/metrics"]);
+    }
+
+    #[test]
+    fn gateways_without_proxies_are_told_of_too() {
+        let proxy = ProxyProgress { acked: 3, program: "0.1.0".into(), ..ProxyProgress::default() };
+        let gateway = GatewayProgress { proxies: [("pod-a".into(), proxy)].into_iter().collect() };
+        let progress: Progress = [("shop/web".into(), Arc::new(gateway))].into_iter().collect();
+        let versions = BTreeMap::from([(Id::from("shop/web"), 4), (Id::from("shop/new"), 4)]);
+        let told = proxies(&progress, &versions);
+        let short: Vec<_> = told.iter().map(|one| (&*one.gateway, one.version, one.proxies.len())).collect();
+        assert_eq!(short, [("shop/new", 4, 0), ("shop/web", 4, 1)]);
+        assert_eq!((&*told[1].proxies[0].pod, told[1].proxies[0].version), ("pod-a", 3));
     }
 }
-
-fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    response
-}
-
-const TEXT: &str = "text/plain; charset=utf-8";
-/// Prometheus text exposition format.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -3,9 +3,9 @@
 
 use crate::endpoints;
 use crate::reply::Reply;
+use crate::site::{Audience, Endpoint, Methods, Site};
 use crate::state::Readiness;
 use fairlead_telemetry::Registry;
-use http::{Method, StatusCode};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -17,19 +17,30 @@ pub struct PublicState {
     pub readiness: watch::Receiver<Readiness>,
 }
 
-/// Answers a request.
-pub(crate) fn answer(state: &PublicState, method: &Method, path: &str) -> Reply {
-    if !PATHS.contains(&path) {
-        return Reply::text(StatusCode::NOT_FOUND, format!("no {path} here; there is: {}", PATHS.join(", ")));
-    }
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Reply::method_not_allowed("GET, HEAD");
-    }
-    match path {
-        "/ready" => endpoints::ready(&state.readiness.borrow()),
-        "/live" => endpoints::live(),
-        _ => endpoints::metrics(&state.registry),
-    }
+pub(crate) fn site(state: PublicState) -> Site<PublicState> {
+    Site { title: endpoints::TITLE, audience: Audience::Public, endpoints: ENDPOINTS, state }
 }
 
-const PATHS: [&str; 3] = ["/ready", "/live", "/metrics"];
+const ENDPOINTS: &[Endpoint<PublicState>] = &[
+    Endpoint {
+        path: "/ready",
+        methods: Methods::Read,
+        parameters: &[],
+        what: endpoints::READY,
+        run: |state, _, _| Ok(endpoints::ready(&state.readiness.borrow())),
+    },
+    Endpoint {
+        path: "/live",
+        methods: Methods::Read,
+        parameters: &[],
+        what: endpoints::LIVE,
+        run: |_, _, _| Ok(Reply::live()),
+    },
+    Endpoint {
+        path: "/metrics",
+        methods: Methods::Read,
+        parameters: &[],
+        what: endpoints::METRICS,
+        run: |state, _, _| Ok(endpoints::metrics(&state.registry)),
+    },
+];

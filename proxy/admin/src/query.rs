@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 /// The parameters of a request that an endpoint knows; others are refused.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Query {
+pub struct Query {
     pairs: Vec<(String, String)>,
 }
 
@@ -14,6 +14,7 @@ impl Query {
     /// Takes a query string apart.
     ///
     /// # Errors
+    ///
     /// A 400 that names a parameter which is not among `known`.
     pub(crate) fn parse(text: &str, known: &[&str]) -> Result<Self, Reply> {
         let mut pairs = Vec::new();
@@ -31,15 +32,16 @@ impl Query {
     }
 
     /// The last value of a parameter.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter that has a few.
     ///
     /// # Errors
+    ///
     /// A 400 that names them.
-    pub(crate) fn choice(&self, name: &str, choices: &[&str]) -> Result<Option<&str>, Reply> {
+    pub fn choice(&self, name: &str, choices: &[&str]) -> Result<Option<&str>, Reply> {
         match self.get(name) {
             Some(value) if !choices.contains(&value) => Err(Reply::text(
                 StatusCode::BAD_REQUEST,

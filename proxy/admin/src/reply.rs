@@ -6,19 +6,19 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
-pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
-pub(crate) const JSON: &str = "application/json";
-pub(crate) const YAML: &str = "application/yaml";
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
 /// Prometheus text exposition format.
-pub(crate) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub struct Reply {
     pub(crate) status: StatusCode,
     content_type: &'static str,
-    body: String,
+    pub(crate) body: String,
     allow: Option<&'static str>,
 }
 
@@ -28,7 +28,7 @@ impl Reply {
     }
 
     /// Plain text with a line feed at its end.
-    pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Self {
+    pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
         let mut body = text.into();
         if !body.ends_with('\n') {
             body.push('\n');
@@ -37,21 +37,33 @@ impl Reply {
     }
 
     /// Indented JSON.
-    pub(crate) fn json(value: &impl Serialize) -> Self {
+    pub fn json(value: &impl Serialize) -> Self {
         match serde_json::to_string_pretty(value) {
             Ok(json) => Reply::ok(JSON, json + "\n"),
             Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }
 
-    pub(crate) fn yaml(value: &impl Serialize) -> Self {
+    /// YAML.
+    pub fn yaml(value: &impl Serialize) -> Self {
         match serde_saphyr::to_string(value) {
             Ok(yaml) => Reply::ok(YAML, yaml),
             Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+    /// Prometheus' text format.
+    pub fn metrics(text: String) -> Self {
+        Reply::ok(METRICS, text)
+    }
+
+    /// That the process runs.
+    pub fn live() -> Self {
+        Reply::text(StatusCode::OK, "LIVE")
+    }
+
+    /// 405 with the methods that are allowed, as in `GET, HEAD`.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
         let text = format!("method not allowed; use {allow}");
         Reply { allow: Some(allow), ..Reply::text(StatusCode::METHOD_NOT_ALLOWED, text) }
     }

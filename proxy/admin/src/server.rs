@@ -1,12 +1,13 @@
 //! The server: hyper, HTTP/1.1, on a thread of its own.
 
-use crate::endpoints;
-use crate::public::{self, PublicState};
+use crate::public::PublicState;
 use crate::reply::Reply;
+use crate::site::{Audience, Site};
 use crate::state::AdminState;
+use crate::{endpoints, public};
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, ORIGIN};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -37,24 +38,40 @@ impl Admin {
     /// How long a connection to the public side may last.
     const PUBLIC_TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// Listens on an address and serves on a thread. Port 0 takes a free one: see [`Admin::address`].
+    /// Serves what a proxy tells its operator, on a thread. Port 0 takes a free one: see [`Admin::address`].
     ///
     /// # Errors
+    ///
     /// If the address can't be bound, or no thread started.
     pub fn start(address: SocketAddr, state: AdminState) -> io::Result<Admin> {
-        Admin::run(address, "admin", Site::Operator(state))
+        Admin::serve(address, endpoints::site(state))
     }
 
-    /// The same for an address that others reach, such as a pod's: `/ready`, `/live` and `/metrics` only, and a connection lasts for one
-    /// request, so that nobody holds those that probes need.
+    /// The same for an address that others reach, such as a pod's: `/ready`, `/live` and `/metrics` only.
     ///
     /// # Errors
+    ///
     /// If the address can't be bound, or no thread started.
     pub fn start_public(address: SocketAddr, state: PublicState) -> io::Result<Admin> {
-        Admin::run(address, "probes", Site::Public(state))
+        Admin::serve(address, public::site(state))
     }
 
-    fn run(address: SocketAddr, name: &str, site: Site) -> io::Result<Admin> {
+    /// Serves any site, on a thread.
+    ///
+    /// # Errors
+    ///
+    /// If the address can't be bound, or no thread started.
+    pub fn serve<S: Send + Sync>(address: SocketAddr, site: Site<S>) -> io::Result<Admin> {
+        let audience = site.audience;
+        let answer = move |method: &Method, path: &str, query: &str| site.answer(method, path, query);
+        Admin::run(address, audience, Arc::new(answer))
+    }
+
+    fn run(address: SocketAddr, audience: Audience, answer: Arc<Answer>) -> io::Result<Admin> {
+        let name = match audience {
+            Audience::Operator => "admin",
+            Audience::Public => "probes",
+        };
         let with_address = |e: io::Error| io::Error::new(e.kind(), format!("admin interface on {address}: {e}"));
         let listener = std::net::TcpListener::bind(address).map_err(with_address)?;
         listener.set_nonblocking(true)?;
@@ -64,7 +81,7 @@ impl Admin {
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, Arc::new(site), stopped).await,
+                    Ok(listener) => serve(listener, audience, answer, stopped).await,
                     Err(error) => tracing::error!(%error, "admin interface"),
                 }
             });
@@ -88,16 +105,19 @@ impl Drop for Admin {
     }
 }
 
-/// Who is served.
-enum Site {
-    Operator(AdminState),
-    Public(PublicState),
-}
+/// Answers method, path and query.
+type Answer = dyn Fn(&Method, &str, &str) -> Reply + Send + Sync;
 
 /// Serves until the sender of `stopped` is gone; open connections end with the runtime.
-async fn serve(listener: TcpListener, site: Arc<Site>, mut stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: TcpListener,
+    audience: Audience,
+    answer: Arc<Answer>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let permits = Arc::new(Semaphore::new(Admin::CONNECTIONS));
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let side = Side { audience, loopback };
     loop {
         let next = async {
             let permit = permits.clone().acquire_owned().await;
@@ -109,9 +129,9 @@ async fn serve(listener: TcpListener, site: Arc<Site>, mut stopped: oneshot::Rec
         };
         match accepted {
             Ok((stream, permit)) => {
-                let site = site.clone();
+                let answer = answer.clone();
                 tokio::spawn(async move {
-                    connection(stream, site, loopback).await;
+                    connection(stream, side, &*answer).await;
                     drop(permit);
                 });
             }
@@ -123,12 +143,19 @@ async fn serve(listener: TcpListener, site: Arc<Site>, mut stopped: oneshot::Rec
     }
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, loopback: bool) {
+/// From where it is asked.
+#[derive(Clone, Copy)]
+struct Side {
+    audience: Audience,
+    loopback: bool,
+}
+
+async fn connection(stream: TcpStream, side: Side, answer: &Answer) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(&site, &request, loopback);
+        let response = respond(side, answer, &request);
         async { Ok::<_, Infallible>(response) }
     });
-    let public = matches!(*site, Site::Public(_));
+    let public = side.audience == Audience::Public;
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Admin::HEAD_TIMEOUT)
@@ -145,14 +172,17 @@ async fn connection(stream: TcpStream, site: Arc<Site>, loopback: bool) {
     }
 }
 
-fn respond(site: &Site, request: &Request<Incoming>, loopback: bool) -> Response<Full<Bytes>> {
+fn respond(side: Side, answer: &Answer, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (method, uri) = (request.method(), request.uri());
-    let reply = match (site, foreign(request.headers(), loopback)) {
-        (Site::Public(state), _) => public::answer(state, method, uri.path()),
-        (Site::Operator(_), Some(why)) => Reply::text(StatusCode::FORBIDDEN, why),
-        (Site::Operator(state), None) => endpoints::answer(state, method, uri.path(), uri.query().unwrap_or("")),
+    let refusal = match side.audience {
+        Audience::Operator => foreign(request.headers(), side.loopback),
+        Audience::Public => None,
     };
-    tracing::debug!(method = %request.method(), path = request.uri().path(), status = reply.status.as_u16(), "admin");
+    let reply = match refusal {
+        Some(why) => Reply::text(StatusCode::FORBIDDEN, why),
+        None => answer(method, uri.path(), uri.query().unwrap_or("")),
+    };
+    tracing::debug!(%method, path = uri.path(), status = reply.status.as_u16(), "admin");
     reply.into_http()
 }
 

@@ -19,10 +19,10 @@ pub struct AdminState {
     /// The filter of the program's log (`info,fairlead_worker=debug`).
     pub log_level: Box<dyn Fn() -> String + Send + Sync>,
     /// Replaces the filter; the error says what is wrong with it.
-    pub set_log_level: Box<SetLevel>,
+    pub set_log_level: Box<SetFilter>,
 }
 
-type SetLevel = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+type SetFilter = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// Whether the proxy should get traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
