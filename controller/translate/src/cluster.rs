@@ -252,6 +252,7 @@ fn add(mut id: String, found: Found<'_>, path: &str, scope: &mut Scope<'_, '_>) 
         load_balancing: LoadBalancing::default(),
         connect_timeout: CONNECT_TIMEOUT,
         idle_timeout: IDLE_TIMEOUT,
+        retry_budget: None,
     };
     scope.uses.clusters.insert(id.clone(), Arc::new(cluster));
     Ok(id)

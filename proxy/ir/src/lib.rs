@@ -25,8 +25,8 @@ pub use filter::{
     PathRewrite, Redirect, Rewrite,
 };
 pub use listener::{
-    Bind, ClientValidation, ClientValidationMode, EscapedSlashes, HttpSettings, Listener, ListenerProtocol,
-    ListenerFilters, ListenerTls, Transport, Underscores,
+    Bind, ClientValidation, ClientValidationMode, EscapedSlashes, HttpSettings, Listener, ListenerFilters,
+    ListenerProtocol, ListenerTls, Transport, Underscores,
 };
 pub use route::{
     Backend, BackendTarget, HeaderMatch, Method, MethodMatch, Order, PathMatch, QueryMatch, Retry, Route, RouteKind,

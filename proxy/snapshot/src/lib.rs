@@ -11,11 +11,13 @@ mod cell;
 mod compiler;
 mod listener;
 mod route;
+mod session;
 
 pub use cell::Cell;
 pub use compiler::{Applied, Compiler};
 pub use listener::{Listener, Port};
 pub use route::{Backend, Route, Target};
+pub use session::Session;
 
 use fairlead_ir::Bind;
 use fairlead_telemetry::ClusterMetrics;

@@ -1,5 +1,6 @@
 //! A rule, compiled.
 
+use crate::Session;
 use fairlead_filter::Chain;
 use fairlead_ir as ir;
 use fairlead_route::Split;
@@ -30,6 +31,8 @@ pub struct Backend {
     pub chain: Chain,
     /// Slots of the clusters of the chain's mirrors, in their order.
     pub mirrors: Box<[u32]>,
+    /// Clients stay with the endpoint they had.
+    pub session: Option<Box<Session>>,
 }
 
 /// Where a backend's share goes.
@@ -61,7 +64,8 @@ impl Route {
                     ir::BackendTarget::Invalid(_) => Target::Invalid,
                 };
                 let chain = chain(&backend.filters)?;
-                Ok(Backend { target, mirrors: mirrors(&chain, &mut slot), chain })
+                let session = backend.session.as_deref().map(Session::compile).map(Box::new);
+                Ok(Backend { target, mirrors: mirrors(&chain, &mut slot), chain, session })
             })
             .collect::<Result<_, String>>()?;
         let chain = chain(&config.filters)?;

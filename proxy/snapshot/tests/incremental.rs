@@ -39,7 +39,12 @@ fn route(id: &str, listener: &str, path: ir::PathMatch, cluster: &str) -> Resour
         matches: vec![ir::RouteMatch { path: Some(path), ..ir::RouteMatch::default() }],
         order: ir::Order::default(),
         filters: vec![],
-        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster(cluster.into()), filters: vec![], session: None }],
+        backends: vec![ir::Backend {
+            weight: 1,
+            target: ir::BackendTarget::Cluster(cluster.into()),
+            filters: vec![],
+            session: None,
+        }],
         broken: None,
         timeouts: ir::Timeouts::default(),
         retry: None,

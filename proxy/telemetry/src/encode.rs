@@ -282,6 +282,8 @@ pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
         .connect_timeouts),
     metric!("fairlead_cluster_tls_errors_total", counter, "Failed TLS handshakes.", |c| &c.tls_errors),
     metric!("fairlead_cluster_retries_total", counter, "Attempts after the first.", |c| &c.retries),
+    metric!("fairlead_cluster_retries_refused_total", counter, "Retries that the breaker or the budget refused.", |c| &c
+        .retries_refused),
     metric!("fairlead_cluster_timeouts_total", counter, "Attempts that took too long.", |c| &c.timeouts),
     Metric {
         name: "fairlead_cluster_resets_total",
@@ -315,6 +317,9 @@ pub(crate) const WORKER: &[Metric<WorkerCells>] = &[
     metric!("fairlead_access_log_records_total", counter, "Records written to the access log.", |c| &c.log_records),
     metric!("fairlead_access_log_dropped_total", counter, "Records lost because the log's writer was behind.", |c| &c
         .log_dropped),
+    metric!("fairlead_trace_spans_total", counter, "Spans recorded.", |c| &c.spans),
+    metric!("fairlead_trace_spans_dropped_total", counter, "Spans lost because the exporter was behind.", |c| &c
+        .spans_dropped),
 ];
 
 #[cfg(test)]

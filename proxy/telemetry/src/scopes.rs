@@ -86,6 +86,8 @@ pub struct ClusterCells {
     pub tls_errors: Counter,
     /// Attempts after the first.
     pub retries: Counter,
+    /// Retries that the circuit breaker or the retry budget did not allow.
+    pub retries_refused: Counter,
     /// Attempts that took longer than their timeout.
     pub timeouts: Counter,
     /// Attempts that the upstream reset or cut off.
@@ -126,6 +128,10 @@ pub struct WorkerCells {
     pub log_records: Counter,
     /// Records lost because the log's writer was behind.
     pub log_dropped: Counter,
+    /// Spans recorded.
+    pub spans: Counter,
+    /// Spans lost because the exporter was behind.
+    pub spans_dropped: Counter,
 }
 
 /// A client's protocol.

@@ -1,10 +1,12 @@
 //! A cluster of one worker: its endpoints, the balancer over them, and its circuit breakers.
 
 use crate::balance::{Balancer, Hosts};
+use crate::budget::{RetryBudget, Window};
 use crate::config::{ClusterConfig, Want};
 use crate::endpoint::{Eligibility, Endpoint, EndpointId};
 use crate::lease::{Checkout, Upstream};
 use crate::list::{Address, EndpointList};
+use crate::session::{SessionKey, Tag};
 use crate::waiters::Waiters;
 use crate::{ConnectError, h1, h2};
 use fairlead_telemetry::{ClusterCells, ClusterMetrics};
@@ -30,7 +32,12 @@ pub struct Cluster {
 struct Set {
     endpoints: Box<[Rc<Endpoint>]>,
     balancer: Balancer,
+    /// What the endpoints are called in tokens, for each session that asked.
+    tags: RefCell<Vec<(Arc<SessionKey>, HashMap<Tag, usize>)>>,
 }
+
+/// Sessions of a cluster whose tags are kept; each is a route rule's, or the backend's own. More are made anew each time.
+const TAGGED: usize = 8;
 
 impl Cluster {
     /// A cluster without connections. `worker` says which cells of the metrics are ours.
@@ -46,6 +53,7 @@ impl Cluster {
             slots: Waiters::default(),
             pending: Cell::new(0),
             retries: Cell::new(0),
+            window: config.retry_budget.as_ref().map(|_| Window::new(Instant::now())),
             now: Cell::new(Instant::now()),
             last_id: Cell::new(0),
             config,
@@ -110,6 +118,16 @@ impl Cluster {
         Some(Pick { endpoint: endpoint.clone() })
     }
 
+    /// The endpoint that a session's tag stands for. `None`: it is gone, may not be picked, or is one of `tried`.
+    pub fn pick_tagged(&self, key: &Arc<SessionKey>, tag: &Tag, tried: &[Rc<Endpoint>]) -> Option<Pick> {
+        let set = self.set.borrow();
+        let index = set.find(key, tag)?;
+        let candidates = Candidates { endpoints: &set.endpoints, tried, which: Which::Fresh };
+        let endpoint = set.endpoints.get(index).filter(|_| candidates.usable(index))?;
+        endpoint.picked();
+        Some(Pick { endpoint: endpoint.clone() })
+    }
+
     /// A connection that is there already: neither waits nor connects. `None` is no error; [`Cluster::checkout`] goes on from there.
     pub fn try_checkout(&self, pick: &Pick, want: Want) -> Option<Upstream> {
         self.core.admit().ok()?;
@@ -140,14 +158,30 @@ impl Cluster {
         }
     }
 
-    /// Asks for a retry; the permit is held to the end of the retried attempt. `None`: too many retries at this time
-    /// ([`Thresholds::retries`](crate::Thresholds)), the last result is final (flag `UO`).
-    pub fn try_retry(&self) -> Option<RetryPermit> {
-        let retries = &self.core.retries;
-        (retries.get() < self.core.config.thresholds.retries).then(|| {
-            retries.set(retries.get() + 1);
-            RetryPermit { core: self.core.clone() }
-        })
+    /// Counts an attempt for the retry budget. Costs nothing where there is none.
+    pub fn count_attempt(&self) {
+        if let (Some(budget), Some(window)) = (&self.core.config.retry_budget, &self.core.window) {
+            budget.count(window, Instant::now());
+        }
+    }
+
+    /// Asks for a retry; the permit is held to the end of the retried attempt. What is refused is counted.
+    ///
+    /// # Errors
+    /// There are too many retries; the last result is final (flag `UO`).
+    pub fn try_retry(&self) -> Result<RetryPermit, RetryRefused> {
+        let core = &self.core;
+        let within = |(budget, window): (&Arc<RetryBudget>, &Window)| budget.allow(window, Instant::now());
+        let refused = if core.retries.get() >= core.config.thresholds.retries {
+            RetryRefused::Breaker
+        } else if !core.config.retry_budget.as_ref().zip(core.window.as_ref()).is_none_or(within) {
+            RetryRefused::Budget
+        } else {
+            core.retries.set(core.retries.get() + 1);
+            return Ok(RetryPermit { core: core.clone() });
+        };
+        self.cells().retries_refused.inc();
+        Err(refused)
     }
 
     /// Closes what is idle for too long. To be called about twice a second: it is also the clock by which idle times are measured.
@@ -201,7 +235,23 @@ impl Set {
             .collect();
         let weights: Vec<u32> = endpoints.iter().map(|e| e.weight()).collect();
         let balancer = Balancer::new(core.config.load_balancing, &weights, rng);
-        Set { endpoints, balancer }
+        Set { endpoints, balancer, tags: RefCell::default() }
+    }
+
+    /// The endpoint of a tag.
+    fn find(&self, key: &Arc<SessionKey>, tag: &Tag) -> Option<usize> {
+        let mut all = self.tags.borrow_mut();
+        if let Some((_, known)) = all.iter().find(|(known, _)| known.tags_as(key)) {
+            return known.get(tag).copied();
+        }
+        let tags: HashMap<Tag, usize> =
+            self.endpoints.iter().enumerate().map(|(i, endpoint)| (key.tag(endpoint.name()), i)).collect();
+        let found = tags.get(tag).copied();
+        if all.len() == TAGGED {
+            all.remove(0);
+        }
+        all.push((key.clone(), tags));
+        found
     }
 }
 
@@ -229,6 +279,15 @@ impl fmt::Debug for Pick {
     }
 }
 
+/// Why a retry is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryRefused {
+    /// As many retries are under way as may be ([`Thresholds::retries`](crate::Thresholds)).
+    Breaker,
+    /// Retries have used up their share of the traffic.
+    Budget,
+}
+
 /// A retry that is under way.
 #[must_use = "a dropped permit counts the retry as done"]
 pub struct RetryPermit {
@@ -253,6 +312,8 @@ pub(crate) struct Core {
     pub(crate) slots: Waiters,
     pending: Cell<u32>,
     retries: Cell<u32>,
+    /// What counts for the retry budget, if there is one.
+    window: Option<Window>,
     /// Coarse: of the last sweep.
     now: Cell<Instant>,
     last_id: Cell<u32>,

@@ -1,5 +1,6 @@
 //! What a cluster is like, compiled once by the control side and shared by all workers.
 
+use crate::budget::RetryBudget;
 use fairlead_ir as ir;
 use fairlead_net::ConnectOptions;
 use fairlead_net::tls::{ALPN_H2, ALPN_HTTP11, ClientTls, ClientTlsBuilder, Identity, Roots, San};
@@ -31,6 +32,8 @@ pub struct ClusterConfig {
     pub idle_timeout: Option<Duration>,
     /// Circuit breakers.
     pub thresholds: Thresholds,
+    /// How much of the traffic may be retries, beside `thresholds`.
+    pub retry_budget: Option<Arc<RetryBudget>>,
     /// Socket options.
     pub connect: ConnectOptions,
     pub(crate) tls: Option<Tls>,
@@ -99,6 +102,7 @@ impl ClusterConfig {
             connect_timeout: cluster.connect_timeout.limit(),
             idle_timeout: cluster.idle_timeout.limit(),
             thresholds: Thresholds::default(),
+            retry_budget: cluster.retry_budget.as_ref().map(|budget| Arc::new(RetryBudget::new(budget))),
             connect: ConnectOptions::default(),
             tls,
         }))

@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod balance;
+mod budget;
 mod cluster;
 mod config;
 mod connect;
@@ -26,14 +27,17 @@ mod h2;
 mod lease;
 mod link;
 mod list;
+mod session;
 #[cfg(test)]
 mod testing;
 mod waiters;
 
-pub use cluster::{Cluster, Pick, RetryPermit};
+pub use budget::RetryBudget;
+pub use cluster::{Cluster, Pick, RetryPermit, RetryRefused};
 pub use config::{ClusterConfig, Problem, Thresholds, Want};
 pub use endpoint::{Eligibility, Endpoint};
 pub use error::{ConnectError, ConnectErrorKind};
 pub use lease::{Checkout, Upstream};
 pub use link::Link;
 pub use list::{Address, EndpointList, Target};
+pub use session::{SessionKey, Tag, TokenText};

@@ -134,6 +134,7 @@ mod tests {
             load_balancing: ir::LoadBalancing::LeastRequest,
             connect_timeout: ir::Millis(5000),
             idle_timeout: ir::Millis(60_000),
+            retry_budget: None,
         }
     }
 

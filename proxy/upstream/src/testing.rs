@@ -36,6 +36,7 @@ pub(crate) fn ir_cluster() -> ir::Cluster {
         load_balancing: ir::LoadBalancing::LeastRequest,
         connect_timeout: ir::Millis(2_000),
         idle_timeout: ir::Millis(60_000),
+        retry_budget: None,
     }
 }
 

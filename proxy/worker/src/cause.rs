@@ -23,6 +23,8 @@ pub enum Cause {
     NoHealthyUpstream,
     /// A circuit breaker of the cluster is open.
     Overflow,
+    /// A retry that was due is not within the cluster's retry budget (GEP-3388).
+    RetryBudget,
     /// The endpoint refused the connection or the handshake failed.
     ConnectFailed,
     /// The endpoint did not accept in time.
@@ -104,6 +106,7 @@ impl Cause {
                 "upstream_reset_before_response_started{overflow}",
                 reset!("overflow"),
             ),
+            Cause::RetryBudget => (503, Some(Flag::UpstreamOverflow), "retry_budget_exceeded", "retry budget exceeded"),
             Cause::ConnectFailed => (
                 503,
                 Some(Flag::UpstreamConnectionFailure),

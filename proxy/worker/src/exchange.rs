@@ -11,6 +11,7 @@ mod local;
 pub(crate) mod mirror;
 pub(crate) mod pump;
 mod record;
+mod session;
 mod tunnel;
 
 use crate::cause::Cause;
@@ -62,6 +63,8 @@ pub(crate) struct Notes {
     pub pick: Option<Pick>,
     pub tried: Vec<Rc<Endpoint>>,
     pub cluster: Option<u32>,
+    /// Session tokens that the client sent.
+    pub presented: session::Presented,
     /// From sending the request to the response's head.
     pub upstream_time: Option<Duration>,
     /// A rewrite wants the endpoint's host name as the request's host.
@@ -93,6 +96,7 @@ impl Exchange {
         self.clock.clear();
         self.notes.pick = None;
         self.notes.tried.clear();
+        self.notes.presented.clear();
         self.notes.original_path.clear();
         self.notes.original_authority.clear();
         self.body.clear();
@@ -106,6 +110,7 @@ impl Exchange {
             original_path: std::mem::take(&mut self.notes.original_path),
             original_authority: std::mem::take(&mut self.notes.original_authority),
             tried: std::mem::take(&mut self.notes.tried),
+            presented: std::mem::take(&mut self.notes.presented),
             ..Notes::starting(now)
         };
         self.body.start(framing);
@@ -132,6 +137,7 @@ impl Notes {
             pick: None,
             tried: Vec::new(),
             cluster: None,
+            presented: session::Presented::default(),
             upstream_time: None,
             takes_backend_host: false,
             answered: None,
@@ -205,4 +211,9 @@ const REJECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The flag of a retry limit that was reached.
 pub(crate) fn exhausted() -> Flags {
     Flags::from(Flag::UpstreamRetryLimitExceeded)
+}
+
+/// The flag of a circuit breaker that is open.
+pub(crate) fn overflowed() -> Flags {
+    Flags::from(Flag::UpstreamOverflow)
 }

@@ -30,7 +30,7 @@ fn resources(number: usize) -> [Resource; 3] {
         matches: vec![RouteMatch { path: Some(PathMatch::Prefix("/".into())), ..RouteMatch::default() }],
         order: Order { created: 1_800_000_000, object: object.as_str().into(), rule: 0 },
         filters: vec![Filter::RequestHeaders(HeaderMods { set: vec![header], ..HeaderMods::default() })],
-        backends: vec![Backend { weight: 1, target: BackendTarget::Cluster(service.as_str().into()), filters: vec![] }],
+        backends: vec![Backend { weight: 1, target: BackendTarget::Cluster(service.as_str().into()), filters: vec![], session: None }],
         broken: None,
         timeouts: Timeouts::default(),
         retry: None,
@@ -43,6 +43,7 @@ fn resources(number: usize) -> [Resource; 3] {
         load_balancing: Default::default(),
         connect_timeout: Millis(5_000),
         idle_timeout: Millis(60_000),
+        retry_budget: None,
     };
     let endpoints = Endpoints { id: service.as_str().into(), endpoints };
     [Resource::Endpoints(Arc::new(endpoints)), Resource::Cluster(Arc::new(cluster)), Resource::Route(Arc::new(route))]

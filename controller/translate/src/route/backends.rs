@@ -66,6 +66,6 @@ pub(super) fn lower<'a>(
                 BackendTarget::Invalid(reason)
             }
         };
-        rule.backends.push(Backend { weight, target, filters: found.filters });
+        rule.backends.push(Backend { weight, target, filters: found.filters, session: None });
     }
 }

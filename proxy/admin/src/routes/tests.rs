@@ -19,6 +19,7 @@ fn route(id: &str, hosts: &[&str], m: RouteMatch) -> Route {
             weight: 1,
             target: BackendTarget::Cluster("service/shop/cart/80".into()),
             filters: Vec::new(),
+            session: None,
         }],
         broken: None,
         timeouts: Timeouts::default(),

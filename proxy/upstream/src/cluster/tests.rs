@@ -118,9 +118,11 @@ fn retries_are_bounded() {
     let cluster = cluster(config, list(&[]));
     let first = cluster.try_retry();
     let second = cluster.try_retry();
-    assert!(first.is_some() && second.is_some() && cluster.try_retry().is_none());
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!(cluster.try_retry().err(), Some(crate::RetryRefused::Breaker));
     drop(first);
-    assert!(cluster.try_retry().is_some());
+    assert!(cluster.try_retry().is_ok());
+    assert_eq!(cluster.cells().retries_refused.value(), 1);
 }
 
 #[test]

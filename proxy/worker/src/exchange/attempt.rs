@@ -3,11 +3,11 @@
 use crate::cause::Cause;
 use crate::exchange::clock::Expired;
 use crate::exchange::pump::{self, Failure};
-use crate::exchange::{Exchange, exhausted};
+use crate::exchange::{Exchange, exhausted, overflowed, session};
 use crate::worker::Worker;
 use fairlead_http::{Error, Framing, Incoming, Leg, Limits};
-use fairlead_snapshot::Route;
-use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, Want};
+use fairlead_snapshot::{Route, Session};
+use fairlead_upstream::{Cluster, ConnectErrorKind, Pick, RetryRefused, Want};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -45,15 +45,18 @@ pub async fn until_answered(
     worker: &Worker,
     route: &Route,
     cluster: &Rc<Cluster>,
+    session: Option<&Session>,
     down: &mut Leg,
     ex: &mut Exchange,
 ) -> Result<Answered, Cause> {
     let retry = route.config.retry.as_ref();
     let mut left = retry.map_or(0, |r| r.attempts);
     let mut stale_left = 2;
+    // Held while the retry is under way.
+    let mut _permit = None;
     ex.body.keep(left > 0);
     loop {
-        let missed = match one(worker, route, cluster, down, ex).await {
+        let missed = match one(worker, route, cluster, session, down, ex).await {
             Ok(answered) => return Ok(answered),
             // The endpoint may have acted on it all the same: only what may be repeated is (RFC 9110 §9.2.2).
             Err(Missed::Stale) if stale_left > 0 && ex.request.method().is_idempotent() && ex.body.rewind() => {
@@ -74,6 +77,16 @@ pub async fn until_answered(
         if !worth(&missed, retry) {
             return settle(missed, ex, false);
         }
+        _permit = None;
+        _permit = match cluster.try_retry() {
+            Ok(permit) => Some(permit),
+            Err(RetryRefused::Breaker) => {
+                ex.flag(overflowed());
+                return settle(missed, ex, false);
+            }
+            // GEP-3388: 503, whatever the last response was.
+            Err(RetryRefused::Budget) => return Err(Cause::RetryBudget),
+        };
         ex.up = None;
         let attempt = retry.attempts - left;
         left -= 1;
@@ -115,13 +128,16 @@ async fn one(
     worker: &Worker,
     route: &Route,
     cluster: &Rc<Cluster>,
+    session: Option<&Session>,
     down: &mut Leg,
     ex: &mut Exchange,
 ) -> Result<Answered, Missed> {
     ex.clock.set_attempt(
         route.config.timeouts.backend_request.and_then(fairlead_ir::Millis::limit).map(|limit| Instant::now() + limit),
     );
-    let pick = cluster.pick(&ex.notes.tried).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
+    let kept = session.and_then(|session| session::pick(session, cluster, ex));
+    let pick = kept.or_else(|| cluster.pick(&ex.notes.tried)).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
+    cluster.count_attempt();
     let want = want(cluster, ex);
     // Not a match on the checkout: what it matches on would live in this future until the connection stands.
     ex.up = cluster.try_checkout(&pick, want);

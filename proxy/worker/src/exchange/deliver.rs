@@ -5,11 +5,11 @@ use crate::connection::ConnInfo;
 use crate::exchange::attempt::{self, Answered};
 use crate::exchange::find::Found;
 use crate::exchange::pump::{self, Cut, Failure};
-use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, tunnel};
+use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, session, tunnel};
 use crate::worker::{Current, Worker};
 use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Verdict};
 use fairlead_http::{Known, Leg, RequestHead, hop};
-use fairlead_snapshot::{Backend, Route, Target};
+use fairlead_snapshot::{Backend, Route, Session, Target};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,6 +44,10 @@ pub async fn deliver(
         return Ok(());
     }
     let backend = draw(route)?;
+    let session = backend.session.as_deref();
+    if let Some(session) = session {
+        ex.notes.presented.read(session, &ex.request.fields);
+    }
     if let Verdict::Reply(reply) = filter(&backend.chain, conn, &mut prefix_len, ex) {
         conn.announce_end(down);
         local::reply(down, ex, &reply, Some(&route.chain)).await;
@@ -59,15 +63,19 @@ pub async fn deliver(
     set_deadline(route, ex);
     mirror::start(worker, current, route, backend, ex);
 
-    let answered = attempt::until_answered(worker, route, cluster, down, ex).await?;
+    let answered = attempt::until_answered(worker, route, cluster, session, down, ex).await?;
     if route.config.timeouts.request.is_none() {
         ex.clock.set_request(None);
     }
-    let Answered::Response(framing) = answered else { return tunnel::run(ex, down).await };
+    let Answered::Response(framing) = answered else {
+        stick(session, conn, ex);
+        return tunnel::run(ex, down).await;
+    };
     hop::strip_response(&mut ex.response);
     let mut ctx = ResponseCtx { head: &mut ex.response, request: &ex.request };
     backend.chain.on_response(&mut ctx);
     route.chain.on_response(&mut ctx);
+    stick(session, conn, ex);
     ex.notes.status = ex.response.status;
     conn.announce_end(down);
     down.send_response(&ex.response, framing).map_err(|_| Cause::ClientGone)?;
@@ -76,6 +84,13 @@ pub async fn deliver(
         up.finish();
     }
     result.map_err(|cut| cause_of_cut(&cut, ex))
+}
+
+/// Tells the client where its session is.
+fn stick(session: Option<&Session>, conn: &ConnInfo, ex: &mut Exchange) {
+    if let Some(session) = session {
+        session::write(session, conn.tls.is_some(), ex);
+    }
 }
 
 /// Runs a chain; `prefix_len` is what a path rewrite goes by, and what it leaves for the next chain.
