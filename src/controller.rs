@@ -130,20 +130,14 @@ async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
 /// What plans depend on besides the objects.
 fn settings(args: &Args, ca_bundle: Arc<str>) -> Settings {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    Settings {
-        controller_name: args.controller_name.as_str().into(),
-        implicit_class: false,
-        shared_addresses: false,
-        now,
-        fleet: Some(fleet::Settings {
-            image: args.image.as_str().into(),
-            image_pull_policy: Some(args.image_pull_policy.as_str().into()),
-            image_pull_secrets: args.image_pull_secrets.iter().map(|name| name.as_str().into()).collect(),
-            controller: format!("https://{}", args.push_service).into(),
-            ca_bundle,
-        }),
-        ..Settings::default()
-    }
+    let fleet = fleet::Settings {
+        image: args.image.as_str().into(),
+        image_pull_policy: Some(args.image_pull_policy.as_str().into()),
+        image_pull_secrets: args.image_pull_secrets.iter().map(|name| name.as_str().into()).collect(),
+        controller: format!("https://{}", args.push_service).into(),
+        ca_bundle,
+    };
+    Settings { controller_name: args.controller_name.as_str().into(), now, ..Settings::in_cluster(fleet) }
 }
 
 /// Proxies belong to the replica that leads: it needs to know what they serve.

@@ -10,7 +10,7 @@ use crate::thread::Thread;
 use crate::{log, options};
 use anyhow::Context as _;
 use fairlead_admin::Readiness;
-use fairlead_ir::{Bind, Id};
+use fairlead_ir::{Bind, Id, Transport};
 use fairlead_telemetry::LogTarget;
 use fairlead_wire::Clock;
 use fairlead_wire::client::{self, Answers, Client, Received};
@@ -185,11 +185,12 @@ fn unbound(binds: &Binds) -> BTreeMap<String, String> {
     binds.iter().filter_map(|(bind, result)| Some((socket(bind), result.as_ref().err()?.clone()))).collect()
 }
 
-/// `port`, or `address:port`.
+/// `port`, or `address:port`; with `/udp` behind it for UDP.
 fn socket(bind: &Bind) -> String {
+    let transport = if bind.transport == Transport::Udp { "/udp" } else { "" };
     match bind.address {
-        None => bind.port.to_string(),
-        Some(address) => SocketAddr::new(address, bind.port).to_string(),
+        None => format!("{}{transport}", bind.port),
+        Some(address) => format!("{}{transport}", SocketAddr::new(address, bind.port)),
     }
 }
 

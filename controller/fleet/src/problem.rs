@@ -48,6 +48,30 @@ impl ProblemReason {
     }
 }
 
+impl Problem {
+    /// What to do about it.
+    pub fn advice(&self) -> String {
+        let (group, _, plural) = self.kind.resource();
+        let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        match self.reason {
+            ProblemReason::NotOurs => "rename the Gateway, or delete that object".to_owned(),
+            ProblemReason::Forbidden => format!(
+                "let the controller's ServiceAccount get, list, watch, create, patch and delete {resource} in the Gateway's namespace; if a policy of admission says no, see its message"
+            ),
+            ProblemReason::QuotaExceeded => {
+                "raise the ResourceQuota of the namespace, or ask for less in the ProxyClass".to_owned()
+            }
+            ProblemReason::Invalid => {
+                "see what the ProxyClass and the Gateway's infrastructure and addresses say".to_owned()
+            }
+            ProblemReason::Unavailable => "it is tried again until it works".to_owned(),
+            ProblemReason::PodsRefused => {
+                "raise the ResourceQuota of the namespace, or see its Pod Security level".to_owned()
+            }
+        }
+    }
+}
+
 /// `Deployment fairlead-web: Forbidden: …`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,7 +21,7 @@ pub struct ProxyProgress {
     pub acked: u64,
     /// What of the last version it can't serve, and why; the last good version of it serves on.
     pub rejected: Vec<(ResourceId, String)>,
-    /// Sockets that it could not open, `<port>` or `<address>:<port>` to reason.
+    /// Sockets that it could not open, `<port>` or `<address>:<port>`, and `/udp` for UDP, to reason.
     pub unbound: BTreeMap<String, String>,
     /// Version of the proxy's program.
     pub program: String,

@@ -19,7 +19,7 @@ mod writer;
 
 pub use events::{Event, Events, Reporter, Severity};
 pub use lease::{Leadership, Lease, Settings as LeaseSettings};
-pub use writer::{Counts, Desired, Problem, Settings, Writer};
+pub use writer::{Counts, Desired, Obstacle, Obstacles, Problem, Settings, Writer};
 
 #[cfg(test)]
 mod testing;

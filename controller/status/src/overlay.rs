@@ -4,10 +4,13 @@
 //!
 //! * Gateway, ListenerSet, listener: not `Programmed` while the proxies are not there or behind (`Pending`, `ParentNotProgrammed`), for sockets that
 //!   could not be opened (`PortUnavailable`) and listeners that a proxy refused (`Invalid`).
+//! * Gateway: what keeps its proxies from being made is the reason, where they are not there (`NoResources`, `Invalid`); where they serve, it is told in
+//!   the message.
 //! * Route: `PartiallyInvalid` for rules that a proxy refused; it serves their last good version on, which is the case
 //!   *Fall Back* of the specification.
 
-use fairlead_ir::{Id, ResourceId};
+use crate::writer::Obstacle;
+use fairlead_ir::{Id, ResourceId, Transport};
 use fairlead_publish::GatewayProgress;
 use fairlead_store::Key;
 use fairlead_translate::status::{
@@ -22,26 +25,30 @@ use std::sync::Arc;
 pub(crate) struct Facts {
     /// Why it is not programmed.
     pub pending: Option<Box<str>>,
+    /// What keeps its proxies from being as they should be.
+    pub obstacles: Vec<Obstacle>,
     /// Ports that can't be listened on, and why.
-    pub unbound: BTreeMap<u16, Box<str>>,
+    pub unbound: BTreeMap<Port, Box<str>>,
     /// What some proxy can't serve, and why.
     pub rejected: BTreeMap<ResourceId, Box<str>>,
 }
 
+/// A port of TCP or of UDP: they have nothing to do with each other.
+pub(crate) type Port = (u16, Transport);
+
 /// Ports of listeners, by name.
-pub(crate) type Ports<'a> = BTreeMap<&'a str, u16>;
+pub(crate) type Ports<'a> = BTreeMap<&'a str, Port>;
 
 impl Facts {
     /// From what the connected proxies said last.
-    pub fn of(pending: Option<Box<str>>, progress: Option<&GatewayProgress>) -> Self {
-        let mut facts = Facts { pending, ..Facts::default() };
+    pub fn of(pending: Option<Box<str>>, progress: Option<&GatewayProgress>, obstacles: &[Obstacle]) -> Self {
+        let mut facts = Facts { pending, obstacles: obstacles.to_vec(), ..Facts::default() };
         let Some(progress) = progress else { return facts };
-        let mut unbound: BTreeMap<u16, Vec<(&Id, &str)>> = BTreeMap::new();
+        let mut unbound: BTreeMap<Port, Vec<(&Id, &str)>> = BTreeMap::new();
         let mut rejected: BTreeMap<&ResourceId, Vec<(&Id, &str)>> = BTreeMap::new();
         for (pod, proxy) in &progress.proxies {
             for (socket, reason) in &proxy.unbound {
-                let port = socket.rsplit(':').next().and_then(|port| port.parse().ok());
-                unbound.entry(port.unwrap_or(0)).or_default().push((pod, reason));
+                unbound.entry(port_of(socket)).or_default().push((pod, reason));
             }
             for (id, reason) in &proxy.rejected {
                 rejected.entry(id).or_default().push((pod, reason));
@@ -51,6 +58,27 @@ impl Facts {
         facts.unbound = unbound.into_iter().map(|(port, who)| (port, tell(&who, all, "open its socket"))).collect();
         facts.rejected = rejected.into_iter().map(|(id, who)| (id.clone(), tell(&who, all, "serve it"))).collect();
         facts
+    }
+
+    /// Why the Gateway is not programmed.
+    fn unprogrammed(&self) -> Option<(Reason, Box<str>)> {
+        let blocking = self.obstacles.iter().find(|obstacle| obstacle.blocks);
+        match (&self.pending, self.obstacles.first()) {
+            (Some(pending), Some(first)) => {
+                Some((first.programmed, format!("{pending}: {}", self.obstructed()).into()))
+            }
+            (Some(pending), None) => Some((Reason::Pending, pending.clone())),
+            (None, _) => blocking.map(|obstacle| (obstacle.programmed, self.obstructed().into())),
+        }
+    }
+
+    /// All obstacles in one line.
+    fn obstructed(&self) -> String {
+        let mut text = self.obstacles.iter().take(SHOWN).map(|o| &*o.message).collect::<Vec<_>>().join("; ");
+        if self.obstacles.len() > SHOWN {
+            let _ = write!(text, "; and {} more", self.obstacles.len() - SHOWN);
+        }
+        text
     }
 
     /// The rules of a route that are rejected: their number and why.
@@ -74,12 +102,17 @@ pub(crate) fn gateway(planned: &Arc<GatewayStatus>, key: &Key, facts: &Facts, po
         let id = format!("gateway/{key}/{}", listener.name);
         overlay_listener(listener, &id, facts, ports);
     }
-    let fault = match &facts.pending {
-        Some(pending) => Some((Reason::Pending, pending.clone())),
-        None => (before > 0 && serving(&status.listeners) == 0)
-            .then(|| (Reason::AddressNotUsable, "no listener is served by all proxies; the listeners say why".into())),
-    };
+    let fault = facts.unprogrammed().or_else(|| {
+        (before > 0 && serving(&status.listeners) == 0)
+            .then(|| (Reason::AddressNotUsable, "no listener is served by all proxies; the listeners say why".into()))
+    });
     unprogram(&mut status.conditions, fault);
+    if !facts.obstacles.is_empty() {
+        for condition in status.conditions.iter_mut().filter(|c| c.kind == ConditionType::Programmed && c.is_true()) {
+            condition.message =
+                format!("{}, but not as it should be: {}", condition.message, facts.obstructed()).into();
+        }
+    }
     Arc::new(status)
 }
 
@@ -170,6 +203,16 @@ fn overlay_listener(listener: &mut ListenerStatus, id: &str, facts: &Facts, port
         }
     };
     unprogram(&mut listener.conditions, fault);
+}
+
+/// `<port>` or `<address>:<port>`, and `/udp` for a UDP port. What can't be read is no listener's.
+fn port_of(socket: &str) -> Port {
+    let (socket, transport) = match socket.strip_suffix("/udp") {
+        Some(socket) => (socket, Transport::Udp),
+        None => (socket, Transport::Tcp),
+    };
+    let port = socket.rsplit(':').next().and_then(|port| port.parse().ok());
+    (port.unwrap_or(0), transport)
 }
 
 /// Makes `Programmed` false, when it is true and there is a fault.

@@ -17,7 +17,7 @@ use crate::status::{GatewayClassStatus, GatewayStatus, ListenerSetStatus};
 use crate::tls::Vault;
 use crate::{Note, Settings};
 use fairlead_crds::Kind;
-use fairlead_crds::core::EndpointSlice;
+use fairlead_crds::core::{EndpointSlice, Namespace};
 use fairlead_crds::gateway::{Gateway, ListenerSet};
 use fairlead_ir::{Bind, Id, Listener, ListenerProtocol, ListenerTls, Secret};
 use fairlead_store::{Key, World};
@@ -85,6 +85,8 @@ pub(crate) struct Frame {
     pub classes: OrdMap<Key, Arc<GatewayClassStatus>>,
     pub gateways: BTreeMap<Key, GatewayStatus>,
     pub listener_sets: BTreeMap<Key, ListenerSetStatus>,
+    /// ListenerSets whose Gateway does not exist.
+    pub orphans: BTreeMap<Key, ListenerSetStatus>,
     pub fleets: BTreeMap<Key, Fleet>,
     pub reads: HashSet<Dependency>,
     /// Services whose endpoints are published as addresses of a Gateway.
@@ -147,7 +149,7 @@ impl Frame {
         if let Some(settings) = &settings.fleet {
             frame.keep_unclassed(world, settings);
         }
-        orphans(sets, &mut context);
+        frame.orphans = orphans(sets, &mut context);
         // Keys of listeners that are not served stay here.
         let named: HashSet<Id> =
             frame.listeners.values().flat_map(|listener| &listener.tls).flat_map(secrets).collect();
@@ -170,15 +172,15 @@ impl Frame {
     fn add(&mut self, gateway: GatewayDraft, mut sets: Vec<SetDraft>, settings: &Settings) {
         let id = |prefix: &str, key: &Key, listener: &Draft| format!("{prefix}/{key}/{}", listener.name);
         let mut gateway = gateway;
-        let accepted = gateway.accepted();
+        let served = gateway.served();
         for listener in &mut gateway.listeners {
             let id = id("gateway", &gateway.key, listener);
-            self.listen(id, listener, &gateway.key, &gateway.addresses.binds, accepted, settings);
+            self.listen(id, listener, &gateway.key, &gateway.addresses.binds, served, settings);
         }
         for set in &mut sets {
             for listener in &mut set.listeners {
                 let id = id("listenerset", &set.key, listener);
-                let served = accepted && set.refused.is_none();
+                let served = gateway.served() && set.refused.is_none();
                 self.listen(id, listener, &gateway.key, &gateway.addresses.binds, served, settings);
             }
             let parent = Parent {
@@ -276,12 +278,22 @@ fn ours<'a>(classes: &Classes, context: &mut Context<'a, '_>) -> Vec<(&'a Key, &
 }
 
 /// ListenerSets whose Gateway does not exist.
-fn orphans(sets: BTreeMap<Key, Vec<(&Key, &Arc<ListenerSet>)>>, context: &mut Context<'_, '_>) {
+fn orphans(
+    sets: BTreeMap<Key, Vec<(&Key, &Arc<ListenerSet>)>>,
+    context: &mut Context<'_, '_>,
+) -> BTreeMap<Key, ListenerSetStatus> {
+    let mut orphans = BTreeMap::new();
     for (gateway, sets) in sets {
         if context.reader.world.all::<Gateway>().get(&gateway).is_some() {
             continue;
         }
-        for (key, _) in sets {
+        for (key, set) in sets {
+            // Of a namespace that is not watched nothing is known.
+            let known = key.namespace == gateway.namespace
+                || context.reader.find::<Namespace>(&Key::cluster(&*gateway.namespace)).is_some();
+            if known {
+                orphans.insert(key.clone(), listenerset::orphan(set, &gateway));
+            }
             context.reader.note(
                 Kind::ListenerSet,
                 key,
@@ -290,6 +302,7 @@ fn orphans(sets: BTreeMap<Key, Vec<(&Key, &Arc<ListenerSet>)>>, context: &mut Co
             );
         }
     }
+    orphans
 }
 
 /// Ids of the secrets that a listener names.

@@ -3,6 +3,8 @@
 //! * `Accepted` is false for a class that is not accepted, a `parametersRef` that names no valid ProxyClass, an address of an
 //!   unknown type, and when no listener is fit to serve; then nothing of the Gateway is served. Reason `ListenersNotValid` with
 //!   status true says that some listeners are out.
+//! * In a cluster a ProxyClass says how proxies run, not what they serve: when it is missing or wrong, the proxies that the last
+//!   good one made serve on, and no others are made.
 //! * `Programmed` is false when it is not accepted, when an address can't be used, or when no socket could be opened.
 //! * `ResolvedRefs` is false for the client certificate towards backends, or when a listener has unresolved references.
 
@@ -37,6 +39,7 @@ pub(crate) struct GatewayDraft {
     pub owner: fleet::Owner,
     /// How its proxies run.
     pub parameters: ProxyClassSpec,
+    has_fleet: bool,
 }
 
 /// Reads a Gateway of one of our classes.
@@ -111,6 +114,7 @@ pub(crate) fn draft<'a>(
         allowed_listeners,
         owner: fleet::Owner::of(key, gateway),
         parameters,
+        has_fleet: context.settings.fleet.is_some(),
     }
 }
 
@@ -145,7 +149,7 @@ impl GatewayDraft {
     /// Once conflicts are known: is there a listener to serve?
     pub fn judge(&mut self) {
         self.rejected.extend(self.addresses.rejected.iter().cloned());
-        if self.rejected.is_empty() && !self.listeners.iter().any(Draft::fit) {
+        if self.served() && !self.listeners.iter().any(Draft::fit) {
             let problems = problems(&self.listeners);
             let message = if problems.is_empty() {
                 "it has no listener".to_owned()
@@ -163,6 +167,12 @@ impl GatewayDraft {
 
     pub fn accepted(&self) -> bool {
         self.rejected.is_empty()
+    }
+
+    /// Whether its listeners are served: also when nothing but the parameters of its proxies is wrong, where proxies that were made
+    /// before are other processes.
+    pub fn served(&self) -> bool {
+        self.rejected.iter().all(|fault| self.has_fleet && fault.reason == Reason::InvalidParameters)
     }
 
     /// Why it is not served, or not where it should be.
@@ -226,7 +236,7 @@ impl GatewayDraft {
             ));
         }
         GatewayStatus {
-            addresses: if self.accepted() { self.addresses.published.clone() } else { Vec::new() },
+            addresses: if self.served() { self.addresses.published.clone() } else { Vec::new() },
             conditions: observed(conditions, self.generation),
             listeners: self.listeners.iter().map(|l| l.status(self.generation, self.unserved().as_ref())).collect(),
             attached_listener_sets: u32::try_from(attached_listener_sets).unwrap_or(u32::MAX),
@@ -235,7 +245,7 @@ impl GatewayDraft {
 
     /// Why no listener of it is served, sound ones included.
     pub fn unserved(&self) -> Option<Fault> {
-        if !self.accepted() {
+        if !self.served() {
             return Some(Fault::new(Reason::Invalid, "", "the Gateway is not accepted; its conditions say why"));
         }
         let none = self.addresses.binds.is_empty();

@@ -3,6 +3,7 @@
 //! * The Gateway's `allowedListeners` says from which namespaces; the default is none: `NotAllowed`.
 //! * `Accepted` is false when the Gateway is not accepted (`ParentNotAccepted`) or no listener is fit to serve
 //!   (`ListenersNotValid`); `Programmed` follows, and is `ParentNotProgrammed` when the Gateway is not programmed.
+//! * One whose Gateway does not exist is nobody's; should its status still say that it is attached, that is put right.
 //! * Grants are judged from the ListenerSet's own namespace and kind; validation of clients comes from the Gateway.
 
 use crate::frame::{Context, age};
@@ -68,6 +69,16 @@ pub(crate) fn draft<'a>(
             .collect(),
     };
     SetDraft { key: key.clone(), generation: set.metadata.generation, refused, listeners }
+}
+
+/// The status of a ListenerSet whose Gateway does not exist.
+pub(crate) fn orphan(set: &ListenerSet, gateway: &Key) -> ListenerSetStatus {
+    let message = format!("there is no Gateway {gateway}; nothing serves this ListenerSet");
+    let conditions = vec![
+        Condition::new(ConditionType::Accepted, false, Reason::ParentNotAccepted, message.as_str()),
+        Condition::new(ConditionType::Programmed, false, Reason::ParentNotProgrammed, message),
+    ];
+    ListenerSetStatus { conditions: observed(conditions, set.metadata.generation), listeners: Vec::new() }
 }
 
 impl SetDraft {

@@ -6,13 +6,13 @@ use super::objects::{Live, Refused, Writing};
 use super::{Desk, Job, Name};
 use crate::Severity;
 use crate::merge::{Document, Merge, Patch, Wanted};
-use crate::overlay::{self, Facts, Ports};
+use crate::overlay::{self, Facts, Port, Ports};
 use crate::writer::Desired;
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{Gateway, ListenerSet};
-use fairlead_ir::Id;
+use fairlead_ir::{Id, Transport};
 use fairlead_store::Entry;
-use fairlead_translate::status::Condition;
+use fairlead_translate::status::{Condition, ListenerSetStatus};
 use foldhash::fast::FixedState;
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -202,23 +202,27 @@ impl Desk {
             Kind::Gateway => {
                 let planned = status.gateways.get(key)?;
                 let (id, object) = (super::gateway_id(key), world.all::<Gateway>().get(key)?);
-                let ports: Ports<'_> = object.spec.listeners.iter().map(|l| (&*l.name, port(l.port))).collect();
+                let each = object.spec.listeners.iter();
+                let ports: Ports<'_> = each.map(|l| (&*l.name, port(l.port, l.protocol.as_str()))).collect();
                 let facts = self.standings.facts(&id).unwrap_or(&none);
                 let overlaid = overlay::gateway(planned, key, facts, &ports);
                 let basis = basis(planned, &planned.conditions);
                 Planned { wanted: Wanted::Gateway(overlaid), basis, gateways: vec![id] }
             }
             Kind::ListenerSet => {
-                let planned = status.listener_sets.get(key)?;
+                let Some(planned) = status.listener_sets.get(key) else {
+                    return status.orphans.get(key).and_then(|planned| orphan(entry, planned));
+                };
                 let object = world.all::<ListenerSet>().get(key)?;
-                let ports: Ports<'_> = object.spec.listeners.iter().map(|l| (&*l.name, port(l.port))).collect();
+                let each = object.spec.listeners.iter();
+                let ports: Ports<'_> = each.map(|l| (&*l.name, port(l.port, l.protocol.as_str()))).collect();
                 let gateways: Vec<Id> = gateway_of(&of_set(object)).into_iter().collect();
                 let facts = gateways.first().and_then(|id| self.standings.facts(id)).unwrap_or(&none);
                 let parent = gateways.first().map_or("", |id| &**id);
                 let overlaid = overlay::listener_set(planned, key, parent, facts, &ports);
                 Planned { wanted: Wanted::Set(overlaid), basis: basis(planned, &planned.conditions), gateways }
             }
-            Kind::Backend | Kind::RouteFilter => {
+            Kind::Backend | Kind::RouteFilter | Kind::ProxyClass => {
                 let planned = status.objects.get(name)?;
                 let basis = basis(planned, &planned.conditions);
                 Planned { wanted: Wanted::Object(planned.clone()), basis, gateways: Vec::new() }
@@ -262,8 +266,21 @@ fn unique(gateways: Vec<Option<Id>>) -> Vec<Id> {
     gateways
 }
 
-fn port(port: impl TryInto<u16>) -> u16 {
-    port.try_into().unwrap_or(0)
+fn port(number: impl TryInto<u16>, protocol: &str) -> Port {
+    let transport = if protocol == "UDP" { Transport::Udp } else { Transport::Tcp };
+    (number.try_into().unwrap_or(0), transport)
+}
+
+/// For a ListenerSet whose Gateway is gone. Whose Gateway it was can't be known any more; that it is attached or served is
+/// wrong whoever said so, and anything else is left alone.
+fn orphan(entry: &Entry, planned: &Arc<ListenerSetStatus>) -> Option<Planned> {
+    let claims = |condition: &Value| {
+        ["Accepted", "Programmed"].iter().any(|kind| condition["type"] == *kind) && condition["status"] == "True"
+    };
+    let status: Document = serde_json::from_str(entry.stored.as_ref()?.status.as_ref()?.get()).ok()?;
+    let wrong = status.get("conditions")?.as_array()?.iter().any(claims);
+    let basis = basis(planned, &planned.conditions);
+    wrong.then(|| Planned { wanted: Wanted::Set(planned.clone()), basis, gateways: Vec::new() })
 }
 
 /// The state of an object that the watch brought.

@@ -63,7 +63,8 @@ impl Desk {
             });
             let verdict = standing.judge(Sight { progress, version, generation }, now, self.settings.grace);
             self.standings.until = [self.standings.until, verdict.until].into_iter().flatten().min();
-            let facts = Facts::of(verdict.pending.clone(), progress);
+            let obstacles = self.obstacles.get(key).map(Vec::as_slice).unwrap_or_default();
+            let facts = Facts::of(verdict.pending.clone(), progress, obstacles);
             if before.as_ref() != Some(&facts) {
                 changed.push((key.clone(), id.clone(), before.unwrap_or_default()));
             }
@@ -96,6 +97,9 @@ impl Desk {
             }
             let message = format!("{resource:?}: {why}; the last good version of it is served on");
             self.tell(&name, Severity::Warning, "ResourceRejected", message);
+        }
+        for obstacle in facts.obstacles.iter().filter(|obstacle| !before.obstacles.contains(obstacle)) {
+            self.tell(&name, Severity::Warning, obstacle.reason, obstacle.message.to_string());
         }
         self.objects.push(name);
     }

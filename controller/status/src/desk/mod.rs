@@ -18,7 +18,7 @@ mod pause;
 pub(crate) use objects::{Live, Name};
 pub(crate) use outcome::Outcome;
 
-use crate::writer::{Desired, Problem, Settings};
+use crate::writer::{Desired, Obstacles, Problem, Settings};
 use crate::{Event, Severity};
 use fairlead_crds::Kind;
 use fairlead_ir::Id;
@@ -44,6 +44,7 @@ pub(crate) struct Desk {
     leading: bool,
     desired: Option<Arc<Desired>>,
     progress: Arc<Progress>,
+    obstacles: Obstacles,
     standings: Standings,
     objects: Objects,
     /// Objects whose writes wait for proxies.
@@ -92,6 +93,7 @@ const KINDS: &[Kind] = &[
     Kind::XBackend,
     Kind::Backend,
     Kind::RouteFilter,
+    Kind::ProxyClass,
 ];
 
 /// How many objects are looked at without a pause.
@@ -107,6 +109,7 @@ impl Desk {
             leading: false,
             desired: None,
             progress: Arc::default(),
+            obstacles: Arc::default(),
             standings: Standings::default(),
             objects: Objects::default(),
             gated: HashSet::default(),
@@ -143,6 +146,14 @@ impl Desk {
         for name in open {
             self.gated.remove(&name);
             self.objects.push(name);
+        }
+    }
+
+    /// Takes what keeps proxies from being as they should be.
+    pub fn obstruct(&mut self, obstacles: Obstacles, now: Instant) {
+        self.obstacles = obstacles;
+        if self.leading {
+            self.judge(now);
         }
     }
 
@@ -256,6 +267,7 @@ impl Desk {
         self.keyed(Kind::GatewayClass, &old.gateway_classes, &new.gateway_classes);
         self.keyed(Kind::Gateway, &old.gateways, &new.gateways);
         self.keyed(Kind::ListenerSet, &old.listener_sets, &new.listener_sets);
+        self.keyed(Kind::ListenerSet, &old.orphans, &new.orphans);
         self.named(&old.routes, &new.routes);
         self.named(&old.policies, &new.policies);
         self.named(&old.objects, &new.objects);

@@ -29,7 +29,12 @@ fn says(conditions: &[Condition], kind: ConditionType) -> (bool, Reason) {
 }
 
 fn overlay(facts: &Facts) -> Arc<GatewayStatus> {
-    gateway(&planned(), &Key::new("shop", "edge"), facts, &Ports::from([("a", 80), ("b", 443)]))
+    gateway(
+        &planned(),
+        &Key::new("shop", "edge"),
+        facts,
+        &Ports::from([("a", (80, Transport::Tcp)), ("b", (443, Transport::Tcp))]),
+    )
 }
 
 fn progress(unbound: &[(&str, &str)], rejected: &[ResourceId]) -> GatewayProgress {
@@ -59,20 +64,67 @@ fn pending_reaches_gateway_and_listeners_but_never_accepted() {
     }
 }
 
+fn obstacle(programmed: Reason, blocks: bool) -> Obstacle {
+    let message = "Deployment fairlead-edge: Forbidden: no; allow it".into();
+    Obstacle { reason: "Forbidden", programmed, blocks, message }
+}
+
+#[test]
+fn what_keeps_proxies_from_being_made_is_why_the_gateway_is_not_programmed() {
+    let facts = Facts::of(Some("No proxy is connected".into()), None, &[obstacle(Reason::NoResources, false)]);
+    let status = overlay(&facts);
+    assert_eq!(says(&status.conditions, ConditionType::Programmed), (false, Reason::NoResources));
+    let message = &status.conditions[1].message;
+    assert_eq!(&**message, "No proxy is connected: Deployment fairlead-edge: Forbidden: no; allow it");
+    assert_eq!(says(&status.listeners[0].conditions, ConditionType::Programmed), (false, Reason::Pending));
+}
+
+#[test]
+fn a_gateway_that_is_served_stays_programmed_and_tells_what_is_wrong() {
+    let served = progress(&[], &[]);
+    let status = overlay(&Facts::of(None, Some(&served), &[obstacle(Reason::NoResources, false)]));
+    assert!(says(&status.conditions, ConditionType::Programmed).0);
+    assert!(
+        status.conditions[1]
+            .message
+            .ends_with("not as it should be: Deployment fairlead-edge: Forbidden: no; allow it")
+    );
+    assert!(says(&status.listeners[0].conditions, ConditionType::Programmed).0);
+    // Without a Service nobody gets in, whoever serves.
+    let status = overlay(&Facts::of(None, Some(&served), &[obstacle(Reason::Invalid, true)]));
+    assert_eq!(says(&status.conditions, ConditionType::Programmed), (false, Reason::Invalid));
+}
+
+#[test]
+fn a_udp_socket_is_no_tcp_socket_of_the_same_port() {
+    let ports = Ports::from([("a", (53, Transport::Tcp)), ("b", (53, Transport::Udp))]);
+    let unprogrammed = |socket: &str| {
+        let facts = Facts::of(None, Some(&progress(&[(socket, "in use")], &[])), &[]);
+        let status = gateway(&planned(), &Key::new("shop", "edge"), &facts, &ports);
+        let names = status.listeners.iter().filter(|l| !says(&l.conditions, ConditionType::Programmed).0);
+        names.map(|listener| listener.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(unprogrammed("53"), ["a"]);
+    assert_eq!(unprogrammed("53/udp"), ["b"]);
+    assert_eq!(unprogrammed("[::1]:53/udp"), ["b"]);
+    assert_eq!(unprogrammed("192.0.2.1:53"), ["a"]);
+}
+
 #[test]
 fn an_unbound_socket_takes_its_listener_and_the_last_one_the_gateway() {
-    let one = overlay(&Facts::of(None, Some(&progress(&[("[::]:80", "in use")], &[]))));
+    let one = overlay(&Facts::of(None, Some(&progress(&[("[::]:80", "in use")], &[])), &[]));
     assert_eq!(says(&one.listeners[0].conditions, ConditionType::Programmed), (false, Reason::PortUnavailable));
     assert!(one.listeners[0].conditions[1].message.contains("1 of 2 proxies can't open its socket: p1: in use"));
     assert!(says(&one.listeners[1].conditions, ConditionType::Programmed).0);
     assert!(says(&one.conditions, ConditionType::Programmed).0);
-    let both = overlay(&Facts::of(None, Some(&progress(&[("80", "in use"), ("443", "in use")], &[]))));
+    let both = overlay(&Facts::of(None, Some(&progress(&[("80", "in use"), ("443", "in use")], &[])), &[]));
     assert_eq!(says(&both.conditions, ConditionType::Programmed), (false, Reason::AddressNotUsable));
 }
 
 #[test]
 fn a_refused_listener_is_not_programmed() {
-    let status = overlay(&Facts::of(None, Some(&progress(&[], &[ResourceId::Listener("gateway/shop/edge/b".into())]))));
+    let status =
+        overlay(&Facts::of(None, Some(&progress(&[], &[ResourceId::Listener("gateway/shop/edge/b".into())])), &[]));
     assert!(says(&status.listeners[0].conditions, ConditionType::Programmed).0);
     assert_eq!(says(&status.listeners[1].conditions, ConditionType::Programmed), (false, Reason::Invalid));
 }
@@ -99,7 +151,7 @@ fn a_refused_rule_falls_back_and_the_route_stays_accepted() {
     let planned = Arc::new(RouteStatus { parents: vec![parent.clone(), parent] });
     let rejected =
         [ResourceId::Route("httproute/shop/cart/2~secret".into()), ResourceId::Route("httproute/shop/cart-2/0".into())];
-    let facts = Facts::of(None, Some(&progress(&[], &rejected)));
+    let facts = Facts::of(None, Some(&progress(&[], &rejected)), &[]);
     let status = route(&planned, || "httproute/shop/cart/".to_owned(), &[Some(&facts), None]);
     let conditions = &status.parents[0].conditions;
     assert!(says(conditions, ConditionType::Accepted).0);

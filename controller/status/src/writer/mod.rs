@@ -10,6 +10,7 @@ use fairlead_ir::Id;
 use fairlead_publish::Progress;
 use fairlead_store::{Key, World};
 use fairlead_translate::StatusSet;
+use fairlead_translate::status::Reason;
 use kube::Client;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +60,22 @@ pub struct Desired {
     pub versions: Arc<BTreeMap<Id, u64>>,
 }
 
+/// Something that keeps the proxies of a Gateway from being as they should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What sort it is, for events: `UpperCamelCase`.
+    pub reason: &'static str,
+    /// The reason of the Gateway's `Programmed` condition, when it is false for it.
+    pub programmed: Reason,
+    /// Whether nobody gets to the proxies that there are.
+    pub blocks: bool,
+    /// What, and what to do.
+    pub message: Box<str>,
+}
+
+/// Obstacles by Gateway.
+pub type Obstacles = Arc<BTreeMap<Key, Vec<Obstacle>>>;
+
 /// Something that keeps statuses from being written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -93,6 +110,7 @@ impl Counts {
 #[derive(Clone, Debug)]
 pub struct Writer {
     desired: Arc<watch::Sender<Option<Desired>>>,
+    obstacles: Arc<watch::Sender<Obstacles>>,
     problems: watch::Receiver<Arc<Vec<Problem>>>,
     counts: Arc<Counts>,
     events: Events,
@@ -110,12 +128,14 @@ impl Writer {
             Reporter { controller: settings.controller_name.to_string(), instance: settings.instance.clone() };
         let events = Events::start(client.clone(), reporter);
         let (desired, received) = watch::channel(None);
+        let (obstacles, obstructed) = watch::channel(Arc::default());
         let (told, problems) = watch::channel(Arc::default());
         let counts = Arc::new(Counts::default());
         let task = task::Task {
             desk: Desk::new(settings),
             requests: requests::Requests::new(client),
             desired: received,
+            obstacles: obstructed,
             leading,
             progress,
             problems: told,
@@ -123,12 +143,18 @@ impl Writer {
             events: events.clone(),
         };
         tokio::spawn(task.run());
-        Writer { desired: Arc::new(desired), problems, counts, events }
+        Writer { desired: Arc::new(desired), obstacles: Arc::new(obstacles), problems, counts, events }
     }
 
     /// Says what statuses should be from now on. Never blocks; the latest wins.
     pub fn submit(&self, desired: Desired) {
         self.desired.send_replace(Some(desired));
+    }
+
+    /// Says what keeps proxies from being as they should be: all of it, as it is now. Each is told in an event and in the
+    /// Gateway's `Programmed` condition. Never blocks.
+    pub fn obstruct(&self, obstacles: Obstacles) {
+        self.obstacles.send_replace(obstacles);
     }
 
     /// For events of others.

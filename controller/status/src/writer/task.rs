@@ -1,7 +1,7 @@
 //! The task behind a [`Writer`](super::Writer): carries what happens to the [`Desk`], and what that decides to the API server.
 
 use super::requests::Requests;
-use super::{Counts, Desired, Problem};
+use super::{Counts, Desired, Obstacles, Problem};
 use crate::Events;
 use crate::desk::{Desk, Name, Outcome, Step};
 use fairlead_crds::Kind;
@@ -17,6 +17,7 @@ pub(super) struct Task {
     pub desk: Desk,
     pub requests: Requests,
     pub desired: watch::Receiver<Option<Desired>>,
+    pub obstacles: watch::Receiver<Obstacles>,
     pub leading: watch::Receiver<bool>,
     pub progress: watch::Receiver<Arc<Progress>>,
     pub problems: watch::Sender<Arc<Vec<Problem>>>,
@@ -62,6 +63,10 @@ impl Task {
                     proxies = changed.is_ok();
                     let progress = self.progress.borrow_and_update().clone();
                     self.desk.acked(progress, Instant::now());
+                }
+                Ok(()) = self.obstacles.changed() => {
+                    let obstacles = self.obstacles.borrow_and_update().clone();
+                    self.desk.obstruct(obstacles, Instant::now());
                 }
                 changed = next(&mut self.desired, calm) => {
                     if changed.is_err() {

@@ -226,6 +226,13 @@ impl Memo {
         self.config.replace(&new.listeners);
         self.users.secrets.swap(&mut self.config, &new.secrets, old.secrets.keys());
         self.status.gateway_classes = std::mem::take(&mut new.classes);
+        let gone: Vec<Key> = self.status.orphans.keys().filter(|key| !new.orphans.contains_key(key)).cloned().collect();
+        for key in gone {
+            self.status.orphans.remove(&key);
+        }
+        for (key, status) in std::mem::take(&mut new.orphans) {
+            set(&mut self.status.orphans, &key, Some(Arc::new(status)));
+        }
         self.fleet = self.fleet.iter().filter(|(key, _)| new.fleets.contains_key(*key)).map(pair).collect();
         for (key, fleet) in std::mem::take(&mut new.fleets) {
             set(&mut self.fleet, &key, Some(Arc::new(fleet)));

@@ -25,6 +25,8 @@ pub struct StatusSet {
     pub gateways: OrdMap<Key, Arc<GatewayStatus>>,
     /// By key; those whose parent is one of our Gateways.
     pub listener_sets: OrdMap<Key, Arc<ListenerSetStatus>>,
+    /// ListenerSets whose Gateway does not exist (any more), which may have been ours: for who says that they are attached.
+    pub orphans: OrdMap<Key, Arc<ListenerSetStatus>>,
     /// By kind and key; those with a parent of ours.
     pub routes: OrdMap<(Kind, Key), Arc<RouteStatus>>,
     /// BackendTLSPolicies with an ancestor of ours.

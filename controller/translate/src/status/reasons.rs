@@ -50,6 +50,8 @@ reasons! {
     AddressNotUsable = "AddressNotUsable",
     /// Gateway: no address could be assigned.
     AddressNotAssigned = "AddressNotAssigned",
+    /// Gateway: what its proxies need can't be had.
+    NoResources = "NoResources",
     /// Gateway: `spec.tls.backend.clientCertificateRef` is no key pair.
     InvalidClientCertificateRef = "InvalidClientCertificateRef",
     /// Gateway: a listener lets clients in without a valid certificate.
