@@ -69,11 +69,14 @@ impl Keeper {
     }
 
     async fn look(&self) -> anyhow::Result<()> {
-        let Some(secret) = self.secrets.get_opt(NAME).await? else {
+        let secret = match self.secrets.get_opt(NAME).await? {
+            Some(secret) if !is_empty(&secret) => secret,
             // Somebody deleted it: what is used goes on to be.
-            let known = self.authority.borrow().clone();
-            self.secrets.create(&PostParams::default(), &manifest(&known)).await?;
-            return Ok(());
+            gone => {
+                let known = self.authority.borrow().clone();
+                write(&self.secrets, gone, &known).await?;
+                return Ok(());
+            }
         };
         let mut authority = parse(&secret)?;
         if *self.leading.borrow()
@@ -100,16 +103,36 @@ impl Keeper {
 }
 
 async fn read_or_make(secrets: &Api<Secret>) -> anyhow::Result<Authority> {
-    if let Some(secret) = secrets.get_opt(NAME).await? {
-        return parse(&secret);
-    }
+    let found = match secrets.get_opt(NAME).await? {
+        Some(secret) if !is_empty(&secret) => return parse(&secret),
+        found => found,
+    };
     let authority = Authority::generate(SystemTime::now())?;
-    match secrets.create(&PostParams::default(), &manifest(&authority)).await {
-        Ok(_) => Ok(authority),
+    match write(secrets, found, &authority).await {
+        Ok(()) => Ok(authority),
         // Another replica was faster.
         Err(kube::Error::Api(status)) if status.code == 409 => parse(&secrets.get(NAME).await?),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Writes a CA into the Secret that there is, or into a new one. Refused when somebody else wrote since.
+async fn write(secrets: &Api<Secret>, there: Option<Secret>, authority: &Authority) -> kube::Result<()> {
+    let params = PostParams::default();
+    match there {
+        Some(there) => {
+            secrets.replace(NAME, &params, &Secret { data: manifest(authority).data, ..there }).await?;
+        }
+        None => {
+            secrets.create(&params, &manifest(authority)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The chart makes it so, that it goes with the release.
+fn is_empty(secret: &Secret) -> bool {
+    secret.data.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
 }
 
 fn parse(secret: &Secret) -> anyhow::Result<Authority> {

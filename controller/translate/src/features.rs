@@ -53,11 +53,24 @@ pub(crate) const SUPPORTED: &[&str] = &[
     "UDPRoute",
 ];
 
+/// Besides them, where a Gateway has objects of its own: `spec.infrastructure` is what they are made of.
+const INFRASTRUCTURE: &str = "GatewayInfrastructure";
+
+/// Sorted, all that a cluster gets.
+pub(crate) fn in_cluster() -> Vec<&'static str> {
+    let mut all: Vec<&str> = SUPPORTED.iter().copied().chain([INFRASTRUCTURE]).collect();
+    all.sort_unstable();
+    all
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn sorted_and_within_the_limit() {
-        assert!(super::SUPPORTED.is_sorted());
-        assert!(super::SUPPORTED.len() <= 64);
+        assert!(SUPPORTED.is_sorted() && in_cluster().is_sorted());
+        assert!(in_cluster().len() <= 64);
+        assert!(!SUPPORTED.contains(&INFRASTRUCTURE) && in_cluster().contains(&INFRASTRUCTURE));
     }
 }

@@ -40,6 +40,19 @@ pub struct Settings {
     pub fleet: Option<fleet::Settings>,
 }
 
+impl Settings {
+    /// In a cluster: each Gateway has proxies, addresses and a GatewayClass of its own.
+    pub fn in_cluster(fleet: fleet::Settings) -> Settings {
+        Settings {
+            implicit_class: false,
+            shared_addresses: false,
+            fleet: Some(fleet),
+            features: features::in_cluster().into_iter().map(Arc::from).collect(),
+            ..Settings::default()
+        }
+    }
+}
+
 impl Default for Settings {
     /// File mode: one process, one machine.
     fn default() -> Self {
