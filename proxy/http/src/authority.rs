@@ -40,18 +40,17 @@ pub(crate) struct Parsed {
 /// Takes an authority apart in one pass, if it is valid.
 #[inline]
 pub(crate) fn parse(authority: &[u8]) -> Option<Parsed> {
-    let (mut before, mut end, mut upper) = (Class::Dot, 0, false);
-    for c in authority {
-        let class = CLASSES[*c as usize];
-        match class {
+    // Where the last label and the port begin.
+    let (mut label, mut end, mut upper) = (0, 0, false);
+    while let Some(c) = authority.get(end) {
+        match CLASSES[*c as usize] {
             Class::Plain => {}
             Class::Upper => upper = true,
-            Class::Dot if before != Class::Dot => {}
+            Class::Dot if end > label => label = end + 1,
             Class::Colon => break,
             Class::Bracket if end == 0 => return parse_ipv6(authority),
             Class::Dot | Class::Bracket | Class::Other => return None,
         }
-        before = class;
         end += 1;
     }
     let port = match authority.get(end + 1..) {
@@ -62,7 +61,7 @@ pub(crate) fn parse(authority: &[u8]) -> Option<Parsed> {
     if end == 0 || end > MAX_HOST {
         return None;
     }
-    Some(Parsed { host_len: end - usize::from(before == Class::Dot), port, upper })
+    Some(Parsed { host_len: end - usize::from(label == end), port, upper })
 }
 
 #[cold]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::known::Known;
+use crate::known::{Ends, Known, Set};
 
 /// Header fields in the order they arrived, owning their bytes in one buffer.
 ///
@@ -15,8 +15,8 @@ use crate::known::Known;
 pub struct Fields {
     data: Vec<u8>,
     list: Vec<Field>,
-    /// A superset of the ids in `list`, so that a lookup of an absent known name costs one test.
-    seen: u128,
+    /// A superset of the ids in `list` as [`Known::bit`]s, the lower half first, so that a lookup of an absent known name costs one test.
+    seen: [u64; 2],
 }
 
 /// One field: `name: value\r\n` at `at`.
@@ -66,7 +66,7 @@ impl Fields {
 
     /// An empty list; allocates nothing.
     pub const fn new() -> Fields {
-        Fields { data: Vec::new(), list: Vec::new(), seen: 0 }
+        Fields { data: Vec::new(), list: Vec::new(), seen: [0; 2] }
     }
 
     /// Forgets all fields, keeps the memory.
@@ -74,7 +74,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.data.clear();
         self.list.clear();
-        self.seen = 0;
+        self.seen = [0; 2];
     }
 
     /// Number of fields.
@@ -137,7 +137,7 @@ impl Fields {
     /// Whether any of a set of known names may be there (never wrong when it says no).
     #[inline]
     pub(crate) fn may_have_any(&self, bits: u128) -> bool {
-        self.seen & bits != 0
+        self.seen[0] & bits as u64 != 0 || self.seen[1] & (bits >> 64) as u64 != 0
     }
 
     /// Appends a field. `name` must be in lower case.
@@ -147,14 +147,14 @@ impl Fields {
         self.append(Known::of(name), name, &[value]);
     }
 
-    /// Appends a field whose name may have upper-case letters.
-    pub fn push_any_case(&mut self, name: &[u8], value: &[u8]) {
+    /// Appends a field whose name may have upper-case letters; says what it is.
+    pub fn push_any_case(&mut self, name: &[u8], value: &[u8]) -> Known {
         let at = self.data.len();
         self.data.reserve(name.len() + value.len() + SEPARATOR.len() + LINE_END.len());
         for part in [name, SEPARATOR, value, LINE_END] {
             self.data.extend_from_slice(part);
         }
-        self.push_line(at, name.len(), value.len());
+        self.push_line(at, name.len(), value.len())
     }
 
     /// Copies lines of a head (`name: value\r\n`) to make fields of them with [`Fields::push_line`]; says where they start.
@@ -165,14 +165,21 @@ impl Fields {
         at
     }
 
-    /// Appends the field whose line was copied to `at`. Its name may have upper-case letters.
+    /// Appends the field whose line was copied to `at`; says what it is. Its name may have upper-case letters.
     #[inline]
-    pub(crate) fn push_line(&mut self, at: usize, name_len: usize, value_len: usize) {
+    pub(crate) fn push_line(&mut self, at: usize, name_len: usize, value_len: usize) -> Known {
         let name = &mut self.data[at..at + name_len];
-        lower(name);
-        let known = Known::of(name);
+        let ends = lower(name);
+        let known = Known::with_ends(name, ends);
         self.list.push(Field { at: at as u32, name_len: name_len as u32, value_len: value_len as u32, known });
-        self.seen |= known.bit();
+        self.note(known);
+        known
+    }
+
+    /// Takes the last field back.
+    #[inline]
+    pub(crate) fn pop(&mut self) {
+        self.list.pop();
     }
 
     /// Appends a field with a known name.
@@ -256,7 +263,7 @@ impl Fields {
         let value_len = (self.data.len() - start) as u32;
         self.data.extend_from_slice(LINE_END);
         self.list.push(Field { at: at as u32, name_len: known.name().len() as u32, value_len, known });
-        self.seen |= known.bit();
+        self.note(known);
     }
 
     /// Removes all fields of a name in lower case; says how many.
@@ -276,8 +283,17 @@ impl Fields {
         }
         let before = self.list.len();
         self.list.retain(|f| f.known != known);
-        self.seen &= !known.bit();
+        self.forget(known.bit());
         before - self.list.len()
+    }
+
+    /// Removes all fields of these names.
+    #[inline]
+    pub(crate) fn remove_set(&mut self, set: &Set) {
+        if self.may_have_any(set.bits) {
+            self.list.retain(|f| !set.contains(f.known));
+            self.forget(set.bits);
+        }
     }
 
     /// Keeps the fields for which `keep` says so; says how many went.
@@ -312,12 +328,24 @@ impl Fields {
         }
         self.data.extend_from_slice(LINE_END);
         self.list.push(Field { at: at as u32, name_len: name.len() as u32, value_len: value_len as u32, known });
-        self.seen |= known.bit();
+        self.note(known);
     }
 
     #[inline]
     fn may_have(&self, known: Known) -> bool {
-        self.seen & known.bit() != 0
+        self.may_have_any(known.bit())
+    }
+
+    #[inline]
+    fn note(&mut self, known: Known) {
+        let id = known as usize;
+        self.seen[id / 64] |= 1 << (id % 64);
+    }
+
+    #[inline]
+    fn forget(&mut self, bits: u128) {
+        self.seen[0] &= !(bits as u64);
+        self.seen[1] &= !((bits >> 64) as u64);
     }
 
     #[inline]
@@ -341,19 +369,41 @@ fn view<'a>(data: &'a [u8], f: &Field) -> FieldRef<'a> {
     FieldRef { known: f.known, name: &data[f.start()..][..f.name_len as usize], value: &data[f.value()] }
 }
 
-/// Makes ASCII letters lower-case, eight bytes at a time.
+/// Makes ASCII letters lower-case, eight bytes at a time; gives the [`ends`](crate::known::ends) of what it made.
 #[inline]
-fn lower(name: &mut [u8]) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let (words, rest) = name.as_chunks_mut::<8>();
-    for word in words {
-        let x = u64::from_le_bytes(*word);
-        // Per byte, in its high bit: at least `A` but not above `Z`. Bytes outside ASCII must not carry into their neighbours, nor change.
-        let low = x & (ONES * 0x7f);
-        let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !x & (ONES * 0x80);
-        *word = (x | upper >> 2).to_le_bytes();
+fn lower(name: &mut [u8]) -> Ends {
+    let len = name.len();
+    let mut ends = crate::known::ends(name);
+    ends = [lower_word(ends[0]), lower_word(ends[1])];
+    if len < 8 {
+        name.make_ascii_lowercase();
+        return ends;
     }
-    rest.make_ascii_lowercase();
+    if len > 16 {
+        for word in name[8..len - 8].chunks_mut(8) {
+            match <&mut [u8; 8]>::try_from(&mut *word) {
+                Ok(word) => *word = lower_word(u64::from_le_bytes(*word)).to_le_bytes(),
+                Err(_) => word.make_ascii_lowercase(),
+            }
+        }
+    }
+    if let Some(first) = name.first_chunk_mut() {
+        *first = ends[0].to_le_bytes();
+    }
+    if let Some(last) = name.last_chunk_mut() {
+        *last = ends[1].to_le_bytes();
+    }
+    ends
+}
+
+/// Eight letters at once. Bytes outside ASCII neither change nor carry into their neighbours.
+#[inline]
+const fn lower_word(x: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // Per byte, in its high bit: at least `A` but not above `Z`.
+    let low = x & (ONES * 0x7f);
+    let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !x & (ONES * 0x80);
+    x | upper >> 2
 }
 
 const SEPARATOR: &[u8; 2] = b": ";

@@ -26,7 +26,7 @@ mod preface;
 mod server;
 
 pub(crate) use decode::is_forbidden_trailer;
-pub(crate) use parse::tokens;
+pub(crate) use parse::{Options, tokens};
 pub use server::RequestError;
 
 use decode::{Bounds, Decoder};

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::error::Reject;
 use crate::fields::Fields;
-use crate::h1::tokens;
-use crate::known::Known;
+use crate::h1::{Options, tokens};
+use crate::known::{Known, Set};
 use crate::request::RequestHead;
 use crate::response::ResponseHead;
 
@@ -19,12 +19,12 @@ use crate::response::ResponseHead;
 /// than 256 bytes (Envoy: `http1.connection_header_rejected`).
 #[inline]
 pub fn strip_request(head: &mut RequestHead) -> Result<(), Reject> {
-    if !head.fields.may_have_any(HOP_BY_HOP) {
+    if !head.fields.may_have_any(HOP_BY_HOP.bits) {
         return Ok(());
     }
     let trailers = head.fields.all(Known::Te).flat_map(tokens).any(|t| t.eq_ignore_ascii_case(b"trailers"));
     remove_nominated(&mut head.fields, true)?;
-    remove_own(&mut head.fields);
+    head.fields.remove_set(&HOP_BY_HOP);
     if trailers {
         head.fields.push_known(Known::Te, b"trailers");
     }
@@ -34,9 +34,9 @@ pub fn strip_request(head: &mut RequestHead) -> Result<(), Reject> {
 /// Removes the fields that concern the upstream's connection only. What it nominates wrongly is ignored.
 #[inline]
 pub fn strip_response(head: &mut ResponseHead) {
-    if head.fields.may_have_any(HOP_BY_HOP) {
+    if head.fields.may_have_any(HOP_BY_HOP.bits) {
         let _ = remove_nominated(&mut head.fields, false);
-        remove_own(&mut head.fields);
+        head.fields.remove_set(&HOP_BY_HOP);
     }
 }
 
@@ -66,15 +66,8 @@ pub fn forward(head: &mut RequestHead, peer: &[u8], trusted: bool) {
     }
 }
 
-fn remove_own(fields: &mut Fields) {
-    for known in OWN {
-        fields.remove_known(known);
-    }
-}
-
 fn remove_nominated(fields: &mut Fields, strict: bool) -> Result<(), Reject> {
-    // Nearly always `keep-alive`, `close` or `upgrade`.
-    if !fields.all(Known::Connection).flat_map(tokens).any(|t| !is_option(t)) {
+    if !Options::of(fields).nominates {
         return Ok(());
     }
     if strict && fields.all(Known::Connection).flat_map(tokens).count() > MAX_NOMINATIONS {
@@ -83,7 +76,7 @@ fn remove_nominated(fields: &mut Fields, strict: bool) -> Result<(), Reject> {
     let list: Vec<Vec<u8>> = fields
         .all(Known::Connection)
         .flat_map(tokens)
-        .filter(|t| !is_option(t))
+        .filter(|t| !Options::is_option(t))
         .map(<[u8]>::to_ascii_lowercase)
         .collect();
     for name in list {
@@ -97,10 +90,6 @@ fn remove_nominated(fields: &mut Fields, strict: bool) -> Result<(), Reject> {
         }
     }
     Ok(())
-}
-
-fn is_option(token: &[u8]) -> bool {
-    [&b"keep-alive"[..], b"close", b"upgrade", b"te"].iter().any(|o| token.eq_ignore_ascii_case(o))
 }
 
 /// Fields whose silent removal would change what a request means to those behind us.
@@ -128,7 +117,7 @@ fn is_relied_on(known: Known) -> bool {
     )
 }
 
-const OWN: [Known; 7] = [
+static HOP_BY_HOP: Set = Set::of(&[
     Known::Connection,
     Known::Http2Settings,
     Known::KeepAlive,
@@ -136,16 +125,7 @@ const OWN: [Known; 7] = [
     Known::Te,
     Known::TransferEncoding,
     Known::Upgrade,
-];
-
-const HOP_BY_HOP: u128 = {
-    let (mut bits, mut i) = (0, 0);
-    while i < OWN.len() {
-        bits |= OWN[i].bit();
-        i += 1;
-    }
-    bits
-};
+]);
 
 const MAX_NOMINATIONS: usize = 10;
 const MAX_NAME: usize = 256;

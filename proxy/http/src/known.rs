@@ -114,12 +114,15 @@ impl Known {
     /// The id of a name in lower case; [`Known::Other`] for names outside the list, and for any with an upper-case letter.
     #[inline]
     pub fn of(name: &[u8]) -> Known {
-        if name.len() < 2 {
-            return Known::Other;
-        }
-        let at = slot(SEED, name);
-        let id = TABLE[at] as usize;
-        if NAMES[id].as_bytes() == name { ALL[id] } else { Known::Other }
+        Known::with_ends(name, ends(name))
+    }
+
+    /// [`Known::of`] for a name whose [`ends`] are at hand.
+    #[inline]
+    pub(crate) fn with_ends(name: &[u8], ends: Ends) -> Known {
+        let entry = &ENTRIES[usize::from(TABLE[slot(SEED, ends, name.len())] & 127)];
+        let whole = name.len() <= 16 || entry.known.name().as_bytes() == name;
+        if entry.ends == ends && entry.len == name.len() as u64 && whole { entry.known } else { Known::Other }
     }
 
     /// The name in lower case; empty for [`Known::Other`].
@@ -140,17 +143,57 @@ pub(crate) fn all() -> impl Iterator<Item = Known> {
     ALL.iter().copied()
 }
 
+/// A set of known names, fixed at compile time: a test costs one load.
+pub(crate) struct Set {
+    /// One for each id.
+    has: [bool; 128],
+    /// The same as [`Known::bit`]s.
+    pub(crate) bits: u128,
+}
+
+impl Set {
+    pub(crate) const fn of(list: &[Known]) -> Set {
+        let mut set = Set { has: [false; 128], bits: 0 };
+        let mut i = 0;
+        while i < list.len() {
+            set.has[list[i] as usize] = true;
+            set.bits |= list[i].bit();
+            i += 1;
+        }
+        set
+    }
+
+    #[inline]
+    pub(crate) const fn contains(&self, known: Known) -> bool {
+        self.has[known as usize]
+    }
+}
+
+/// The start and the end of a name as words, which overlap where it is short: names of the same length up to 16 are equal if these are.
+pub(crate) type Ends = [u64; 2];
+
+#[inline]
+pub(crate) const fn ends(name: &[u8]) -> Ends {
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return [u64::from_le_bytes(*first), u64::from_le_bytes(*last)];
+    }
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return [u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64];
+    }
+    match name {
+        [] => [0, 0],
+        [a] => [*a as u64, 0],
+        [a, b] => [*a as u64, *b as u64],
+        [a, b, c, ..] => [*a as u64 | (*b as u64) << 8, *c as u64],
+    }
+}
+
 const SLOTS: usize = 1024;
 
-/// A perfect hash: length and four bytes of the name, mixed by a seed that is checked (or searched) at compile time.
+/// A perfect hash of a name's ends and length, mixed by a seed that is checked (or searched) at compile time.
 #[inline]
-const fn slot(seed: u64, name: &[u8]) -> usize {
-    let n = name.len();
-    let key = (n as u64) << 32
-        | (name[0] as u64) << 24
-        | (name[n / 2] as u64) << 16
-        | (name[n - 2] as u64) << 8
-        | name[n - 1] as u64;
+const fn slot(seed: u64, ends: Ends, len: usize) -> usize {
+    let key = ends[0] ^ ends[1].rotate_left(23) ^ (len as u64) << 56;
     (key.wrapping_mul(seed) >> 54) as usize
 }
 
@@ -158,7 +201,8 @@ const fn collides(seed: u64) -> bool {
     let mut used = [false; SLOTS];
     let mut i = 1;
     while i < NAMES.len() {
-        let at = slot(seed, NAMES[i].as_bytes());
+        let name = NAMES[i].as_bytes();
+        let at = slot(seed, ends(name), name.len());
         if used[at] {
             return true;
         }
@@ -178,15 +222,36 @@ const SEED: u64 = {
     seed
 };
 
+/// Ids by slot; 0 where there is none.
 static TABLE: [u8; SLOTS] = {
     assert!(NAMES.len() <= 128, "a set of known names must fit a u128");
     let mut table = [0u8; SLOTS];
     let mut i = 1;
     while i < NAMES.len() {
-        table[slot(SEED, NAMES[i].as_bytes())] = i as u8;
+        let name = NAMES[i].as_bytes();
+        table[slot(SEED, ends(name), name.len())] = i as u8;
         i += 1;
     }
     table
+};
+
+/// What a name is compared with.
+struct Entry {
+    ends: Ends,
+    len: u64,
+    known: Known,
+}
+
+/// Entries by id; those without a name match the empty one, which is nobody's.
+static ENTRIES: [Entry; 128] = {
+    let mut entries = [const { Entry { ends: [0, 0], len: 0, known: Known::Other } }; 128];
+    let mut i = 1;
+    while i < NAMES.len() {
+        let name = NAMES[i].as_bytes();
+        entries[i] = Entry { ends: ends(name), len: name.len() as u64, known: ALL[i] };
+        i += 1;
+    }
+    entries
 };
 
 #[cfg(test)]
@@ -205,6 +270,31 @@ mod tests {
     fn others_do_not() {
         for name in ["", "h", "hosts", "Host", "hast", "x-custom", "content_length", "content-lengthh"] {
             assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
+        }
+    }
+
+    /// Each byte counts, wherever it is.
+    #[test]
+    fn no_name_with_another_byte_is_taken_for_it() {
+        for name in &NAMES[1..] {
+            for at in 0..name.len() {
+                let mut other = name.as_bytes().to_vec();
+                other[at] ^= 1;
+                let found = Known::of(&other);
+                assert!(found == Known::Other || found.name().as_bytes() == other, "{name} at {at}: {found:?}");
+                other.remove(at);
+                let found = Known::of(&other);
+                assert!(found == Known::Other || found.name().as_bytes() == other, "{name} without {at}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sets_hold_what_they_are_made_of() {
+        const SET: Set = Set::of(&[Known::Te, Known::XRequestId]);
+        for known in all() {
+            let member = matches!(known, Known::Te | Known::XRequestId);
+            assert_eq!((SET.contains(known), SET.bits & known.bit() != 0), (member, member), "{known:?}");
         }
     }
 }

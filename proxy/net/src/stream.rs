@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
@@ -109,6 +109,10 @@ impl Stream {
     /// [`Stream::poll_readable`] asked once, without waiting and without regard to tokio's cooperative budget (a task that
     /// used its budget up would otherwise take every connection for a quiet one).
     fn readable_now(&mut self) -> bool {
+        if let Stream::Tcp(s) = self {
+            // Asks the runtime only, as the poll would.
+            return s.try_io(Interest::READABLE, || Ok(())).is_ok();
+        }
         let mut cx = Context::from_waker(Waker::noop());
         pin!(tokio::task::coop::unconstrained(std::future::poll_fn(|cx| self.poll_readable(cx))))
             .poll(&mut cx)

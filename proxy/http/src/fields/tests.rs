@@ -85,11 +85,16 @@ fn clear_keeps_memory_and_forgets_all() {
 
 #[test]
 fn lowers_every_byte_as_the_standard_library_does() {
-    let mut all: Vec<u8> = (0..=255).collect();
-    let expected = all.to_ascii_lowercase();
-    lower(&mut all);
-    assert_eq!(all, expected);
-    let mut odd = b"X-AbCdEfGhIjKlM@[Z".to_vec();
-    lower(&mut odd);
-    assert_eq!(odd, b"x-abcdefghijklm@[z");
+    let all: Vec<u8> = (0..=255).collect();
+    let odd = b"X-AbCdEfGhIjKlM@[Z-XYZ-QRSTUVW-ABCDEFGHIJ";
+    for text in [&all[..], odd] {
+        for len in 0..=text.len() {
+            for start in [0, (text.len() - len) / 2, text.len() - len] {
+                let mut name = text[start..start + len].to_vec();
+                let expected = name.to_ascii_lowercase();
+                assert_eq!(lower(&mut name), crate::known::ends(&expected), "{}", expected.escape_ascii());
+                assert_eq!(name, expected);
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::fields::Fields;
 use crate::framing::{Framing, parse_length};
 use crate::h1::decode::is_forbidden_trailer;
-use crate::known::Known;
+use crate::known::{Known, Set};
 use crate::request::{RequestHead, Upgrade};
 use crate::response::{ResponseHead, reason};
 
@@ -52,7 +52,7 @@ pub(crate) fn request(head: &RequestHead, framing: Framing, out: &mut Buf) -> Re
     let mut line = Line::new(out);
     line.put(&[head.method_bytes(), b" ", head.path_and_query(), b" HTTP/1.1\r\nhost: ", head.authority(), b"\r\n"]);
     let trailers = head.fields.get(Known::Te) == Some(b"trailers");
-    line.fields(&head.fields, |f| !is_connections_own(f) || (trailers && f == Known::Te));
+    line.fields(&head.fields, |f| !CONNECTIONS_OWN.contains(f) || (trailers && f == Known::Te));
     match framing {
         Framing::Empty if head.method().expects_content() => line.put(&[b"content-length: 0\r\n"]),
         Framing::Empty => {}
@@ -80,7 +80,7 @@ pub(crate) fn response(head: &ResponseHead, framing: Framing, to: Recipient, out
     };
     let mut line = Line::new(out);
     line.status(head.status);
-    line.fields(&head.fields, |f| !is_connections_own(f));
+    line.fields(&head.fields, |f| !CONNECTIONS_OWN.contains(f));
     match encoder {
         Encoder::Discard if to.to_head || head.status == 304 => {
             match (framing, head.fields.get(Known::ContentLength)) {
@@ -136,20 +136,18 @@ pub(crate) fn chunks_end(trailers: Option<&Fields>, out: &mut Buf) -> Result<(),
     line.finish()
 }
 
-/// Whether a field is for the codec to write and not for those who fill in heads.
-#[inline]
-fn is_connections_own(known: Known) -> bool {
-    const OWN: u128 = Known::Connection.bit()
-        | Known::ContentLength.bit()
-        | Known::Host.bit()
-        | Known::Http2Settings.bit()
-        | Known::KeepAlive.bit()
-        | Known::ProxyConnection.bit()
-        | Known::Te.bit()
-        | Known::TransferEncoding.bit()
-        | Known::Upgrade.bit();
-    OWN & known.bit() != 0
-}
+/// Fields that are for the codec to write and not for those who fill in heads.
+static CONNECTIONS_OWN: Set = Set::of(&[
+    Known::Connection,
+    Known::ContentLength,
+    Known::Host,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
 
 /// Text being written straight into a buffer's free part; counts only once it is finished.
 struct Line<'a> {

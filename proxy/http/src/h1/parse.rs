@@ -71,14 +71,14 @@ pub(crate) fn request(
     let host = take_fields(&bytes[..len], parsed.headers, &mut head.fields, Some(limits.underscores))?;
     place_target(head, path.as_bytes(), host, limits)?;
     let framing = Framing::of_request(head.version, &head.fields, None)?;
-    let options = Options::of(head.version, &head.fields);
-    head.upgrade = requested_upgrade(head, &options);
+    let options = Options::of(&head.fields);
+    head.upgrade = requested_upgrade(head, options);
     if head.upgrade.is_some() && framing != Framing::Empty {
         // Behind an upgrade a body and the new protocol's first bytes cannot be told apart by everyone.
         return Err(Reject::bad("http1.body_disallowed"));
     }
     check_expect(head)?;
-    Ok(Some(Parsed { len: skip + len, framing, keep_alive: options.keep_alive }))
+    Ok(Some(Parsed { len: skip + len, framing, keep_alive: options.keep_alive(head.version) }))
 }
 
 /// Parses a response head into `head`, which is empty. `to_head` is whether it answers a HEAD request.
@@ -117,34 +117,55 @@ pub(crate) fn response(
         .and_then(|()| take_fields(&bytes[..len], parsed.headers, &mut head.fields, None))
         .map_err(|r| Error::protocol(r.details))?;
     let framing = Framing::of_response(head.version, &head.fields, status, to_head, None)?;
-    let keep_alive = framing != Framing::UntilClose && Options::of(head.version, &head.fields).keep_alive;
+    let keep_alive = framing != Framing::UntilClose && Options::of(&head.fields).keep_alive(head.version);
     Ok(Some(Parsed { len, framing, keep_alive }))
 }
 
-/// What the `Connection` field says.
+/// What the `Connection` fields of a message say.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Options {
-    pub(crate) keep_alive: bool,
+    close: bool,
+    keep_alive: bool,
     upgrade: bool,
+    /// There are other words: names of fields that concern this connection only.
+    pub(crate) nominates: bool,
 }
 
 impl Options {
     #[inline]
-    fn of(version: Version, fields: &Fields) -> Options {
-        let mut options = Options { keep_alive: version != Version::Http10, upgrade: false };
-        let mut close = false;
+    pub(crate) fn of(fields: &Fields) -> Options {
+        let mut options = Options::default();
         for value in fields.all(Known::Connection) {
-            for option in tokens(value) {
-                if option.eq_ignore_ascii_case(b"close") {
-                    close = true;
-                } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                    options.keep_alive = true;
-                } else if option.eq_ignore_ascii_case(b"upgrade") {
-                    options.upgrade = true;
+            // Nearly always one word.
+            if !options.add(value) {
+                for token in tokens(value) {
+                    options.nominates |= !options.add(token);
                 }
             }
         }
-        options.keep_alive &= !close;
         options
+    }
+
+    /// Whether a word is no field's name but says something itself.
+    pub(crate) fn is_option(token: &[u8]) -> bool {
+        Options::default().add(token)
+    }
+
+    /// Whether the connection outlives the exchange, as far as the peer is concerned (RFC 9112 §9.3).
+    fn keep_alive(self, version: Version) -> bool {
+        !self.close && (self.keep_alive || version != Version::Http10)
+    }
+
+    #[inline]
+    fn add(&mut self, word: &[u8]) -> bool {
+        match word.len() {
+            10 if word == b"keep-alive" || word.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+            5 if word == b"close" || word.eq_ignore_ascii_case(b"close") => self.close = true,
+            7 if word.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            2 if word.eq_ignore_ascii_case(b"te") => {}
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -194,29 +215,32 @@ fn take_fields<'a>(
     for h in headers {
         let (name, value) = (h.name.as_bytes(), h.value);
         let (start, value_start) = (offset(name.as_ptr()), offset(value.as_ptr()));
-        let (name_end, end) = (start + name.len(), value_start + value.len());
-        let plain = value_start == name_end + 2 && bytes[name_end + 1] == b' ' && bytes[end..].starts_with(b"\r\n");
-        if !plain && bytes[end..].iter().find(|c| !matches!(c, b' ' | b'\t')) != Some(&b'\r') {
+        let end = value_start + value.len();
+        let ends = bytes[end..].starts_with(b"\r\n");
+        let known = if ends && bytes[start + name.len()..value_start] == *b": " {
+            fields.push_line(copied + start - first, name.len(), value.len())
+        } else if ends || bytes[end..].iter().find(|c| !matches!(c, b' ' | b'\t')) == Some(&b'\r') {
+            fields.push_any_case(name, value)
+        } else {
             return Err(BARE_LF);
-        }
-        if let Some(underscores) = underscores {
-            if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
+        };
+        let Some(underscores) = underscores else { continue };
+        match known {
+            Known::Host => {
+                fields.pop();
                 if host.replace(value).is_some() {
                     return Err(Reject::bad("http1.several_hosts"));
                 }
-                continue;
             }
-            if underscores != Underscores::Allow && name.contains(&b'_') {
+            // No known name has one.
+            Known::Other if underscores != Underscores::Allow && name.contains(&b'_') => {
                 if underscores == Underscores::Drop {
-                    continue;
+                    fields.pop();
+                } else {
+                    underscored = true;
                 }
-                underscored = true;
             }
-        }
-        if plain {
-            fields.push_line(copied + start - first, name.len(), value.len());
-        } else {
-            fields.push_any_case(name, value);
+            _ => {}
         }
     }
     if underscored && underscores.is_some_and(|underscores| underscores.refuse(fields)) {
@@ -259,7 +283,7 @@ fn place_target(head: &mut RequestHead, target: &[u8], host: Option<&[u8]>, limi
     Ok(())
 }
 
-fn requested_upgrade(head: &RequestHead, options: &Options) -> Option<Upgrade> {
+fn requested_upgrade(head: &RequestHead, options: Options) -> Option<Upgrade> {
     let asked = options.upgrade && head.version == Version::Http11 && head.method() == Method::Get;
     let mut protocols = head.fields.all(Known::Upgrade);
     let only = protocols.next().filter(|p| asked && p.eq_ignore_ascii_case(b"websocket"))?;

@@ -15,7 +15,7 @@ use crate::fields::Fields;
 use crate::framing::Framing;
 use crate::h1::is_forbidden_trailer;
 use crate::h2::websocket;
-use crate::known::{self, Known};
+use crate::known::{self, Known, Set};
 use crate::limits::{Limits, Underscores};
 use crate::method::{Method, Scheme, Version};
 use crate::request::{RequestHead, Upgrade};
@@ -187,7 +187,7 @@ pub(super) fn to_request(head: &RequestHead, framing: Framing) -> Result<http::R
     fill(&head.fields, map, |f| match f {
         Known::Te => head.fields.get(Known::Te) == Some(b"trailers"),
         Known::SecWebsocketKey => head.upgrade.is_none(),
-        f => !is_not_for_http2(f),
+        f => !NOT_FOR_HTTP2.contains(f),
     })?;
     match framing {
         Framing::Length(n) => put_length(map, n),
@@ -211,7 +211,7 @@ pub(super) fn to_response(
     map.reserve(head.fields.len() + 1);
     fill(&head.fields, map, |f| match f {
         Known::SecWebsocketAccept => !switched,
-        f => !is_not_for_http2(f),
+        f => !NOT_FOR_HTTP2.contains(f),
     })?;
     match framing {
         _ if switched || status < 200 || status == 204 => {}
@@ -253,18 +253,17 @@ fn put_length(map: &mut HeaderMap, n: u64) {
 }
 
 /// Fields that only have a meaning on HTTP/1 connections, or that this module writes itself.
-fn is_not_for_http2(known: Known) -> bool {
-    const OURS: u128 = Known::Connection.bit()
-        | Known::ContentLength.bit()
-        | Known::Host.bit()
-        | Known::Http2Settings.bit()
-        | Known::KeepAlive.bit()
-        | Known::ProxyConnection.bit()
-        | Known::Te.bit()
-        | Known::TransferEncoding.bit()
-        | Known::Upgrade.bit();
-    OURS & known.bit() != 0
-}
+static NOT_FOR_HTTP2: Set = Set::of(&[
+    Known::Connection,
+    Known::ContentLength,
+    Known::Host,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
 
 /// A path as the `http` crate takes it; it insists on percent-encoding for three characters that HTTP/1 clients send as they are.
 fn path_and_query(path: &[u8]) -> Option<PathAndQuery> {
