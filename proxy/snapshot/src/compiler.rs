@@ -1,6 +1,7 @@
 //! Turns pushes into snapshots, each sharing with the one before it what did not change.
 
 use crate::listener::{self, Secrets};
+use crate::tracing::Tracers;
 use crate::{ClusterEntry, Listener, Port, Route, Snapshot};
 use fairlead_ir as ir;
 use fairlead_ir::{Bind, Id, Push, Resource, ResourceId};
@@ -35,6 +36,7 @@ pub struct Compiler {
     /// Their TLS, likewise.
     tls: HashMap<Id, ServerTls>,
     secrets: Secrets,
+    tracers: Tracers,
     resolved: HashMap<Box<str>, Vec<IpAddr>>,
     users: Users,
 }
@@ -77,6 +79,7 @@ impl Compiler {
             listeners: HashMap::new(),
             tls: HashMap::new(),
             secrets: Secrets::default(),
+            tracers: Tracers::default(),
             resolved: HashMap::new(),
             users: Users::default(),
         }
@@ -317,7 +320,8 @@ impl Compiler {
         let mut listeners = Vec::with_capacity(configs.len());
         for config in &configs {
             if !self.listeners.contains_key(&config.id) {
-                self.listeners.insert(config.id.clone(), Arc::new(self.compile_listener(config)));
+                let compiled = Arc::new(self.compile_listener(config));
+                self.listeners.insert(config.id.clone(), compiled);
             }
             listeners.extend(self.listeners.get(&config.id).map(|l| (config.hostname.as_deref(), l.clone())));
             match self.compile_tls(config) {
@@ -360,8 +364,13 @@ impl Compiler {
         self.tls.remove(id);
     }
 
-    fn compile_listener(&self, config: &Arc<ir::Listener>) -> Listener {
+    fn compile_listener(&mut self, config: &Arc<ir::Listener>) -> Listener {
+        let tracer = config.http.tracing.as_ref().map(|tracing| {
+            let slot = slot(&mut self.slots, &mut self.clusters, &tracing.cluster);
+            self.tracers.tracer(tracing, slot, &self.registry.build().version)
+        });
         Listener {
+            tracer,
             table: self.tables.get(&config.id).cloned().unwrap_or_default(),
             metrics: self.registry.listener(&ListenerLabels { listener: &config.id, gateway: &config.gateway }),
             stream_idle_timeout: config.http.stream_idle_timeout.limit(),

@@ -11,6 +11,7 @@ mod cell;
 mod compiler;
 mod listener;
 mod route;
+mod tracing;
 mod session;
 
 pub use cell::Cell;

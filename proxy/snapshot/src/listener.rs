@@ -6,6 +6,7 @@ use fairlead_net::tls::{ALPN_H2, ALPN_HTTP10, ALPN_HTTP11, ClientAuth, Identity,
 use fairlead_route::Connection;
 use fairlead_route::{ListenerIndex, Table};
 use fairlead_telemetry::ListenerMetrics;
+use fairlead_telemetry::trace::Tracer;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Listener {
     pub metrics: Arc<ListenerMetrics>,
     /// A stream that makes no progress for this time is given up.
     pub stream_idle_timeout: Option<Duration>,
+    /// Spans of its requests.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 impl Listener {

@@ -1,7 +1,8 @@
-//! What the proxy tells about itself: counters, gauges and histograms, their Prometheus text, and the access log.
+//! What the proxy tells about itself: counters, gauges and histograms, their Prometheus text, the access log, and spans.
 //!
 //! `control: Registry::route(labels) ──► Arc<RouteMetrics> ──(snapshot)──► worker: metrics.at(w).requests.inc(status)`
 //! `worker: LogSink::write(&Record) ──(64 KiB batches)──► writer thread ──► stdout or a file`
+//! `worker: Recording::spans(&Record) ──► SpanBuffer ──(64 KiB batches)──► whoever exports them`
 //!
 //! Knows neither routes nor clusters nor sockets: it is handed labels and facts. On the request path nothing here takes a
 //! lock, allocates or touches a cache line that another worker writes: each worker has its own block of cells, written
@@ -19,13 +20,14 @@ mod process;
 mod registry;
 mod scope;
 mod scopes;
+pub mod trace;
 
 pub use cell::{Counter, Gauge, Histogram, StatusCounts};
 pub use clock::{Clock, Timestamp};
 pub use flags::{Flag, Flags};
 pub use labels::{ClusterLabels, EndpointLabels, ListenerLabels, RouteLabels};
 pub use log::{AccessLog, FormatError, LogSink, LogTarget, LogWriter, Record, Upstream};
-pub use registry::{BuildInfo, Caps, PushOutcome, Registry};
+pub use registry::{BuildInfo, Caps, Export, PushOutcome, Registry};
 pub use scope::Scope;
 pub use scopes::{
     ClusterCells, ClusterMetrics, EndpointCells, EndpointMetrics, ListenerCells, ListenerMetrics, Protocol,

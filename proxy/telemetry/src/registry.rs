@@ -61,6 +61,21 @@ impl PushOutcome {
     const NAMES: [&'static str; 3] = ["outcome=\"applied\"", "outcome=\"partial\"", "outcome=\"rejected\""];
 }
 
+/// What became of spans on their way to a collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// The collector took them.
+    Exported,
+    /// It did not, however often it was asked, or said that they are wrong.
+    Failed,
+    /// Too many waited for it.
+    Dropped,
+}
+
+impl Export {
+    const NAMES: [&'static str; 3] = ["outcome=\"exported\"", "outcome=\"failed\"", "outcome=\"dropped\""];
+}
+
 /// Where all numbers of the process are. Shared by the control side, which asks for scopes, and the admin interface, which
 /// reads; workers hold scopes, never the registry.
 #[derive(Debug)]
@@ -75,6 +90,8 @@ pub struct Registry {
     worker_scopes: Box<[Arc<Scope<WorkerCells>>]>,
     config: ConfigStatus,
     log_write_errors: AtomicU64,
+    exported: [AtomicU64; Export::NAMES.len()],
+    exports: [AtomicU64; 2],
 }
 
 #[derive(Debug, Default)]
@@ -113,16 +130,24 @@ impl Registry {
                 workers,
                 RouteLabels { kind: "", namespace: "", route: other, rule: "" }.render(),
             ),
-            clusters: Family::new(caps.clusters, workers, ClusterLabels { cluster: other }.render()),
-            endpoints: Family::new(caps.endpoints, workers, EndpointLabels { cluster: other, endpoint: "" }.render()),
+            clusters: Family::new(caps.clusters, workers + 1, ClusterLabels { cluster: other }.render()),
+            endpoints: Family::new(caps.endpoints, workers + 1, EndpointLabels { cluster: other, endpoint: "" }.render()),
             worker_scopes,
             config: ConfigStatus::default(),
             log_write_errors: AtomicU64::new(0),
+            exported: Default::default(),
+            exports: Default::default(),
         })
     }
 
     /// Number of workers: the blocks of each scope.
     pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// The block of clusters and endpoints that belongs to no worker, but to the one thread that speaks to them in the
+    /// background.
+    pub fn background(&self) -> usize {
         self.workers
     }
 
@@ -194,6 +219,16 @@ impl Registry {
     /// Version of the configuration that was last applied; 0 before the first.
     pub fn config_version(&self) -> u64 {
         self.config.version.load(Relaxed)
+    }
+
+    /// Counts what became of spans on their way to a collector.
+    pub fn spans_exported(&self, outcome: Export, spans: u64) {
+        self.exported[outcome as usize].fetch_add(spans, Relaxed);
+    }
+
+    /// Counts an export request.
+    pub fn export_ended(&self, taken: bool) {
+        self.exports[usize::from(!taken)].fetch_add(1, Relaxed);
     }
 
     /// Counts batches of the access log that could not be written.
@@ -271,6 +306,11 @@ impl Registry {
             "Batches of the access log that could not be written.",
             &errors,
         );
+        let spans: Vec<(&str, f64)> = Export::NAMES.into_iter().zip(self.exported.iter().map(of)).collect();
+        out.plain("fairlead_trace_exported_spans_total", Kind::Counter, "Spans by what became of them.", &spans);
+        let exports: Vec<(&str, f64)> =
+            ["outcome=\"ok\"", "outcome=\"failed\""].into_iter().zip(self.exports.iter().map(of)).collect();
+        out.plain("fairlead_trace_exports_total", Kind::Counter, "Export requests, repeated ones too.", &exports);
     }
 }
 

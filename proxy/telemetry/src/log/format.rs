@@ -39,6 +39,9 @@ pub const DEFAULT_JSON: [(&str, &str); 24] = [
     ("route_name", "%ROUTE_NAME%"),
 ];
 
+/// Comes last in the default JSON, and only when there is one.
+const TRACE_KEY: &str = "trace_id";
+
 /// Envoy's default text format.
 pub const DEFAULT_TEXT: &str = concat!(
     "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% ",
@@ -63,6 +66,8 @@ struct Format {
 enum Item {
     Text(Box<[u8]>),
     Value { operator: Operator, limit: usize, form: Form },
+    /// A JSON member, with the comma in front; left out when its value is missing.
+    Member { key: Box<[u8]>, operator: Operator },
 }
 
 /// How a value is written.
@@ -83,7 +88,7 @@ impl AccessLog {
     /// Names an unknown operator or argument and where it stands.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
         match format {
-            "json" => Self::json(&DEFAULT_JSON),
+            "json" => Self::standard(),
             "text" => Self::text(DEFAULT_TEXT),
             format => Self::text(format),
         }
@@ -109,15 +114,17 @@ impl AccessLog {
     /// As [`AccessLog::text`]; the position is within the value.
     pub fn json(fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Self, FormatError> {
         let mut builder = Builder::default();
-        for (i, (key, format)) in fields.iter().enumerate() {
-            builder.literal(if i == 0 { b"{\"".as_slice() } else { b",\"" });
-            escape::json(key.as_ref().as_bytes(), &mut builder.text);
-            builder.literal(b"\":");
-            builder
-                .json_value(format.as_ref())
-                .map_err(|e| FormatError { message: format!("key `{}`: {}", key.as_ref(), e.message), ..e })?;
-        }
-        builder.literal(if fields.is_empty() { b"{}\n".as_slice() } else { b"}\n" });
+        builder.members(fields)?;
+        builder.literal(b"}\n");
+        Ok(builder.finish())
+    }
+
+    /// The default JSON.
+    fn standard() -> Result<Self, FormatError> {
+        let mut builder = Builder::default();
+        builder.members(&DEFAULT_JSON)?;
+        builder.member(TRACE_KEY, Operator::TraceId);
+        builder.literal(b"}\n");
         Ok(builder.finish())
     }
 
@@ -136,6 +143,13 @@ impl AccessLog {
                     };
                     write_value(fact, *limit, *form, stamp, out);
                 }
+                Item::Member { key, operator } => match operator.fact(record) {
+                    Fact::Missing => {}
+                    fact => {
+                        out.extend_from_slice(key);
+                        write_value(fact, usize::MAX, Form::JsonValue, |_, _| {}, out);
+                    }
+                },
             }
         }
     }
@@ -150,7 +164,7 @@ impl Clone for AccessLog {
 impl Default for AccessLog {
     /// JSON with the keys of Envoy Gateway.
     fn default() -> Self {
-        Self::json(&DEFAULT_JSON).unwrap_or_else(|_| Builder::default().finish())
+        Self::standard().unwrap_or_else(|_| Builder::default().finish())
     }
 }
 
@@ -197,6 +211,27 @@ impl Builder {
         Ok(())
     }
 
+    /// `{` and the members; what closes it comes later.
+    fn members(&mut self, fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<(), FormatError> {
+        for (i, (key, format)) in fields.iter().enumerate() {
+            self.literal(if i == 0 { b"{\"".as_slice() } else { b",\"" });
+            escape::json(key.as_ref().as_bytes(), &mut self.text);
+            self.literal(b"\":");
+            self.json_value(format.as_ref())
+                .map_err(|e| FormatError { message: format!("key `{}`: {}", key.as_ref(), e.message), ..e })?;
+        }
+        if fields.is_empty() {
+            self.literal(b"{");
+        }
+        Ok(())
+    }
+
+    /// A member that is left out when its value is missing; not the first.
+    fn member(&mut self, key: &str, operator: Operator) {
+        self.close_text();
+        self.items.push(Item::Member { key: format!(",\"{key}\":").into_bytes().into(), operator });
+    }
+
     fn close_text(&mut self) {
         if !self.text.is_empty() {
             self.items.push(Item::Text(std::mem::take(&mut self.text).into()));
@@ -229,6 +264,7 @@ fn write_value(fact: Fact<'_>, limit: usize, form: Form, stamp: impl FnOnce(usiz
         Fact::FlagsLong(flags) => write_flags(flags, Flag::long, out),
         Fact::Address(address) => write_address(address, out),
         Fact::Ip(ip) => write_ip(ip.to_canonical(), out),
+        Fact::TraceId(trace) => out.extend_from_slice(&trace.hex()),
         Fact::Stamp(index) => stamp(index, out),
     }
     // Text from outside is cut before it is escaped, so that no escape is cut; a JSON number stays one.

@@ -2,6 +2,7 @@
 
 use super::record::Record;
 use crate::Flags;
+use crate::trace::TraceId;
 use fairlead_http::{Fields, Known, is_grpc_type};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(crate) enum Operator {
     DownstreamTlsCipher,
     RequestedServerName,
     ConnectionId,
+    TraceId,
     GrpcStatus(GrpcForm),
     /// `PATH(WQ)` and `PATH(NQ)`: of the original path, with and without its query.
     Path {
@@ -164,6 +166,7 @@ pub(crate) enum Fact<'a> {
     FlagsLong(Flags),
     Address(SocketAddr),
     Ip(IpAddr),
+    TraceId(TraceId),
     /// Start time in the form of a stamp.
     Stamp(usize),
 }
@@ -234,6 +237,7 @@ impl Operator {
             Operator::DownstreamTlsCipher => Fact::str(record.tls_cipher),
             Operator::RequestedServerName => Fact::str(record.server_name),
             Operator::ConnectionId => Fact::Number(record.connection),
+            Operator::TraceId => record.trace.map_or(Fact::Missing, Fact::TraceId),
             Operator::GrpcStatus(form) => grpc_status(record, *form),
             Operator::Path { query } => path(record, *query),
             Operator::QueryParam(name) => query_param(record, name),

@@ -161,6 +161,7 @@ impl<'a> Call<'a> {
             "DOWNSTREAM_TLS_CIPHER" => Operator::DownstreamTlsCipher,
             "REQUESTED_SERVER_NAME" => Operator::RequestedServerName,
             "CONNECTION_ID" => Operator::ConnectionId,
+            "TRACE_ID" => Operator::TraceId,
             "GRPC_STATUS_NUMBER" => Operator::GrpcStatus(GrpcForm::Number),
             "HOSTNAME" => Operator::Fixed(host_name()),
             "ACCESS_LOG_TYPE" => Operator::Fixed((*b"DownstreamEnd").into()),

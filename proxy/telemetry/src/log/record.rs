@@ -1,5 +1,6 @@
 //! The facts of an exchange, or of a connection that was only passed on, that an access log can tell.
 
+use crate::trace::TraceId;
 use crate::{Flags, Timestamp};
 use fairlead_http::{Fields, RequestHead, ResponseHead, Version};
 use std::net::SocketAddr;
@@ -40,8 +41,14 @@ pub struct Record<'a> {
     pub bytes_received: u64,
     /// Bytes of the response's body.
     pub bytes_sent: u64,
+    /// The response was cut off: the client did not get all of it.
+    pub cut: bool,
     /// Name of the route rule.
     pub route: &'a str,
+    /// The path that the rule asks for and the request matched, as the route has it; empty without a rule.
+    pub pattern: &'a str,
+    /// The request's trace, if requests of its listener are traced.
+    pub trace: Option<TraceId>,
     /// The last attempt; `None` when there was none.
     pub upstream: Option<Upstream<'a>>,
     /// The proxy's address on the client's connection.
@@ -99,7 +106,10 @@ impl<'a> Record<'a> {
             termination: "",
             bytes_received: 0,
             bytes_sent: 0,
+            cut: false,
             route: "",
+            pattern: "",
+            trace: None,
             upstream: None,
             local: None,
             remote: None,

@@ -1,0 +1,210 @@
+//! What is known of an exchange, by the names of OpenTelemetry's semantic conventions.
+
+use super::otlp::{AnyValue, ArrayValue, Value};
+use crate::Record;
+use fairlead_http::{Fields, Known, Method, RequestHead, Version};
+use std::net::{IpAddr, SocketAddr};
+
+/// Bytes of a value; longer ones are cut.
+const LONGEST: usize = 1024;
+
+macro_rules! facts {
+    ($($fact:ident = $key:literal,)*) => {
+        /// An attribute of the semantic conventions that has one value.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum Fact {
+            $($fact,)*
+        }
+
+        impl Fact {
+            /// That of a key.
+            pub fn of(key: &str) -> Option<Fact> {
+                match key {
+                    $($key => Some(Fact::$fact),)*
+                    _ => None,
+                }
+            }
+
+            /// Its key.
+            pub const fn key(self) -> &'static str {
+                match self { $(Fact::$fact => $key,)* }
+            }
+        }
+    };
+}
+
+facts! {
+    RequestMethod = "http.request.method",
+    RequestMethodOriginal = "http.request.method_original",
+    StatusCode = "http.response.status_code",
+    Route = "http.route",
+    UserAgent = "user_agent.original",
+    ErrorType = "error.type",
+    UrlScheme = "url.scheme",
+    UrlPath = "url.path",
+    UrlQuery = "url.query",
+    UrlFull = "url.full",
+    ClientAddress = "client.address",
+    ClientPort = "client.port",
+    ServerAddress = "server.address",
+    ServerPort = "server.port",
+    PeerAddress = "network.peer.address",
+    PeerPort = "network.peer.port",
+    ProtocolName = "network.protocol.name",
+    ProtocolVersion = "network.protocol.version",
+    Transport = "network.transport",
+    NetworkType = "network.type",
+}
+
+/// What every server span has, as far as it is known.
+pub(super) const OF_SERVER_SPANS: &[Fact] = &[
+    Fact::RequestMethod,
+    Fact::RequestMethodOriginal,
+    Fact::UrlScheme,
+    Fact::UrlPath,
+    Fact::UrlQuery,
+    Fact::Route,
+    Fact::ServerAddress,
+    Fact::ServerPort,
+    Fact::ClientAddress,
+    Fact::PeerAddress,
+    Fact::PeerPort,
+    Fact::ProtocolName,
+    Fact::ProtocolVersion,
+    Fact::UserAgent,
+    Fact::StatusCode,
+    Fact::ErrorType,
+];
+
+impl Fact {
+    /// The value in an exchange that is over; `None` when it has none.
+    pub fn value(self, record: &Record<'_>) -> Option<Value> {
+        let request = record.request;
+        match self {
+            Fact::RequestMethod => Some(text(method(request))),
+            Fact::RequestMethodOriginal => {
+                Some(request.method_bytes()).filter(|_| request.method() == Method::Other).map(bytes)
+            }
+            Fact::StatusCode => Some(record.status).filter(|status| *status > 0).map(|status| int(status.into())),
+            Fact::Route => some_text(record.pattern),
+            Fact::UserAgent => request.fields.get(Known::UserAgent).map(bytes),
+            Fact::ErrorType => error(record).map(|error| text(&error)),
+            Fact::UrlScheme => Some(text(request.scheme.name())),
+            Fact::UrlPath => Some(bytes(path_and_query(record).0)),
+            Fact::UrlQuery => path_and_query(record).1.map(bytes),
+            Fact::UrlFull => {
+                let target = record.original_path.unwrap_or(request.path_and_query());
+                Some(url(request.scheme.name(), authority(record), target))
+            }
+            Fact::ClientAddress => record.remote.map(ip),
+            Fact::ClientPort => record.remote.map(port),
+            Fact::ServerAddress => Some(host(authority(record))).filter(|host| !host.is_empty()).map(bytes),
+            Fact::ServerPort => {
+                let named = port_of(authority(record));
+                Some(int(named.unwrap_or(request.scheme.default_port()).into()))
+            }
+            Fact::PeerAddress => record.direct_remote.map(ip),
+            Fact::PeerPort => record.direct_remote.map(port),
+            Fact::ProtocolName => Some(text("http")),
+            Fact::ProtocolVersion => Some(text(version(request.version))),
+            Fact::Transport => Some(text("tcp")),
+            Fact::NetworkType => record.direct_remote.map(|peer| match peer.ip().to_canonical() {
+                IpAddr::V4(_) => text("ipv4"),
+                IpAddr::V6(_) => text("ipv6"),
+            }),
+        }
+    }
+}
+
+/// `error.type`: a status of 500 and more, or the proxy's own words when it answered itself or nothing could be answered.
+pub(super) fn error(record: &Record<'_>) -> Option<String> {
+    let failed = record.cut || record.status == 0 || record.status >= 500;
+    let own = record.cut || !matches!(record.details, "" | "via_upstream");
+    failed.then(|| if own { record.details.to_owned() } else { record.status.to_string() })
+}
+
+/// `http.request.method`.
+pub(super) fn method(request: &RequestHead) -> &'static str {
+    match request.method() {
+        Method::Other => "_OTHER",
+        known => known.name(),
+    }
+}
+
+/// `network.protocol.version`.
+pub(super) fn version(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+        Version::H2 => "2",
+    }
+}
+
+/// `url.full`.
+pub(super) fn url(scheme: &str, authority: &[u8], target: &[u8]) -> Value {
+    let mut url = format!("{scheme}://").into_bytes();
+    url.extend_from_slice(authority);
+    url.extend_from_slice(target);
+    bytes(&url)
+}
+
+/// All values of a field; `None` when there is none.
+pub(super) fn values(fields: &Fields, name: &str) -> Option<Value> {
+    let values: Vec<AnyValue> =
+        fields.all_name(name.as_bytes()).map(|value| AnyValue { value: Some(bytes(value)) }).collect();
+    (!values.is_empty()).then_some(Value::ArrayValue(ArrayValue { values }))
+}
+
+/// Text from outside.
+pub(super) fn bytes(value: &[u8]) -> Value {
+    let cut = value.get(..LONGEST).unwrap_or(value);
+    Value::StringValue(String::from_utf8_lossy(cut).into_owned())
+}
+
+pub(super) fn text(value: &str) -> Value {
+    Value::StringValue(value.to_owned())
+}
+
+pub(super) fn some_text(value: &str) -> Option<Value> {
+    Some(value).filter(|value| !value.is_empty()).map(text)
+}
+
+pub(super) fn int(value: i64) -> Value {
+    Value::IntValue(value)
+}
+
+pub(super) fn ip(address: SocketAddr) -> Value {
+    Value::StringValue(address.ip().to_canonical().to_string())
+}
+
+pub(super) fn port(address: SocketAddr) -> Value {
+    int(address.port().into())
+}
+
+/// What the client asked for.
+fn path_and_query<'a>(record: &Record<'a>) -> (&'a [u8], Option<&'a [u8]>) {
+    let target = record.original_path.unwrap_or(record.request.path_and_query());
+    match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
+fn authority<'a>(record: &Record<'a>) -> &'a [u8] {
+    record.original_authority.unwrap_or(record.request.authority())
+}
+
+/// Without port and brackets.
+fn host(authority: &[u8]) -> &[u8] {
+    if let Some(rest) = authority.strip_prefix(b"[") {
+        return rest.split(|byte| *byte == b']').next().unwrap_or(rest);
+    }
+    authority.split(|byte| *byte == b':').next().unwrap_or(authority)
+}
+
+fn port_of(authority: &[u8]) -> Option<u16> {
+    let after = authority.rsplit(|byte| *byte == b']').next().unwrap_or(authority);
+    let at = after.iter().rposition(|byte| *byte == b':')?;
+    str::from_utf8(&after[at + 1..]).ok()?.parse().ok()
+}
