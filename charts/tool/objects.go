@@ -56,18 +56,19 @@ func read(file string) (*Set, error) {
 		if len(object.Object) == 0 {
 			continue
 		}
-		if name := name(object); seen[name] {
+		// An object may be there once more: as the hook that removes it.
+		name := name(object) + object.GetAnnotations()["helm.sh/hook"]
+		if seen[name] {
 			problems = append(problems, fmt.Errorf("%s occurs twice", name))
-		} else {
-			seen[name] = true
 		}
+		seen[name] = true
 		if object.GroupVersionKind().Group == "fairlead.dev" || strings.HasPrefix(object.GetAPIVersion(), "gateway.") {
 			set.custom = append(set.custom, object)
 			continue
 		}
 		decoded, _, err := decoder.Decode(document, nil, nil)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", name(object), err))
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
 		if object.GetKind() != "CustomResourceDefinition" {
@@ -77,7 +78,7 @@ func read(file string) (*Set, error) {
 		types.Default(decoded)
 		internal := &apiextensions.CustomResourceDefinition{}
 		if err := types.Convert(decoded, internal, nil); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", name(object), err))
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
 		set.definitions = append(set.definitions, internal)

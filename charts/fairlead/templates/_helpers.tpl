@@ -106,6 +106,17 @@ meta.helm.sh/release-namespace: {{ .root.Release.Namespace }}
 {{- end }}
 {{- end }}
 
+{{/*
+Annotations of its second manifest: Helm leaves hooks behind when the release goes, unless a hook takes them away. This one is made and
+removed when all else is gone. Takes {root, kind}; empty where there is nothing to remove.
+*/}}
+{{- define "fairlead.atTheEnd" -}}
+{{- if not (.root.Capabilities.APIVersions.Has .kind) }}
+helm.sh/hook: post-delete
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+{{- end }}
+
 {{/* Custom resource definitions are templates, so that upgrades change them; they stay when the release goes. */}}
 {{- define "fairlead.keep" -}}
 helm.sh/resource-policy: keep
