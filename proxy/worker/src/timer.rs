@@ -13,6 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
+    /// Address of the task that `sleep` wakes when it fires. `sleep` keeps that task's memory until then, so nobody else is there.
+    registered: usize,
 }
 
 impl Timer {
@@ -27,6 +29,11 @@ impl Timer {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
+            self.registered = 0;
+        }
+        // Armed for this task already: asking again would tell nothing new.
+        if self.registered == address(cx) && !sleep.is_elapsed() {
+            return Poll::Pending;
         }
         while sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
@@ -34,8 +41,14 @@ impl Timer {
             }
             sleep.as_mut().reset(deadline);
         }
+        self.registered = address(cx);
         Poll::Pending
     }
+}
+
+/// Tells tasks apart.
+fn address(cx: &Context<'_>) -> usize {
+    cx.waker().data().addr()
 }
 
 #[cfg(test)]

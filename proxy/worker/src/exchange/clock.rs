@@ -71,11 +71,15 @@ impl Deadlines {
 
     /// Ready with the deadline that passed; registers the task otherwise.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        let mut first = self.request.map(|at| (at, Expired::Request));
         let idle = self.progress.zip(self.idle).map(|(at, idle)| at + idle);
-        let first = [(self.request, Expired::Request), (self.attempt, Expired::Attempt), (idle, Expired::Idle)]
-            .into_iter()
-            .filter_map(|(at, which)| at.map(|at| (at, which)))
-            .min_by_key(|(at, _)| *at);
+        for (at, which) in [(self.attempt, Expired::Attempt), (idle, Expired::Idle)] {
+            if let Some(at) = at
+                && first.is_none_or(|(sooner, _)| at < sooner)
+            {
+                first = Some((at, which));
+            }
+        }
         let Some((at, which)) = first else { return Poll::Pending };
         self.timer.set(Some(at));
         self.timer.poll_expired(cx).map(|()| which)

@@ -1,7 +1,7 @@
 //! What the proxy says of the client to the backend.
 
 use crate::connection::ConnInfo;
-use fairlead_http::{Known, Reject, RequestHead, hop};
+use fairlead_http::{FieldRef, Known, Reject, RequestHead, hop};
 
 /// Takes out what concerns only this connection, and adds `x-forwarded-for`, `x-forwarded-proto` and `x-request-id`.
 ///
@@ -13,8 +13,8 @@ use fairlead_http::{Known, Reject, RequestHead, hop};
 pub fn prepare(head: &mut RequestHead, conn: &ConnInfo, trusted: bool) -> Result<(), Reject> {
     hop::strip_request(head)?;
     hop::forward(head, conn.peer_ip.as_bytes(), trusted);
-    if !trusted && head.fields.iter().any(|f| is_command(f.name)) {
-        head.fields.retain(|f| !is_command(f.name));
+    if !trusted && head.fields.iter().any(is_command) {
+        head.fields.retain(|f| !is_command(f));
     }
     if !trusted || !head.fields.contains(Known::XRequestId) {
         head.fields.set_known(Known::XRequestId, &request_id());
@@ -23,8 +23,11 @@ pub fn prepare(head: &mut RequestHead, conn: &ConnInfo, trusted: bool) -> Result
 }
 
 /// Whether a field is one of those by which Envoys talk to each other: timeouts, retries, the original path …
-fn is_command(name: &[u8]) -> bool {
-    name.starts_with(b"x-envoy-")
+fn is_command(field: FieldRef<'_>) -> bool {
+    match field.known {
+        Known::Other => field.name.starts_with(b"x-envoy-"),
+        known => matches!(known, Known::XEnvoyAttemptCount | Known::XEnvoyUpstreamServiceTime),
+    }
 }
 
 /// A random UUID (RFC 9562 §5.4) as text.
