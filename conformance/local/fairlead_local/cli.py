@@ -13,7 +13,8 @@ USAGE = """conformance/cluster [--existing [--load COMMAND] | --kind NAME] COMMA
   up                  start the cluster; installs and builds what is missing, does nothing if it runs
   down                end it; leaves no process, mount or namespace
   status              its processes, nodes and pods; exit code 1 if something is down
-  install             only install packages and build programs
+  check               only install packages, and say what this machine lacks to host the cluster
+  install             the same, and build programs
   load-image FILE…    load image archives (docker or OCI), or those that conformance/image makes, by name
   kubectl …           kubectl with this cluster
   exec COMMAND…       a command where the cluster's addresses answer, with KUBECONFIG set
@@ -26,7 +27,7 @@ def cluster(arguments):
         prog="conformance/cluster", usage=USAGE, add_help=True, formatter_class=argparse.RawTextHelpFormatter
     )
     clusters.add_options(parser)
-    parser.add_argument("command", choices=["up", "down", "status", "install", "load-image", "kubectl", "exec"])
+    parser.add_argument("command", choices=["up", "down", "status", "check", "install", "load-image", "kubectl", "exec"])
     parser.add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     chosen = clusters.chosen(options)
@@ -40,6 +41,8 @@ def cluster(arguments):
                 say("nothing to end")
         case "status":
             return show(chosen)
+        case "check":
+            node.check()
         case "install":
             node.install()
         case "load-image":
@@ -124,7 +127,13 @@ def own_image(options):
 def main(command):
     """Runs a command; a Problem is one message and exit code 1."""
     try:
-        return command(sys.argv[1:])
+        code = command(sys.argv[1:])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read has seen enough, as `head` does. What is left goes nowhere, at the exit too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Problem as problem:
         say(problem)
         return 1

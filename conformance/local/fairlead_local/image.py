@@ -17,7 +17,7 @@ from .paths import IMAGES, ROOT, Problem, say
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 PAUSE = "registry.k8s.io/pause:3.10"
-FAIRLEAD = "docker.io/library/fairlead:dev"
+FAIRLEAD = "docker.io/library/fairlead"
 USER = "65532"
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -120,8 +120,18 @@ def fairlead(binary=None):
     binary = Path(binary or ROOT / "target" / "release" / "fairlead")
     if not binary.exists():
         raise Problem(f"no {binary}: run `make build` first")
+    return fairlead_of(binary).write(IMAGES / "fairlead.tar")
+
+
+def fairlead_of(binary):
+    """The Dockerfile's, with the libraries of this machine."""
     files = {"/usr/bin/fairlead": binary, **shared_libraries(binary), **certificates(), **identity()}
-    return Image([FAIRLEAD], ["/usr/bin/fairlead"], files).write(IMAGES / "fairlead.tar")
+    return Image([f"{FAIRLEAD}:dev", f"{FAIRLEAD}:{version()}"], ["/usr/bin/fairlead"], files)
+
+
+def version():
+    """Fairlead's, as the chart names it too."""
+    return re.search(r'^version = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
 
 
 def pause():

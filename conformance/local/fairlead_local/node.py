@@ -21,6 +21,12 @@ CNI_CACHE = Path("/var/lib/cni/results")
 CTR = ["ctr", "-a", str(configs.CONTAINERD_SOCKET), "-n", "k8s.io"]
 
 
+def check():
+    """Debian packages, and what no package gives."""
+    requirements.install_packages()
+    requirements.check()
+
+
 def install():
     """Debian packages, and the programs that are built here."""
     requirements.install_packages()

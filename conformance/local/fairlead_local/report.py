@@ -1,4 +1,5 @@
 """What a person wants to know after a run: numbers per profile, what failed and why, what was slow."""
+import difflib
 import re
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def profiles(path):
             if section in ("core", "extended"):
                 row[section][found[1]] = found[2]
     return sorted(rows, key=lambda row: row.get("name", ""))
+
+
+def differences(expected, written):
+    """Lines of a unified diff of two reports, without their dates."""
+    texts = [[line for line in Path(path).read_text().splitlines() if not line.startswith("date: ")] for path in (expected, written)]
+    return list(difflib.unified_diff(*texts, str(expected), str(written), lineterm=""))
 
 
 def numbers(part):

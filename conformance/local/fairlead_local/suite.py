@@ -54,13 +54,16 @@ def parse(arguments):
         help="which optional features to test: those in the GatewayClass's status (default), all, or these",
     )  # fmt: skip
     add("--profiles", default=PROFILES, help=f"default {PROFILES}")
+    add("--channel", choices=("experimental", "standard"), default="experimental", help="of the Gateway API's CRDs (default experimental)")
+    add("--delay", metavar="RANGE", help="delay each push and each status write at random, like 1ms..50ms")
     add("--install", metavar="FILE|DIR|none", help="manifests that install Fairlead; default: rendered from the chart")
     add("--image", metavar="FILE|none", help="image archive to load; default: made from target/release/fairlead")
     add("--quick", action="store_true", help="short timeouts, for development: what fails fails soon")
     add("--parallel", type=int, metavar="N", help="how many of the parallel tests run at once (default: the CPUs)")
     add("--stop", action="store_true", help="stop at the first failure and leave everything as it is; implies --keep")
     add("--keep", action="store_true", help="leave the cluster up (one that was up before is left up anyway)")
-    add("--report", type=Path, metavar="FILE", help=f"default {REPORTS.relative_to(ROOT)}/{VERSION}.yaml for a whole run, else target/cluster/report.yaml")
+    add("--report", type=Path, metavar="FILE", help=f"default {REPORTS.relative_to(ROOT)}/{VERSION}.yaml ({VERSION}-standard.yaml) for a whole run, else target/cluster/report.yaml")
+    add("--expect", type=Path, metavar="FILE", help="fail also if the report says anything else than this one, but for its date")
     add("--version", default=None, help="Fairlead's version in the report; default that of Cargo.toml")
     add("--timeout", default="60m", help="for the whole suite, as Go writes durations (default 60m)")
     add("suite_flags", nargs="*", metavar="-- FLAG", help=argparse.SUPPRESS)
@@ -73,6 +76,10 @@ def run(arguments):
         cut = arguments.index("--")
         own, theirs = arguments[:cut], arguments[cut + 1 :]
     options = parse(own)
+    if options.delay and options.install:
+        raise Problem("--delay is an option of the chart's controller: it does not go with --install")
+    if options.expect and not options.expect.is_file():
+        raise Problem(f"--expect: no file {options.expect}")
     if options.suite_flags:
         raise Problem(f"what is {shlex.join(options.suite_flags)}? Flags of the suite come after --")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -90,7 +97,7 @@ def run(arguments):
 def prepare(cluster, options):
     build.program("suite.test")
     load_images(cluster, options)
-    apply_crds(cluster)
+    apply_crds(cluster, options.channel)
     remove_leftovers(cluster)
     install(cluster, options)
 
@@ -109,12 +116,17 @@ def module(name):
     return Path(build.go(["list", "-m", "-f", "{{.Dir}}", name], SUITE))
 
 
-def apply_crds(cluster):
-    """The experimental channel, of exactly the suite's version, which it insists on."""
-    folder = module("sigs.k8s.io/gateway-api") / "config" / "crd" / "experimental"
+def apply_crds(cluster, channel):
+    """Of exactly the suite's version, which it insists on."""
+    folder = module("sigs.k8s.io/gateway-api") / "config" / "crd" / channel
     if folder.parts[-4].partition("@")[2] != VERSION:
         raise Problem(f"go.mod of {SUITE} has another Gateway API than {VERSION}: {folder}")
-    kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-k", folder)
+    path = r"jsonpath={.metadata.annotations.gateway\.networking\.k8s\.io/channel}"
+    there = kubectl(cluster, "get", "crd", "gateways.gateway.networking.k8s.io", "--ignore-not-found", "-o", path)
+    if there not in ("", channel):
+        raise Problem(f"{cluster.name} has the {there} channel of the Gateway API: remove its CRDs first, or take a new cluster")
+    files = [word for file in sorted(folder.glob("gateway.networking.*.yaml")) for word in ("-f", file)]
+    kubectl(cluster, "apply", "--server-side", "--force-conflicts", *files)
     crds = kubectl(cluster, "get", "crd", "-o", "name").split()
     ours = [crd for crd in crds if "gateway.networking." in crd]
     kubectl(cluster, "wait", "--for=condition=Established", "--timeout=60s", *ours)
@@ -133,7 +145,7 @@ def remove_leftovers(cluster):
 
 def install(cluster, options):
     if options.install != "none":
-        files = [Path(options.install)] if options.install else render()
+        files = [Path(options.install)] if options.install else render(options.delay)
         for manifests in files:
             if not manifests.exists():
                 raise Problem(f"--install: no {manifests}")
@@ -162,7 +174,7 @@ def expect(cluster, *arguments):
         raise Problem(f"Fairlead does not come up: {problem}\n{pods}\n{events}\npods' logs: {LOG}/pods") from None
 
 
-def render():
+def render(delay=None):
     """The chart's manifests, with the image that is loaded: its namespace, the CRDs, and all else."""
     tool, folder = ROOT / "charts" / "render", DIR / "install"
     if not tool.exists():
@@ -173,6 +185,8 @@ def render():
     for name in ("crds", "no-crds"):
         with open(folder / f"{name}.yaml", "w") as file:
             command = [tool, f"--{name}", "-n", NAMESPACE, "--set", "image.tag=dev"]
+            if delay:
+                command += ["--set-json", f"extraArgs={json.dumps([f'--test-delay={delay}'])}"]
             done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise Problem(f"{tool}: {done.stderr.strip()}")
@@ -206,7 +220,11 @@ def run_suite(cluster, options, theirs):
     if written.exists():
         shutil.copyfile(written, target)
         say(f"report: {target}" + ("" if whole else " (of a part of the suite)"))
-    return process.returncode == 0 and bool(events.of_result("PASS"))
+    passed = process.returncode == 0 and bool(events.of_result("PASS"))
+    if passed and options.expect and (differences := report.differences(options.expect, written)):
+        print("\n".join(["", "the report is not the expected one:", *differences]), flush=True)
+        return False
+    return passed
 
 
 def flags(cluster, options, written):
@@ -215,7 +233,7 @@ def flags(cluster, options, written):
         f"-test.run=^TestConformance$" + (f"/^({options.only.replace(',', '|')})$" if options.only else ""),
         f"-gateway-class={CLASS}", f"-conformance-profiles={options.profiles}", f"-report-output={written}",
         "-organization=fairlead", "-project=fairlead", "-url=https://fairlead.dev", "-contact=https://fairlead.dev",
-        f"-version={options.version or version()}",
+        f"-version={options.version or 'v' + image.version()}",
     ]  # fmt: skip
     usable, unusable = cluster.addresses
     if usable:
@@ -244,7 +262,9 @@ def flags(cluster, options, written):
 def report_path(options, theirs):
     """Where the report goes, and whether it is that of the whole suite under upstream's conditions."""
     whole = not (options.only or options.skip or options.quick or options.stop or theirs) and options.profiles == PROFILES and options.features in ("claimed", "all")
-    return options.report or (REPORTS / f"{VERSION}.yaml" if whole else DIR / "report.yaml"), whole
+    name = VERSION if options.channel == "experimental" else f"{VERSION}-{options.channel}"
+    whole = whole and not options.delay
+    return options.report or (REPORTS / f"{name}.yaml" if whole else DIR / "report.yaml"), whole
 
 
 def feature_names():
@@ -255,11 +275,6 @@ def feature_names():
 def test_names():
     sources = (module("sigs.k8s.io/gateway-api/conformance") / "tests").rglob("*.go")
     return {name for file in sources for name in re.findall(r'ShortName:\s+"(\w+)"', file.read_text())}
-
-
-def version():
-    found = re.search(r'^version = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)
-    return f"v{found[1]}" if found else "dev"
 
 
 def show(test):

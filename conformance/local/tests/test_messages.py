@@ -1,11 +1,12 @@
 """What is missing is said, with the way out."""
 import os
 import re
+import subprocess
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import TARGET, cluster
+from support import CONFORMANCE, TARGET, cluster
 
 from fairlead_local import requirements
 
@@ -44,6 +45,14 @@ class Messages(unittest.TestCase):
         other = str(TARGET / "cluster-none")
         self.assertIn("conformance/cluster up", self.failing("kubectl", "get", "nodes", CLUSTER_DIR=other))
         self.assertIn("conformance/cluster up", self.failing("exec", "true", CLUSTER_DIR=other))
+
+    def test_a_reader_that_has_seen_enough(self):
+        for words in (["status"], ["--help"]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            done = subprocess.run([CONFORMANCE / "cluster", *words], stdout=writer, stderr=subprocess.PIPE, text=True)
+            os.close(writer)
+            self.assertEqual(done.stderr, "", words)
 
     def test_existing(self):
         self.assertIn("KUBECONFIG", self.failing("--existing", "up", KUBECONFIG=""))

@@ -114,6 +114,15 @@ class Reading(unittest.TestCase):
         self.assertIn("slowest: Weight 3 s, Late 2 s", text)
         self.assertTrue(text.endswith("1 passed, 1 failed, 1 skipped in 1.5 min"))
 
+    def test_another_report_is_told_and_another_day_is_not(self):
+        with tempfile.TemporaryDirectory() as folder:
+            one, two = Path(folder, "one"), Path(folder, "two")
+            one.write_text('date: "2026-01-01T00:00:00Z"\n' + REPORT)
+            two.write_text('date: "2026-01-02T00:00:00Z"\n' + REPORT)
+            self.assertEqual(report.differences(one, two), [])
+            two.write_text(REPORT.replace("Skipped: 2", "Skipped: 3"))
+            self.assertIn("+      Skipped: 3", report.differences(one, two))
+
     def test_no_report(self):
         self.assertIn("no report", "\n".join(report.summary(self.events, 1, "/no/such/file")))
 
@@ -143,9 +152,22 @@ class Options(unittest.TestCase):
     def test_only_a_whole_run_writes_the_report_that_is_kept(self):
         whole = suite.report_path(suite.parse([]), [])
         self.assertEqual((whole[0].name, whole[1]), ("v1.7.0.yaml", True))
-        for words, theirs in ((["--only", "A"], []), (["--quick"], []), ([], ["-debug"]), (["--profiles", "GATEWAY-HTTP"], [])):
+        standard = suite.report_path(suite.parse(["--channel", "standard"]), [])
+        self.assertEqual((standard[0].name, standard[1]), ("v1.7.0-standard.yaml", True))
+        for words, theirs in ((["--only", "A"], []), (["--delay", "1ms..2ms"], []), (["--quick"], []), ([], ["-debug"]), (["--profiles", "GATEWAY-HTTP"], [])):
             path, complete = suite.report_path(suite.parse(words), theirs)
             self.assertEqual((path.name, complete), ("report.yaml", False), words)
+
+
+class Refusals(unittest.TestCase):
+    def test_options_that_do_not_go_together(self):
+        for words, why in (
+            (["--delay", "1ms..2ms", "--install", "none"], "--delay"),
+            (["--expect", "/no/such/file"], "no file"),
+            (["word"], "after --"),
+        ):
+            with self.assertRaisesRegex(Problem, why):
+                suite.run(words)
 
 
 class GoTests(unittest.TestCase):
