@@ -1,6 +1,6 @@
 # What people run. Everything a target needs is installed by `tests/install` first.
 
-.PHONY: help build test lint generate golden bench bench-quick fuzz-short
+.PHONY: help build image test lint generate golden conformance cluster-test bench bench-quick fuzz-short
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -8,8 +8,12 @@ help: ## What there is to make
 build: ## The optimised binary, target/release/fairlead
 	cargo build --release
 
+image: build ## An image of it without Docker, target/cluster/images/fairlead.tar
+	conformance/image fairlead
+
 test: ## All tests, with the clients they need; what CI runs
 	tests/install test
+	tests/install cluster
 	tests/run
 
 lint: ## Formatting, clippy, documentation
@@ -21,6 +25,13 @@ generate: ## Gateway API types, schemas and our CRDs from their sources
 
 golden: ## Rewrite the golden files of translation; look at the difference before you commit it
 	UPDATE_GOLDEN=1 cargo test -p fairlead-translate
+
+conformance: build ## The upstream suite on a cluster of its own, for both channels; writes conformance/reports
+	conformance/run
+	conformance/run --channel standard
+
+cluster-test: build ## Tests of the local cluster, and of the chart on it: install, upgrade, uninstall
+	conformance/local/test
 
 bench: ## All load tests against the peers; writes target/load/results.json
 	tests/install bench
