@@ -1,8 +1,9 @@
 //! `fairlead config PROXY`: what a proxy in the cluster serves, from its own admin interface.
 
-use crate::live::{Live, Target};
+use crate::live::{Cluster, Live};
 use crate::output;
 use anyhow::bail;
+use k8s_openapi::api::core::v1::Pod;
 use std::process::ExitCode;
 
 /// See the module.
@@ -16,7 +17,11 @@ Examples:
   fairlead config -n shop gateway/web --page clusters     endpoints and their counters")]
 pub struct Args {
     #[command(flatten)]
-    target: Target,
+    cluster: Cluster,
+
+    /// Where the proxy runs: the Gateway's namespace; the context's when absent.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
 
     /// Name of a proxy's pod, or `gateway/NAME`.
     #[arg(value_name = "PROXY")]
@@ -27,34 +32,29 @@ pub struct Args {
     page: String,
 }
 
-/// The admin interface's port in a pod.
-pub const ADMIN_PORT: u16 = 15_000;
-
 /// Asks and prints.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
-        let live = Live::connect(&args.target).await?;
-        let namespace = args.target.namespace.clone().unwrap_or_else(|| live.client().default_namespace().to_owned());
+        let live = Live::connect(&args.cluster).await?;
+        let namespace = args.namespace.clone().unwrap_or_else(|| live.client().default_namespace().to_owned());
         let pod = match args.proxy.strip_prefix("gateway/") {
-            None => args.proxy.clone(),
+            None => live.pod(&namespace, args.proxy.strip_prefix("pod/").unwrap_or(&args.proxy)).await?,
             Some(gateway) => first_of(&live, &namespace, gateway).await?,
         };
-        live.ask(&namespace, &pod, ADMIN_PORT, &format!("/{}", args.page.trim_start_matches('/'))).await
+        live.ask(&pod, &format!("/{}", args.page.trim_start_matches('/'))).await
     })?;
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The name of a running proxy of a Gateway.
-async fn first_of(live: &Live, namespace: &str, gateway: &str) -> anyhow::Result<String> {
+/// A running proxy of a Gateway.
+async fn first_of(live: &Live, namespace: &str, gateway: &str) -> anyhow::Result<Pod> {
     let label = fairlead_translate::fleet::label_value(gateway);
     let pods = live.pods(namespace, &format!("gateway.networking.k8s.io/gateway-name={label}")).await?;
-    let running = |pod: &&k8s_openapi::api::core::v1::Pod| {
-        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
-    };
-    match pods.iter().find(running).and_then(|pod| pod.metadata.name.clone()) {
-        Some(name) => Ok(name),
+    let running = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+    match pods.into_iter().find(running) {
+        Some(pod) => Ok(pod),
         None => bail!("no running proxy of Gateway {namespace}/{gateway}"),
     }
 }

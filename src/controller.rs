@@ -47,7 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let client = live::client(None).await?;
+    let client = live::client(&live::Cluster::default()).await?;
     let reporter = Reporter { controller: args.controller_name.clone(), instance: args.pod.clone() };
     let push = SocketAddr::new(args.pod_ip, args.push_address.port());
     let identity = format!("{}_{push}", args.pod);

@@ -1,32 +1,50 @@
 //! `fairlead explain`: which listener, route, rule and match take a request, and why. The code that decides is the proxy's own.
+//!
+//! ```text
+//! files, or a cluster ──► World ──(plan)──► Plan ──(request: listener, route)──► Answer ──► text, JSON
+//! ```
 
 mod answer;
+mod gateway;
 mod request;
 mod text;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use crate::input::Input;
+use crate::live::{Cluster, Live};
 use crate::output::{self, Format};
 use crate::strictness::Strictness;
-pub use answer::Answer;
-use fairlead_store::{Change, Style};
-use fairlead_translate::{Settings, plan};
+use anyhow::bail;
+pub use answer::{Answer, Entrance};
+use fairlead_store::{Severity, Style, World};
+use fairlead_translate::{Plan, Settings, fleet, plan};
 use request::Asked;
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Exit codes: 0 a route takes the request, 1 none does, 2 wrong usage.
+#[command(
+    mut_arg("paths", |paths| paths.required(false).conflicts_with("live")),
+    after_help = "\
+The objects come from files (-f), or from the API server of a cluster (--live), with the rights of whoever asks.
+
+Exit codes: 0 a route takes the request, 1 none does, 2 wrong usage, or the objects can't be read.
 
 Examples:
   fairlead explain -f manifests/ https://shop.example.com/cart
+  fairlead explain --live https://shop.example.com/cart
+  fairlead explain --live --gateway shop/web http://shop.example.com/cart
   fairlead explain -f manifests/ 'GET https://shop.example.com/cart?x=1' -H 'x-env: canary'
   fairlead explain -f manifests/ POST grpc://api.example.com/shop.Cart/Add -H 'content-type: application/grpc'
   fairlead explain -f manifests/ http://localhost/ -H 'host: shop.example.com' --port 8080
   fairlead explain -f manifests/ tls://db.example.com:5432
-  fairlead explain -f manifests/ udp://dns.example.com:53")]
+  fairlead explain -f manifests/ udp://dns.example.com:53"
+)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
@@ -51,6 +69,10 @@ pub struct Args {
     #[arg(long, value_name = "IP")]
     address: Option<IpAddr>,
 
+    /// The Gateway that the request comes in on, when several listen on the port.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    gateway: Option<String>,
+
     /// How to print the answer.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -58,35 +80,121 @@ pub struct Args {
     /// Show all near misses, not only the nearest.
     #[arg(long)]
     all: bool,
+
+    #[command(flatten, next_help_heading = "Cluster")]
+    live: FromCluster,
+}
+
+/// Objects of a cluster.
+#[derive(Debug, clap::Args)]
+struct FromCluster {
+    /// Read the objects of a cluster instead of files.
+    #[arg(long)]
+    live: bool,
+
+    #[command(flatten)]
+    cluster: Cluster,
+
+    /// Read objects of this namespace only, when others are out of reach; may be given several times.
+    #[arg(short, long = "namespace", value_name = "NAMESPACE")]
+    namespaces: Vec<String>,
+
+    /// The controllerName of our GatewayClasses.
+    #[arg(long, value_name = "NAME", default_value = "fairlead.dev/gateway-controller")]
+    controller_name: String,
+}
+
+/// What there is to say.
+struct Told {
+    answer: Answer,
+    /// For people, on the side.
+    notes: Vec<String>,
 }
 
 /// Explains and prints.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if let Err(error) = asked(args) {
-        eprintln!("error: {error:#}");
-        return Ok(ExitCode::from(2));
-    }
-    let change = args.input.read()?;
-    let answer = answer(args, &change)?;
+    let told = match tell(args) {
+        Ok(told) => told,
+        Err(error) => {
+            output::complain(&format!("error: {error:#}"));
+            return Ok(ExitCode::from(2));
+        }
+    };
     output::print(&match args.output {
-        Format::Text => text(&answer, output::style(), args),
-        Format::Json => output::json(&answer)?,
+        Format::Text => text(&told.answer, output::style(), args),
+        Format::Json => output::json(&told.answer)?,
     })?;
-    let broken = change.problems.iter().filter(|problem| problem.severity == fairlead_store::Severity::Error).count();
-    if broken > 0 {
-        eprintln!("note: the manifests have {}; see `fairlead check`", output::count(broken, "error"));
+    told.notes.iter().for_each(|note| output::complain(&format!("note: {note}")));
+    Ok(if told.answer.route.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(args: &Args) -> anyhow::Result<Told> {
+    // What is wrong with the request is said before anything is read.
+    asked(args)?;
+    if !args.input.is_empty() {
+        return of_files(args);
     }
-    Ok(if answer.route.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if !args.live.live {
+        bail!("whose objects? Give manifests with -f PATH, or --live for those of a cluster");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { of_cluster(&Live::connect(&args.live.cluster).await?, args).await })
 }
 
 fn asked(args: &Args) -> anyhow::Result<Asked> {
     Asked::parse(&args.request.join(" "), &args.headers, args.port, &args.strictness.path_policy())
 }
 
+fn of_files(args: &Args) -> anyhow::Result<Told> {
+    let change = args.input.read()?;
+    let broken = change.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let mut notes = Vec::new();
+    if broken > 0 {
+        notes.push(format!("the manifests have {}; see `fairlead check`", output::count(broken, "error")));
+    }
+    Ok(Told { answer: answer(args, &change.world)?, notes })
+}
+
 /// The answer of some manifests.
-pub fn answer(args: &Args, change: &Change) -> anyhow::Result<Answer> {
-    let plan = plan(&change.world, &Settings { http: args.strictness.http(), ..Settings::default() });
-    Ok(Answer::of(&asked(args)?, args.address, &change.world, &plan))
+pub fn answer(args: &Args, world: &World) -> anyhow::Result<Answer> {
+    let plan = plan(world, &Settings { http: args.strictness.http(), ..Settings::default() });
+    if let Some(name) = &args.gateway {
+        gateway::require(name, &plan)?;
+    }
+    let entrance = Entrance { address: args.address, gateway: args.gateway.as_deref() };
+    Ok(Answer::of(&asked(args)?, entrance, world, &plan))
+}
+
+/// The answer of a cluster. There each Gateway has addresses of its own, so that one of them is asked.
+async fn of_cluster(live: &Live, args: &Args) -> anyhow::Result<Told> {
+    let asked = asked(args)?;
+    let seen = live.see(&args.live.namespaces).await?;
+    let plan = plan(&seen.world, &settings(args));
+    let choice = gateway::choose(&asked, args.gateway.as_deref(), args.address, &seen, &plan)?;
+    let entrance = Entrance { address: None, gateway: choice.gateway.as_deref() };
+    let left_out = seen.left_out.iter().map(|what| format!("left out: {what}"));
+    let notes = left_out.chain(unclassed(&plan)).chain(choice.note).collect();
+    Ok(Told { answer: Answer::of(&asked, entrance, &seen.world, &plan), notes })
+}
+
+/// As the controller plans. What concerns only the pods of the proxies is thrown away.
+fn settings(args: &Args) -> Settings {
+    let none: Arc<str> = Arc::default();
+    let fleet = fleet::Settings {
+        image: none.clone(),
+        image_pull_policy: None,
+        image_pull_secrets: Vec::new(),
+        controller: none.clone(),
+        ca_bundle: none,
+    };
+    let controller_name = args.live.controller_name.as_str().into();
+    Settings { controller_name, http: args.strictness.http(), ..Settings::in_cluster(fleet) }
+}
+
+/// That no Gateway is ours, because no class is.
+fn unclassed(plan: &Plan) -> Option<String> {
+    let nothing = plan.status.gateway_classes.is_empty();
+    nothing.then(|| "there is no GatewayClass of this controller; --controller-name names another".to_owned())
 }
 
 /// The answer for people.

@@ -57,7 +57,7 @@ fn explain_says_who_takes_a_request_and_why() {
         for line in fs::read_to_string(case.join("requests.txt")).unwrap().lines() {
             let words = ["explain", "-f", "."].into_iter().chain(line.split(' '));
             let args = Line::parse_from(words).args;
-            let answer = explain::answer(&args, &change).unwrap();
+            let answer = explain::answer(&args, &change.world).unwrap();
             text += &format!("$ explain {line}\n{}\n", explain::text(&answer, Style::Plain, &args));
             all.push(serde_json::to_value(&answer).unwrap());
         }

@@ -21,6 +21,11 @@ pub struct Input {
 }
 
 impl Input {
+    /// Whether no path was given: only where none is required.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// What the store is told.
     pub fn settings(&self) -> Settings {
         Settings { max_file_bytes: self.max_file_size << 20, ..Settings::new(&self.paths) }

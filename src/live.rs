@@ -1,5 +1,9 @@
 //! A cluster, seen with the rights of who asks.
 
+mod objects;
+
+pub use objects::Seen;
+
 use anyhow::{Context as _, anyhow, bail};
 use fairlead_crds::{Kind, Scope};
 use http_body_util::{BodyExt as _, Empty};
@@ -9,24 +13,22 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::Deserialize;
 use serde_json::Value;
+use std::path::PathBuf;
 
-/// Which cluster, and which part of it.
-#[derive(Debug, clap::Args)]
-pub struct Target {
-    /// Context of the kubeconfig (KUBECONFIG or ~/.kube/config); the current one when absent. In a pod: the pod's own cluster.
+/// Which cluster. As kubectl takes it: the one of `KUBECONFIG` or `~/.kube/config`; in a pod without these, the pod's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Cluster {
+    /// The kubeconfig; that of KUBECONFIG or ~/.kube/config when absent.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig's context; the current one when absent.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-
-    /// Namespace; all when absent.
-    #[arg(short, long, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-
-    /// Namespace of the controller.
-    #[arg(long, value_name = "NAMESPACE", default_value = "fairlead-system")]
-    pub controller_namespace: String,
 }
 
 /// A connection to an API server.
+#[derive(Clone)]
 pub struct Live {
     client: Client,
 }
@@ -46,25 +48,37 @@ struct PageMetadata {
     next: Option<String>,
 }
 
-/// A client of the cluster that this process runs in, or of the kubeconfig's context.
-pub async fn client(context: Option<&str>) -> anyhow::Result<Client> {
-    let config = match context {
-        None => {
-            Config::infer().await.context("no cluster: neither in a pod nor a usable kubeconfig (set KUBECONFIG)")?
+/// A client of a cluster.
+pub async fn client(cluster: &Cluster) -> anyhow::Result<Client> {
+    let options = KubeConfigOptions { context: cluster.context.clone(), ..KubeConfigOptions::default() };
+    let file = match &cluster.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display())).map(Some),
+        None if cluster.context.is_some() => Kubeconfig::read().context("cannot read the kubeconfig").map(Some),
+        None => Ok(None),
+    };
+    let config = match file? {
+        Some(file) => {
+            let name = cluster.context.as_deref().unwrap_or("the current one");
+            let config = Config::from_custom_kubeconfig(file, &options).await;
+            config.with_context(|| format!("cannot use the kubeconfig's context ({name})"))?
         }
-        Some(name) => {
-            let file = Kubeconfig::read().context("cannot read the kubeconfig")?;
-            let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
-            Config::from_custom_kubeconfig(file, &options).await.with_context(|| format!("--context {name}"))?
+        None => {
+            let config = Config::infer().await;
+            config.context("no cluster: neither in a pod nor a usable kubeconfig (set KUBECONFIG)")?
         }
     };
     Client::try_from(config).context("cannot make a client of the API server")
 }
 
 impl Live {
-    /// Connects.
-    pub async fn connect(target: &Target) -> anyhow::Result<Live> {
-        Ok(Live { client: client(target.context.as_deref()).await? })
+    /// Gets ready to ask; whether somebody answers shows with the first question.
+    pub async fn connect(cluster: &Cluster) -> anyhow::Result<Live> {
+        Ok(Live::new(client(cluster).await?))
+    }
+
+    /// Asks with a client.
+    pub fn new(client: Client) -> Live {
+        Live { client }
     }
 
     /// The client.
@@ -72,30 +86,35 @@ impl Live {
         &self.client
     }
 
-    /// All objects of a kind; none when the cluster does not know the kind.
+    /// All objects of a kind, with their `apiVersion`; none when the cluster does not know the kind. Of Secrets, those for TLS.
     pub async fn list(&self, kind: Kind, namespace: Option<&str>) -> anyhow::Result<Vec<Value>> {
         for version in kind.versions() {
-            let root = match kind.group() {
-                "" => format!("/api/{version}"),
-                group => format!("/apis/{group}/{version}"),
+            let (root, api_version) = match kind.group() {
+                "" => (format!("/api/{version}"), (*version).to_owned()),
+                group => (format!("/apis/{group}/{version}"), format!("{group}/{version}")),
             };
             let path = match namespace.filter(|_| kind.scope() == Scope::Namespaced) {
                 Some(namespace) => format!("{root}/namespaces/{namespace}/{}", kind.plural()),
                 None => format!("{root}/{}", kind.plural()),
             };
-            if let Some(objects) = self.pages(&path).await? {
+            let selector = if kind == Kind::Secret { "&fieldSelector=type%3Dkubernetes.io%2Ftls" } else { "" };
+            if let Some(mut objects) = self.pages(&path, selector).await? {
+                // Items of a list don't have it.
+                for object in objects.iter_mut().filter_map(Value::as_object_mut) {
+                    object.insert("apiVersion".to_owned(), api_version.clone().into());
+                }
                 return Ok(objects);
             }
         }
         Ok(Vec::new())
     }
 
-    async fn pages(&self, path: &str) -> anyhow::Result<Option<Vec<Value>>> {
+    async fn pages(&self, path: &str, selector: &str) -> anyhow::Result<Option<Vec<Value>>> {
         const PAGE: u32 = 500;
         let mut objects = Vec::new();
         let mut next = String::new();
         loop {
-            let uri = format!("{path}?limit={PAGE}{next}");
+            let uri = format!("{path}?limit={PAGE}{selector}{next}");
             let request = http::Request::get(uri).body(Vec::new())?;
             let page: Page = match self.client.request(request).await {
                 Ok(page) => page,
@@ -117,8 +136,16 @@ impl Live {
         Ok(list.with_context(|| format!("cannot list pods of {namespace}"))?.items)
     }
 
-    /// What a pod's loopback answers to GET, through the API server's port-forward.
-    pub async fn ask(&self, namespace: &str, pod: &str, port: u16, path: &str) -> anyhow::Result<String> {
+    /// A pod.
+    pub async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<Pod> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        pods.get(name).await.with_context(|| format!("cannot get pod {namespace}/{name}"))
+    }
+
+    /// What the admin interface in a pod answers to GET, through the API server's port-forward.
+    pub async fn ask(&self, pod: &Pod, path: &str) -> anyhow::Result<String> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let (port, pod) = (admin_port(pod), pod.metadata.name.as_deref().unwrap_or_default());
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let place = || format!("pod {namespace}/{pod}, port {port}");
         let mut forward =
@@ -136,5 +163,31 @@ impl Live {
             bail!("{path} of {}: {status}: {}", place(), text.trim_end());
         }
         Ok(text)
+    }
+}
+
+/// The port of a pod's admin interface, as its containers are told; the default where they are not.
+fn admin_port(pod: &Pod) -> u16 {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let words = containers.flat_map(|container| container.args.iter().flatten());
+    let addresses = words.filter_map(|word| word.strip_prefix("--admin-address="));
+    let mut ports = addresses.filter_map(|address| address.rsplit_once(':')?.1.parse().ok());
+    ports.next().unwrap_or(15_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_admin_interface_is_where_the_pod_is_told() {
+        let pod = |args: Value| {
+            let spec = json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "proxy", "args": args}]}});
+            admin_port(&serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(pod(json!(["proxy", "--admin-address=127.0.0.1:15900", "--workers=2"])), 15_900);
+        assert_eq!(pod(json!(["proxy"])), 15_000);
+        assert_eq!(pod(Value::Null), 15_000);
     }
 }

@@ -10,6 +10,7 @@ mod echo;
 mod explain;
 mod findings;
 mod input;
+mod kubectl;
 mod live;
 mod log;
 mod options;
@@ -24,7 +25,7 @@ mod thread;
 mod version;
 mod view;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -73,7 +74,7 @@ enum Command {
 fn main() -> ExitCode {
     // One provider for all of TLS, before anybody makes a choice of their own. It fails only when there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let result = match Cli::parse().command {
+    let result = match parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
@@ -90,10 +91,20 @@ fn main() -> ExitCode {
         // Who reads our output has read enough: `fairlead check … | head`.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads the command line; ends the program when that asks for help or is wrong.
+fn parse() -> Cli {
+    let mut command = Cli::command();
+    if kubectl::is_plugin(std::env::args_os().next().as_deref()) {
+        command = kubectl::command(command);
+    }
+    let matches = command.get_matches_mut();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 fn run_echo(args: echo::Args) -> anyhow::Result<ExitCode> {

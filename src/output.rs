@@ -14,6 +14,11 @@ pub enum Format {
     Json,
 }
 
+/// Writes a line to stderr. Who does not want to read it need not.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Writes to stdout.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -39,7 +44,7 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|io| io.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// `1 object`, `2 objects`; thousands are separated.
+/// `1 object`, `2 objects`, `3 proxies`; thousands are separated.
 pub fn count(number: usize, one: &str) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -49,8 +54,11 @@ pub fn count(number: usize, one: &str) -> String {
         }
         text.push(digit);
     }
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{text} {one}{plural}")
+    match (number, one.strip_suffix('y')) {
+        (1, _) => format!("{text} {one}"),
+        (_, Some(stem)) => format!("{text} {stem}ies"),
+        (_, None) => format!("{text} {one}s"),
+    }
 }
 
 /// Colours of words.

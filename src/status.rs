@@ -1,6 +1,6 @@
 //! `fairlead status`: what a cluster's Gateways, listeners and routes say, and which proxy serves which version.
 
-use crate::live::{Live, Target};
+use crate::live::{Cluster, Live};
 use crate::output::{self, Format, Paint};
 use crate::table;
 use crate::view::{ListenerRow, RouteRow, State, View};
@@ -24,7 +24,15 @@ Examples:
   kubectl fairlead status              the same, when the binary is linked as kubectl-fairlead in PATH")]
 pub struct Args {
     #[command(flatten)]
-    target: Target,
+    cluster: Cluster,
+
+    /// Objects of this namespace only; of all when absent.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    /// Where the controller runs.
+    #[arg(long, value_name = "NAMESPACE", default_value = "fairlead-system")]
+    controller_namespace: String,
 
     /// The controllerName of our GatewayClasses.
     #[arg(long, value_name = "NAME", default_value = "fairlead.dev/gateway-controller")]
@@ -85,10 +93,11 @@ struct ClassRow {
 /// Asks and prints.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = match runtime.block_on(report(args)) {
+    let asked = runtime.block_on(async { report(&Live::connect(&args.cluster).await?, args).await });
+    let report = match asked {
         Ok(report) => report,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(&format!("error: {error:#}"));
             return Ok(ExitCode::from(2));
         }
     };
@@ -99,9 +108,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn report(args: &Args) -> anyhow::Result<Report> {
-    let live = Live::connect(&args.target).await?;
-    let namespace = args.target.namespace.as_deref();
+async fn report(live: &Live, args: &Args) -> anyhow::Result<Report> {
+    let namespace = args.namespace.as_deref();
     let ours = |class: &Value| class["spec"]["controllerName"] == *args.controller_name;
     let classes: Vec<Value> = live.list(Kind::GatewayClass, None).await?.into_iter().filter(ours).collect();
     let names: BTreeSet<&str> = classes.iter().filter_map(|class| class["metadata"]["name"].as_str()).collect();
@@ -115,7 +123,7 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
         let found = live.list(kind, namespace).await?;
         routes.extend(found.iter().filter_map(|route| route_row(kind, route, &args.controller_name)));
     }
-    let (proxies, problem) = match Box::pin(proxies(&live, &args.target)).await {
+    let (proxies, problem) = match Box::pin(proxies(live, args)).await {
         Ok(proxies) => (Some(proxies), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
@@ -125,15 +133,14 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
 }
 
 /// Asks the controllers; the one that leads knows the most.
-async fn proxies(live: &Live, target: &Target) -> anyhow::Result<Vec<GatewayProxies>> {
-    let namespace = &target.controller_namespace;
+async fn proxies(live: &Live, args: &Args) -> anyhow::Result<Vec<GatewayProxies>> {
+    let namespace = &args.controller_namespace;
     let pods = live.pods(namespace, "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=controller").await?;
     anyhow::ensure!(!pods.is_empty(), "no controller pod in {namespace}; give --controller-namespace");
     let mut all: BTreeMap<String, GatewayProxies> = BTreeMap::new();
     let mut failure = None;
     for pod in pods {
-        let name = pod.metadata.name.unwrap_or_default();
-        let answer = live.ask(namespace, &name, 15_000, "/proxies").await;
+        let answer = live.ask(&pod, "/proxies").await;
         match answer.and_then(|text| Ok(serde_json::from_str::<Vec<GatewayProxies>>(&text)?)) {
             Ok(found) => {
                 for gateway in found {
@@ -148,7 +155,7 @@ async fn proxies(live: &Live, target: &Target) -> anyhow::Result<Vec<GatewayProx
     }
     match failure {
         Some(error) if all.is_empty() => Err(error),
-        _ => Ok(all.into_values().filter(|one| in_namespace(&one.gateway, target.namespace.as_deref())).collect()),
+        _ => Ok(all.into_values().filter(|one| in_namespace(&one.gateway, args.namespace.as_deref())).collect()),
     }
 }
 
@@ -187,11 +194,8 @@ fn text(report: &Report) -> String {
     for gateway in report.proxies.iter().flatten() {
         let behind = gateway.proxies.iter().filter(|proxy| proxy.version < gateway.version).count();
         let serving = gateway.proxies.len() - behind;
-        let sum = format!(
-            "{serving} of {} serve version {}",
-            output::count(gateway.proxies.len(), "proxy").replace("proxys", "proxies"),
-            gateway.version
-        );
+        let all = output::count(gateway.proxies.len(), "proxy");
+        let sum = format!("version {} on {serving} of {all}", gateway.version);
         let sum = if behind == 0 && !gateway.proxies.is_empty() { paint.good(&sum) } else { paint.bad(&sum) };
         let _ = writeln!(out, "{}: {sum}", paint.bold(&gateway.gateway));
         for proxy in &gateway.proxies {
@@ -338,6 +342,6 @@ mod tests {
         };
         assert!(report(3).is_well());
         assert!(!report(2).is_well());
-        assert!(text(&report(2)).contains("0 of 1 proxy serve version 3"), "{}", text(&report(2)));
+        assert!(text(&report(2)).contains("version 3 on 0 of 1 proxy\n"), "{}", text(&report(2)));
     }
 }

@@ -1,7 +1,7 @@
 //! The tables that are printed at the start: with lines and colours on a terminal, plain columns elsewhere.
 
-use crate::view::{State, View};
 use crate::output::count;
+use crate::view::{State, View};
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use fairlead_store::Style;
 use std::fmt::Write as _;

@@ -50,7 +50,10 @@ mod tests {
         ];
         let told = obstacles(&Arc::new(BTreeMap::from([(Key::new("shop", "web"), all)])));
         let [forbidden, invalid, away] = told[&Key::new("shop", "web")].as_slice() else { panic!("{told:?}") };
-        assert_eq!((forbidden.reason, forbidden.programmed, forbidden.blocks), ("Forbidden", Reason::NoResources, false));
+        assert_eq!(
+            (forbidden.reason, forbidden.programmed, forbidden.blocks),
+            ("Forbidden", Reason::NoResources, false)
+        );
         assert!(forbidden.message.starts_with("Deployment fairlead-web: Forbidden: no; let the controller's"));
         assert!(forbidden.message.contains("deployments.apps"));
         assert_eq!((invalid.programmed, invalid.blocks), (Reason::Invalid, true));

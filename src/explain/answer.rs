@@ -101,9 +101,25 @@ pub struct Other {
     pub why: String,
 }
 
+/// Where the request comes in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entrance<'a> {
+    /// On this address, when Gateways listen on different ones.
+    pub address: Option<IpAddr>,
+    /// On this Gateway, `namespace/name`, when each has sockets of its own.
+    pub gateway: Option<&'a str>,
+}
+
+impl Entrance<'_> {
+    fn listeners<'c>(self, config: &'c Config) -> impl Iterator<Item = &'c Listener> {
+        let all = config.listeners.values().map(|listener| &**listener);
+        all.filter(move |listener| self.gateway.is_none_or(|gateway| *listener.gateway == *gateway))
+    }
+}
+
 impl Answer {
     /// Asks the listeners, then the routes of the one that takes the request.
-    pub fn of(asked: &Asked, address: Option<IpAddr>, world: &World, plan: &Plan) -> Answer {
+    pub fn of(asked: &Asked, entrance: Entrance<'_>, world: &World, plan: &Plan) -> Answer {
         let mut names = Names { world, locator: Locator::default() };
         let config = &plan.config;
         let mut answer = Answer {
@@ -115,14 +131,13 @@ impl Answer {
             near_misses: Vec::new(),
             not_in_force: not_in_force(asked, plan, &mut names),
         };
-        let on_port = on_port(asked, address, config);
+        let on_port = on_port(asked, entrance, config);
         if on_port.is_empty() {
-            answer.outcome = no_socket(asked, config);
+            answer.outcome = no_socket(asked, entrance, config);
             return answer;
         }
         let index = ListenerIndex::new(on_port.iter().map(|listener| (listener.hostname.as_deref(), *listener)));
-        let name = if asked.is_connection() { asked.sni() } else { &asked.server_name };
-        let Some(listener) = index.find(name.as_bytes()).copied() else {
+        let Some(listener) = index.find(asked.listener_name().as_bytes()).copied() else {
             let hosts: Vec<_> = on_port.iter().filter_map(|listener| listener.hostname.as_deref()).collect();
             let closed = on_port.iter().any(|listener| listener.protocol.is_l4());
             let what = match asked.tls {
@@ -165,9 +180,9 @@ impl Answer {
             self.outcome = format!("{what}: no route of the listener takes it");
             return;
         };
-        let why = match explanation.outranked.first() {
+        let why = match self.outranked.first() {
             None => "no other route takes it".to_owned(),
-            Some(_) => format!("it goes before {} because of its {}", self.outranked[0].name, criterion(explanation)),
+            Some(next) => format!("it goes before {} because of its {}", next.name, criterion(explanation)),
         };
         let taken = names.taken(route, taker, why, config);
         self.outcome = outcome(route, &taken.backends);
@@ -204,22 +219,22 @@ fn table<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Table<()> {
     Table::build(routes.filter_map(|route| Entry::compile(route, ()).ok()).map(Arc::new))
 }
 
-fn on_port<'c>(asked: &Asked, address: Option<IpAddr>, config: &'c Config) -> Vec<&'c Listener> {
+fn on_port<'c>(asked: &Asked, entrance: Entrance<'_>, config: &'c Config) -> Vec<&'c Listener> {
+    let address = entrance.address;
     let fits = |bind: &Bind| {
         bind.port == asked.port && (address.is_none() || bind.address.is_none() || bind.address == address)
     };
-    let all: Vec<&Listener> = config.listeners.values().map(|listener| &**listener).collect();
-    let on_port = all.into_iter().filter(|listener| asked.speaks(listener.protocol) && fits(&listener.bind));
+    let on_port = entrance.listeners(config).filter(|listener| asked.speaks(listener.protocol) && fits(&listener.bind));
     let on_port: Vec<&Listener> = on_port.collect();
     // Sockets of several addresses: a request comes in on one of them, an exact address before all addresses.
     let bind = on_port.iter().map(|listener| listener.bind).max_by_key(|bind| bind.address.is_some());
     on_port.into_iter().filter(|listener| Some(listener.bind) == bind).collect()
 }
 
-fn no_socket(asked: &Asked, config: &Config) -> String {
+fn no_socket(asked: &Asked, entrance: Entrance<'_>, config: &Config) -> String {
     let scheme = asked.what();
     let mut there: Vec<String> =
-        config.listeners.values().map(|listener| format!("{} on {}", protocol(listener), listener.bind.port)).collect();
+        entrance.listeners(config).map(|listener| format!("{} on {}", protocol(listener), listener.bind.port)).collect();
     there.sort();
     there.dedup();
     let there =

@@ -115,6 +115,11 @@ impl Asked {
         if self.tls { &self.server_name } else { "" }
     }
 
+    /// What a listener is chosen by.
+    pub fn listener_name(&self) -> &str {
+        if self.is_connection() { self.sni() } else { &self.server_name }
+    }
+
     /// As routing reads it.
     pub fn probe(&self) -> Probe {
         Probe {

@@ -1,6 +1,8 @@
 //! What a rule does, in words.
 
-use fairlead_ir::{AuthProtocol, Cors, Filter, HeaderMods, HostRewrite, PathRewrite, Redirect, Retry, Rewrite, Timeouts};
+use fairlead_ir::{
+    AuthProtocol, Cors, Filter, HeaderMods, HostRewrite, PathRewrite, Redirect, Retry, Rewrite, Timeouts,
+};
 
 /// A filter in one line.
 pub fn filter(filter: &Filter) -> String {
@@ -20,7 +22,11 @@ pub fn filter(filter: &Filter) -> String {
         }
         Filter::ExternalAuth(auth) => {
             let protocol = if matches!(auth.protocol, AuthProtocol::Grpc { .. }) { "gRPC" } else { "HTTP" };
-            let body = if auth.max_body > 0 { format!(", with bodies of up to {} bytes", auth.max_body) } else { String::new() };
+            let body = if auth.max_body > 0 {
+                format!(", with bodies of up to {} bytes", auth.max_body)
+            } else {
+                String::new()
+            };
             format!("ask {} over {protocol}{body}", auth.cluster)
         }
     }
