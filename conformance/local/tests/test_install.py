@@ -1,62 +1,16 @@
 """The chart on a cluster, with the commands of the README: from nothing to the first 200, upgrades under traffic, and back to nothing."""
-import json
-import os
 import re
-import subprocess
 import sys
 import time
-import unittest
-from pathlib import Path
 
-from support import CONFORMANCE, DIR, assert_as_before, clean_machine, cluster
+from product import NAMESPACE, QUICKSTART, ROOT, Product, Traffic
 
-ROOT = CONFORMANCE.parent
-NAMESPACE = "fairlead-system"
-QUICKSTART = "docs/examples/kubernetes/quickstart.yaml"
 # What of a release is in no namespace, and what is in its own.
 CLUSTER_KINDS = "gatewayclasses,clusterroles,clusterrolebindings"
 KINDS = "all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,proxyclasses"
 
 
-class Install(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        helm = subprocess.run([ROOT / "charts" / "helm", "--build"], capture_output=True, text=True, check=True).stdout.strip()
-        cls.environment = {**os.environ, "PATH": f"{helm}:{ROOT / 'target' / 'release'}:{os.environ['PATH']}"}
-        cls.before = clean_machine()
-        cls.addClassCleanup(cls.ended)
-        cluster("up")
-        cluster("load-image", "fairlead")
-
-    @classmethod
-    def ended(cls):
-        cluster("down")
-        assert_as_before(cls.before)
-
-    def shell(self, command, check=True):
-        """What a shell command prints, in the repository's folder, where the cluster's addresses answer."""
-        done = cluster("exec", "bash", "-c", command, check=False, env=self.environment, cwd=ROOT)
-        if check and done.returncode != 0:
-            self.fail(f"$ {command}\n{done.stdout}{done.stderr}\n{self.state()}")
-        return done.stdout.strip() if check else done
-
-    def state(self):
-        """For whoever reads why a test failed."""
-        words = "kubectl get pods -A -o wide; kubectl get events -A --field-selector=type=Warning; kubectl get gatewayclass,gateway -A -o yaml"
-        shown = cluster("exec", "bash", "-c", words, check=False)
-        return shown.stdout[-8000:]
-
-    def until(self, what, condition, seconds=60):
-        end = time.monotonic() + seconds
-        while not (found := condition()):
-            if time.monotonic() > end:
-                self.fail(f"{what}: not within {seconds} s\n{self.state()}")
-            time.sleep(0.2)
-        return found
-
-    def get(self, words):
-        return json.loads(self.shell(f"kubectl get {words} -o json"))
-
+class Install(Product):
     def test_from_nothing_to_nothing(self):
         for step in (
             self.the_readme, self.its_commands, self.uninstalled_at_once, self.installed_again, self.a_proxy_class,
@@ -100,8 +54,7 @@ class Install(unittest.TestCase):
         values = "--set replicaCount=2,proxy.accessLog.format=off"
         self.shell(f"helm install fairlead charts/fairlead -n {NAMESPACE} --set gatewayAPI.install=standard {values} --wait --timeout 60s")
         self.assertEqual(self.shell(f"helm get hooks fairlead -n {NAMESPACE}"), "")
-        self.shell(f"kubectl apply -f {QUICKSTART}")
-        self.shell("kubectl wait gateway/quickstart --for=condition=Programmed && kubectl rollout status deployment/echo --timeout=30s")
+        self.served()
         self.assertEqual(self.arguments("fairlead-quickstart")["--access-log"], "off")
 
     def arguments(self, deployment):
@@ -166,11 +119,7 @@ class Install(unittest.TestCase):
         first = self.until("a leader", holder)
         self.shell(f"kubectl -n {NAMESPACE} delete pod {first} --grace-period=0 --force")
         self.until("another leader", lambda: holder() not in ("", first))
-        self.shell("kubectl patch httproute hello --type=json -p '[{\"op\":\"replace\",\"path\":\"/spec/rules/0/filters/0/responseHeaderModifier/set/0/value\",\"value\":\"another\"}]'")
-        address = self.address()
-        self.until("the new value", lambda: "x-served-by: another" in self.shell(f"curl -si http://{address}/"), 30)
-        generation = "kubectl get httproute hello -o jsonpath='{.metadata.generation} {.status.parents[0].conditions[0].observedGeneration}'"
-        self.until("its status", lambda: len(set(self.shell(generation).split())) == 1, 30)
+        self.says("another")
 
     def uninstalled(self):
         """The regular way: Gateways first, then the release."""
@@ -188,34 +137,3 @@ class Install(unittest.TestCase):
         crds = self.shell("kubectl get crd -o name")
         for kind in ("gateways.gateway.networking.k8s.io", "proxyclasses.fairlead.dev"):
             self.assertIn(f"/{kind}", crds)
-
-    def address(self):
-        return self.shell("kubectl get gateway quickstart -o jsonpath='{.status.addresses[0].value}'")
-
-
-class Traffic:
-    """Requests to the quickstart's Gateway while something else happens."""
-
-    def __init__(self, test):
-        self.test = test
-        self.stop = DIR / "stop"
-
-    def __enter__(self):
-        self.stop.unlink(missing_ok=True)
-        script = Path(__file__).parent / "traffic.py"
-        command = [CONFORMANCE / "cluster", "exec", sys.executable, script, self.test.address(), self.stop]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        time.sleep(0.5)
-        return self
-
-    def __exit__(self, *_):
-        self.stop.touch()
-        self.output = self.process.communicate(timeout=30)[0]
-        self.stop.unlink()
-
-    def answered(self):
-        """How many requests there were; none of them failed."""
-        result = json.loads(self.output)
-        self.test.assertEqual(result["failures"], {}, result)
-        self.test.assertGreater(result["requests"], 100)
-        return result["requests"]

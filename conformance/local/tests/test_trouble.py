@@ -1,0 +1,123 @@
+"""What goes wrong around Fairlead: the API server ends, rights are missing, kinds are missing or too old. Nothing that is served is lost,
+each thing is told, and all is well again when the cause is gone."""
+import json
+import os
+import signal
+
+from product import NAMESPACE, Product, Traffic
+
+from fairlead_local import daemons
+from support import cluster
+
+
+class Trouble(Product):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        test = cls("setUp")
+        test.shell(f"helm install fairlead charts/fairlead -n {NAMESPACE} --create-namespace --set gatewayAPI.install=standard --wait --timeout 90s")
+        test.served()
+
+    def restarts(self):
+        pods = self.get(f"pods -n {NAMESPACE}")["items"]
+        return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods}
+
+    def condition(self, words, name):
+        """(status, reason, message) of a condition."""
+        conditions = self.get(words).get("status", {}).get("conditions", [])
+        return next(((c["status"], c["reason"], c["message"]) for c in conditions if c["type"] == name), ("", "", ""))
+
+    def roll(self):
+        self.shell(f"kubectl -n {NAMESPACE} rollout restart deployment/fairlead-controller")
+
+    def rolled(self):
+        self.shell(f"kubectl -n {NAMESPACE} rollout status deployment/fairlead-controller --timeout=90s")
+
+    def test_the_api_server_ends(self):
+        before = self.restarts()
+        with Traffic(self, self.address()) as traffic:
+            os.kill(daemons.alive("kube-apiserver"), signal.SIGKILL)
+            self.until("its end", lambda: not daemons.alive("kube-apiserver"), 10)
+            cluster("up")
+            self.says("after-restart")
+        traffic.answered()
+        self.assertEqual(self.restarts(), before)
+
+    def test_a_right_is_missing(self):
+        """A controller that may not read Secrets pushes nothing half-known: the old one stays, and the new one says why."""
+        binding = f"clusterrolebinding {NAMESPACE}:fairlead-controller:secrets"
+        held = self.get(binding)
+        held["metadata"] = {key: held["metadata"][key] for key in ("name", "labels", "annotations")}
+        with Traffic(self) as traffic:
+            self.shell(f"kubectl delete {binding}")
+            self.roll()
+            logs = f"kubectl -n {NAMESPACE} logs -l app.kubernetes.io/component=controller --tail=-1"
+            told = lambda: [line for line in self.shell(logs).splitlines() if "secrets" in line.lower() and "forbidden" in line.lower()]
+            self.until("a message about it", told)
+            self.apply(held, how="create")
+            self.rolled()
+            self.says("with-all-rights")
+        traffic.answered()
+
+    def test_the_gateway_api_is_too_old(self):
+        crds = " ".join(name for name in self.shell("kubectl get crd -o name").split() if ".gateway.networking.k8s.io" in name)
+        key = "gateway.networking.k8s.io/bundle-version"
+        now = self.get("crd gateways.gateway.networking.k8s.io")["metadata"]["annotations"][key]
+        supported = lambda: self.condition("gatewayclass fairlead", "SupportedVersion")
+        self.assertEqual(supported()[0], "True", supported())
+        self.shell(f"kubectl annotate --overwrite {crds} {key}=v0.8.1")
+        self.until("SupportedVersion False", lambda: supported()[0] == "False")
+        self.assertEqual(supported()[1], "UnsupportedVersion")
+        self.assertIn("v0.8.1", supported()[2])
+        self.shell(f"kubectl annotate --overwrite {crds} {key}={now}")
+        self.until("SupportedVersion True", lambda: supported()[0] == "True")
+        self.says("with-the-right-version")
+
+    def test_a_kind_is_missing(self):
+        """The CRD goes while the controller runs, and one starts without it; then it comes back."""
+        name = "crd udproutes.gateway.networking.k8s.io"
+        definition = self.get(name)
+        del definition["status"]
+        kept = ("name", "labels", "annotations")
+        definition["metadata"] = {key: value for key, value in definition["metadata"].items() if key in kept}
+        self.shell(f"kubectl delete {name}")
+        self.says("without-a-kind")
+        self.roll()
+        self.rolled()
+        self.says("started-without-it")
+        self.apply(definition, how="create")
+        self.shell(f"kubectl wait {name} --for=condition=Established --timeout=30s")
+        gateway = {
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "datagrams"},
+            "spec": {"gatewayClassName": "fairlead", "listeners": [{"name": "udp", "protocol": "UDP", "port": 53}]},
+        }  # fmt: skip
+        route = {
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "UDPRoute", "metadata": {"name": "datagrams"},
+            "spec": {"parentRefs": [{"name": "datagrams"}], "rules": [{"backendRefs": [{"name": "echo", "port": 80}]}]},
+        }  # fmt: skip
+        self.apply(gateway, route)
+        parent = lambda: self.get("udproute datagrams").get("status", {}).get("parents", [])
+        self.until("the route's status", lambda: parent() and parent()[0]["conditions"][0]["status"] == "True")
+
+    def test_another_installation(self):
+        """With a controllerName of its own: each serves its own class, and neither touches what is the other's."""
+        objects = "kubectl get deployments,services,gateways,httproutes -n default -l app.kubernetes.io/instance!=fairlead-theirs -o json"
+        versions = lambda: {o["metadata"]["name"]: o["metadata"]["resourceVersion"] for o in json.loads(self.shell(objects))["items"] if o["metadata"]["name"] != "theirs"}
+        before = versions()
+        values = "controllerName=example.com/other,gatewayClass.name=other,crds.install=false,replicaCount=1"
+        self.shell(f"helm install other charts/fairlead -n other --create-namespace --set {values} --wait --timeout 60s")
+        gateway = {
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "theirs"},
+            "spec": {"gatewayClassName": "other", "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}]},
+        }  # fmt: skip
+        self.apply(gateway)
+        self.shell("kubectl wait gateway/theirs --for=condition=Programmed --timeout=60s")
+        self.assertIn("other-fairlead-controller.other.svc", json.dumps(self.get("deployment fairlead-theirs")))
+        self.assertEqual(versions(), before)
+        self.says("still-the-first")
+        self.shell("kubectl delete gateway theirs && helm uninstall other -n other --wait")
+        self.says("after-the-other")
+
+    def apply(self, *objects, how="apply"):
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.shell(f"kubectl {how} -f - <<'EOF'\n{text}\nEOF")
