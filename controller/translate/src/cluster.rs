@@ -2,15 +2,16 @@
 //!
 //! One cluster for each Service port and way to speak to it: `service/<namespace>/<name>/<port>`, with `~h2` when it is spoken
 //! to in HTTP/2, `~tcp`, `~tls` or `~udp` when what clients send goes there as it is, and `~<secret>` when a Gateway presents a client
-//! certificate; `backend/<namespace>/<name>` likewise. An `appProtocol` says nothing to TLSRoute, TCPRoute and UDPRoute, which
+//! certificate; `backend/<namespace>/<name>` and `xbackend/<namespace>/<name>` likewise. An `appProtocol` says nothing to TLSRoute, TCPRoute and UDPRoute, which
 //! don't look at what they carry; a BackendTLSPolicy nothing where TLS is passed through, or to UDP.
 //!
 //! | what | condition on the route | requests |
 //! | --- | --- | --- |
 //! | another kind | `InvalidKind` | 500 |
 //! | another namespace without grant | `RefNotPermitted` | 500 |
-//! | no such Service, port or `Backend` | `BackendNotFound` | 500 |
-//! | an `appProtocol` that is unknown or not for this kind of route | `UnsupportedProtocol` | 500 |
+//! | no such Service, port, `Backend` or XBackend | `BackendNotFound` | 500 |
+//! | a `Backend` or XBackend that is not usable, a port for an XBackend | `UnsupportedValue` | 500 |
+//! | an `appProtocol` or `protocol` that is unknown or not for this kind of route | `UnsupportedProtocol` | 500 |
 //! | a BackendTLSPolicy that can't be honoured | `InvalidBackendTLS` | 500 |
 //! | a port of the other transport, TCP or UDP | `UnsupportedProtocol` | 500 |
 //! | a Service without endpoints | | 503 |
@@ -19,13 +20,16 @@
 
 use crate::endpoints::{self, Origin};
 use crate::gateway::ungranted;
-use crate::policy::{BackendTls, Target};
+use crate::policy::{self, BackendTls, Target, XBackendPlan};
 use crate::route::Scope;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::core::Service;
+use fairlead_crds::gateway::{BackendProtocol, XBackend};
 use fairlead_crds::v1alpha1::{AppProtocol, Backend};
-use fairlead_ir::{CaSource, Cluster, ClusterTls, Discovery, Id, LoadBalancing, Millis, Protocol, RouteKind};
+use fairlead_ir::{
+    CaSource, Cluster, ClusterTls, Discovery, Id, LoadBalancing, Millis, Protocol, RouteKind, Secret, Session,
+};
 use fairlead_store::Key;
 use std::sync::Arc;
 
@@ -59,6 +63,24 @@ struct Found<'a> {
     place: Place,
     /// What to call it in TLS when no policy says.
     sni: Box<str>,
+    /// It says by itself what policies would.
+    own: Option<Arc<XBackendPlan>>,
+}
+
+/// A backend that a rule leads to.
+pub(crate) struct Resolved {
+    pub cluster: Id,
+    /// Sessions as the backend itself has them.
+    own_session: Option<Session>,
+    /// As a policy for it has them.
+    policy_session: Option<Session>,
+}
+
+impl Resolved {
+    /// Sessions in this backend, in a rule that asks for `rule`.
+    pub fn session(self, rule: Option<&Session>) -> Option<Box<Session>> {
+        self.own_session.or_else(|| rule.cloned()).or(self.policy_session).map(Box::new)
+    }
 }
 
 /// Where a backend is.
@@ -69,26 +91,41 @@ enum Place {
 
 /// The id of the backend's cluster, which is added to what the route uses.
 pub(crate) fn resolve(reference: &BackendRef<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+    resolve_backend(reference, path, scope).map(|resolved| resolved.cluster)
+}
+
+/// As [`resolve`], with all that a rule's backend is.
+pub(crate) fn resolve_backend(
+    reference: &BackendRef<'_>,
+    path: &str,
+    scope: &mut Scope<'_, '_>,
+) -> Result<Resolved, Fault> {
     let (group, kind) = (reference.group.unwrap_or(""), reference.kind.unwrap_or("Service"));
     let known = match Kind::of_group(group, kind) {
-        Some(known @ (Kind::Service | Kind::Backend)) => known,
+        Some(known @ (Kind::Service | Kind::Backend | Kind::XBackend)) => known,
         _ => {
-            let message =
-                format!("kind {kind} of group {group:?} can't be a backend; Service and Backend (fairlead.dev) can");
+            let message = format!(
+                "kind {kind} of group {group:?} can't be a backend; Service, XBackend and Backend (fairlead.dev) can"
+            );
             return Err(Fault::new(Reason::InvalidKind, path, message));
         }
     };
     let key = Key::new(reference.namespace.unwrap_or(&scope.key.namespace), reference.name);
+    if known == Kind::XBackend && key.namespace != scope.key.namespace {
+        let message = format!("XBackend {key} is in another namespace, and serves only routes of its own (GEP-4894)");
+        return Err(Fault::new(Reason::RefNotPermitted, path, message));
+    }
     if !scope.reader.permits((scope.kind, &scope.key.namespace), (group, kind, &key)) {
         return Err(Fault::new(Reason::RefNotPermitted, path, ungranted(known, &key, scope.kind, scope.key)));
     }
     match known {
         Kind::Backend => backend(key, path, scope),
+        Kind::XBackend => xbackend(key, reference.port, path, scope),
         _ => service(key, reference.port, path, scope),
     }
 }
 
-fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Resolved, Fault> {
     let missing = |message: String| Fault::new(Reason::BackendNotFound, path, message);
     let target = (Kind::Service, key);
     scope.reach(&target);
@@ -139,10 +176,15 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
             (Place::Endpoints(endpoints, Origin::Service { key: target.1.clone(), port: number, transport }), sni)
         }
     };
-    add(id, Found { target, section: port.and_then(|port| port.name.as_deref()), app, place, sni }, path, scope)
+    add(
+        id,
+        Found { target, section: port.and_then(|port| port.name.as_deref()), app, place, sni, own: None },
+        path,
+        scope,
+    )
 }
 
-fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
+fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Resolved, Fault> {
     let target = (Kind::Backend, key);
     scope.reach(&target);
     let Some(object) = scope.reader.find::<Backend>(&target.1) else {
@@ -182,7 +224,64 @@ fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault>
         }
         _ => Place::Endpoints(endpoints.id, Origin::Backend { key: target.1.clone() }),
     };
-    add(id, Found { target, section: None, app, place, sni }, path, scope)
+    add(id, Found { target, section: None, app, place, sni, own: None }, path, scope)
+}
+
+fn xbackend(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Resolved, Fault> {
+    let target = (Kind::XBackend, key);
+    scope.uses.targets.insert(target.clone());
+    scope.reader.find::<XBackend>(&target.1);
+    let plan = match scope.policies.xbackend(&target) {
+        None => return Err(Fault::new(Reason::BackendNotFound, path, format!("there is no XBackend {}", target.1))),
+        Some(Err(message)) => return Err(Fault::new(Reason::UnsupportedValue, path, message.as_str())),
+        Some(Ok(plan)) => plan.clone(),
+    };
+    if port.is_some() {
+        let message = format!("XBackend {} has a port of its own, {}; leave this out", target.1, plan.port);
+        return Err(Fault::new(Reason::UnsupportedValue, format!("{path}.port"), message));
+    }
+    let app = match x_protocol(plan.protocol.as_ref(), scope.route) {
+        Some(app) => app,
+        None => {
+            let protocol = plan.protocol.as_ref().map_or("TCP", BackendProtocol::as_str);
+            let message = format!("XBackend {} speaks {protocol}, which is not for {}s", target.1, scope.kind);
+            return Err(Fault::new(Reason::UnsupportedProtocol, path, message));
+        }
+    };
+    if plan.session.is_some() && scope.route.is_l4() {
+        scope.note(path, "sessionPersistence of the XBackend has no effect here: there are no requests to carry it");
+    }
+    let id = format!("xbackend/{}", target.1);
+    let (place, sni) = match &plan.place {
+        policy::Place::Host(host) => (Place::Dns(host.clone(), plan.port), host.clone()),
+        policy::Place::Pods { service } => {
+            let origin = Origin::Selector { key: target.1.clone(), service: service.clone() };
+            (Place::Endpoints(id.as_str().into(), origin), target.1.name.as_ref().into())
+        }
+    };
+    add(id, Found { target, section: None, app, place, sni, own: Some(plan) }, path, scope)
+}
+
+/// What an XBackend's `protocol` asks for, `None` when it can't serve this kind of route. MCP is carried by HTTP.
+fn x_protocol(protocol: Option<&BackendProtocol>, route: RouteKind) -> Option<App> {
+    use BackendProtocol as P;
+    let (h1, h2) = (Some(Protocol::Http1), Some(Protocol::Http2));
+    let (protocol, upgrades, for_http, for_grpc) = match protocol {
+        None => (None, false, true, true),
+        Some(P::Http) => (h1, false, true, true),
+        Some(P::Http11 | P::Mcp) => (h1, false, true, false),
+        Some(P::Http2 | P::H2C | P::Grpc) => (h2, false, true, true),
+        Some(P::Wss) => (h1, true, true, false),
+        Some(P::Tcp | P::Other(_)) => (None, false, false, false),
+    };
+    let fits = match route {
+        RouteKind::Http => for_http,
+        RouteKind::Grpc => for_grpc,
+        // They don't look at what they carry.
+        RouteKind::Tls | RouteKind::Tcp => return Some(App::default()),
+        RouteKind::Udp => false,
+    };
+    fits.then_some(App { protocol, tls: false, upgrades })
 }
 
 /// What a `Backend`'s `appProtocols` ask for; the path and what is wrong otherwise.
@@ -210,17 +309,30 @@ pub(crate) fn check_backend(key: &Key, backend: &Backend) -> Result<(), Fault> {
     checked.map(|_| ()).map_err(|(field, message)| Fault::new(Reason::Invalid, field, message))
 }
 
-fn add(mut id: String, found: Found<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Id, Fault> {
-    let Found { target, section, app, place, sni } = found;
-    let policy = scope.policies.of(&target, section).filter(|_| scope.route != RouteKind::Udp);
+fn add(mut id: String, found: Found<'_>, path: &str, scope: &mut Scope<'_, '_>) -> Result<Resolved, Fault> {
+    let Found { target, section, app, place, sni, own } = found;
+    let policy = match &own {
+        Some(plan) => plan.tls.clone().map(Ok),
+        None => scope.policies.tls(&target, section).cloned(),
+    };
+    let policy = policy.filter(|_| scope.route != RouteKind::Udp);
     // Even one that can't be honoured makes passed through TLS differ from terminated.
-    scope.speaks_tls |= policy.is_some();
+    let mut matters = policy.is_some();
+    scope.speaks_tls |= matters && own.is_none();
     let policy = match policy.filter(|_| !scope.passthrough) {
-        Some(Err(message)) => return Err(Fault::new(Reason::InvalidBackendTls, path, message.as_str())),
-        Some(Ok(policy)) => Some(policy.clone()),
+        Some(Err(message)) => return Err(Fault::new(Reason::InvalidBackendTls, path, message)),
+        Some(Ok(policy)) => Some(policy),
         None => None,
     };
-    let tls = tls(policy.as_deref(), app, sni, scope);
+    let certificate = match &own {
+        Some(plan) => plan.client_certificate.clone(),
+        None => scope.client_certificate.clone(),
+    };
+    let tls = tls(policy.as_deref(), app, sni, certificate, scope);
+    matters |= tls.is_some();
+    // Of an XBackend, whose certificate is its own, only whether there is TLS at all can make a difference.
+    scope.speaks_tls |= matters && (own.is_none() || scope.route == RouteKind::Tls);
+    let traffic = scope.policies.traffic(&target).filter(|_| !scope.route.is_l4());
     let (protocol, suffix) = match scope.route {
         RouteKind::Tls | RouteKind::Tcp if tls.is_some() => (Protocol::Tcp, "~tls"),
         RouteKind::Tls | RouteKind::Tcp => (Protocol::Tcp, "~tcp"),
@@ -252,14 +364,24 @@ fn add(mut id: String, found: Found<'_>, path: &str, scope: &mut Scope<'_, '_>) 
         load_balancing: LoadBalancing::default(),
         connect_timeout: CONNECT_TIMEOUT,
         idle_timeout: IDLE_TIMEOUT,
-        retry_budget: None,
+        retry_budget: traffic.and_then(|traffic| traffic.retry_budget),
     };
     scope.uses.clusters.insert(id.clone(), Arc::new(cluster));
-    Ok(id)
+    Ok(Resolved {
+        cluster: id,
+        own_session: own.and_then(|plan| plan.session.clone()).filter(|_| !scope.route.is_l4()),
+        policy_session: traffic.and_then(|traffic| traffic.session.clone()),
+    })
 }
 
 /// TLS as the policy says; without one as `appProtocol` says, and then nobody's certificate is checked.
-fn tls(policy: Option<&BackendTls>, app: App, sni: Box<str>, scope: &mut Scope<'_, '_>) -> Option<ClusterTls> {
+fn tls(
+    policy: Option<&BackendTls>,
+    app: App,
+    sni: Box<str>,
+    certificate: Option<Arc<Secret>>,
+    scope: &mut Scope<'_, '_>,
+) -> Option<ClusterTls> {
     let mut tls = match policy {
         Some(policy) => {
             scope.uses.secrets.extend(policy.secrets.iter().map(|secret| (secret.id.clone(), secret.clone())));
@@ -275,10 +397,9 @@ fn tls(policy: Option<&BackendTls>, app: App, sni: Box<str>, scope: &mut Scope<'
         }
         None => return None,
     };
-    scope.speaks_tls = true;
-    if let Some(secret) = &scope.client_certificate {
+    if let Some(secret) = certificate {
         tls.client_certificate = Some(secret.id.clone());
-        scope.uses.secrets.insert(secret.id.clone(), secret.clone());
+        scope.uses.secrets.insert(secret.id.clone(), secret);
     }
     Some(tls)
 }

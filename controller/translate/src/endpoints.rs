@@ -9,6 +9,7 @@ use fairlead_crds::v1alpha1::Backend;
 use fairlead_ir::{Address, Endpoint, Endpoints, Id};
 use fairlead_store::Key;
 use k8s_openapi::api::core::v1::ServicePort;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// The label that says whose a slice is.
@@ -17,8 +18,19 @@ const SERVICE: &str = "kubernetes.io/service-name";
 /// Where addresses come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    Service { key: Key, port: i32, transport: &'static str },
-    Backend { key: Key },
+    Service {
+        key: Key,
+        port: i32,
+        transport: &'static str,
+    },
+    Backend {
+        key: Key,
+    },
+    /// An XBackend, and the Service whose slices are its pods'; without one they are selected by their own labels.
+    Selector {
+        key: Key,
+        service: Option<Key>,
+    },
 }
 
 /// The Service that a slice belongs to.
@@ -39,7 +51,23 @@ pub(crate) fn of_service<'s>(
     let name = port.and_then(|port| port.name.as_deref()).unwrap_or_default();
     let preferred = spec.and_then(|spec| spec.ip_families.as_deref()).unwrap_or_default();
     let preferred = if preferred.len() > 1 { preferred.first().map(String::as_str) } else { None };
-    let mut found: Vec<Found> = slices.flat_map(|slice| of_slice(slice, name)).collect();
+    let slices = slices.filter_map(|slice| Some((slice, named_port(slice, name)?)));
+    Endpoints { id, endpoints: gather(slices, preferred) }
+}
+
+/// Addresses of what an XBackend selects, at its port.
+pub(crate) fn of_selector<'s>(id: Id, port: u16, slices: impl Iterator<Item = &'s EndpointSlice>) -> Endpoints {
+    Endpoints { id, endpoints: gather(slices.map(|slice| (slice, port)), None) }
+}
+
+/// Whether a slice has all the labels.
+pub(crate) fn selects(labels: &BTreeMap<String, String>, slice: &EndpointSlice) -> bool {
+    let own = slice.metadata.labels.as_ref();
+    labels.iter().all(|(name, value)| own.and_then(|own| own.get(name)) == Some(value))
+}
+
+fn gather<'s>(slices: impl Iterator<Item = (&'s EndpointSlice, u16)>, preferred: Option<&str>) -> Vec<Endpoint> {
+    let mut found: Vec<Found> = slices.flat_map(|(slice, port)| of_slice(slice, port)).collect();
     if !found.iter().any(|f| f.ready) {
         found.retain(|f| f.draining);
     } else {
@@ -55,7 +83,7 @@ pub(crate) fn of_service<'s>(
     endpoints.dedup_by(|b, a| a.address == b.address);
     // Made in the place of `found`, whose elements are larger.
     endpoints.shrink_to_fit();
-    Endpoints { id, endpoints }
+    endpoints
 }
 
 /// The port of a number and transport: `TCP` or `UDP`.
@@ -76,12 +104,13 @@ struct Found<'s> {
     draining: bool,
 }
 
-fn of_slice<'s>(slice: &'s EndpointSlice, port_name: &str) -> Vec<Found<'s>> {
+fn named_port(slice: &EndpointSlice, name: &str) -> Option<u16> {
     let ports = slice.ports.as_deref().unwrap_or_default();
-    let named = ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == port_name);
-    let Some(port) = named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok()) else {
-        return Vec::new();
-    };
+    let named = ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == name);
+    named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok())
+}
+
+fn of_slice(slice: &EndpointSlice, port: u16) -> Vec<Found<'_>> {
     let mut found = Vec::new();
     for endpoint in &slice.endpoints {
         let conditions = endpoint.conditions.as_ref();

@@ -29,9 +29,11 @@ mod policy;
 mod reader;
 mod route;
 mod selector;
+mod session;
 mod settings;
 pub mod status;
 mod tls;
+mod tracing;
 
 pub use memo::Planner;
 pub use plan::{Note, Plan};

@@ -12,13 +12,16 @@
 mod addresses;
 mod name;
 mod parameters;
+mod selection;
 mod service;
 mod support;
 mod workload;
 
 pub(crate) use addresses::read as read_addresses;
+pub(crate) use name::short_hash;
 pub use name::{label_value, object_name};
 pub(crate) use parameters::{check, merge, resolve};
+pub(crate) use selection::{is_selection, selection, selection_key, selection_name};
 
 use fairlead_crds::gateway::Gateway;
 use fairlead_crds::v1alpha1::ProxyClassSpec;
@@ -182,6 +185,9 @@ pub(crate) struct Port {
 pub(crate) struct Asked {
     pub load_balancer_ip: Option<Box<str>>,
     pub external_ips: Vec<Box<str>>,
+    pub cluster_ip: Option<Box<str>>,
+    /// Nobody from outside of the cluster is to get in.
+    pub cluster_only: bool,
 }
 
 /// The fleet of an accepted Gateway.

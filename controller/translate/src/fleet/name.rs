@@ -16,13 +16,18 @@ pub fn label_value(name: &str) -> String {
     if name.len() <= LIMIT { name.to_owned() } else { shortened(name, name) }
 }
 
+/// A name of letters, digits and dashes, or its start and a hash of what it is made of.
+pub(super) fn limited(name: String, of: &str) -> String {
+    if name.len() <= LIMIT { name } else { shortened(&name, of) }
+}
+
 fn shortened(name: &str, of: &str) -> String {
     let start: String = name.chars().take(LIMIT - 9).collect();
-    format!("{}-{:08x}", start.trim_end_matches(['-', '.']), hash(of))
+    format!("{}-{:08x}", start.trim_end_matches(['-', '.']), short_hash(of))
 }
 
 /// FNV-1a, 64 bits folded to 32. Written down here since names must not change with a library.
-fn hash(text: &str) -> u32 {
+pub(crate) fn short_hash(text: &str) -> u32 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
     #[allow(clippy::cast_possible_truncation)]

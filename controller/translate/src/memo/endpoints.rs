@@ -7,6 +7,7 @@ use crate::endpoints::{self, Origin};
 use crate::policy::Target;
 use fairlead_crds::Kind;
 use fairlead_crds::core::{EndpointSlice, Service};
+use fairlead_crds::gateway::XBackend;
 use fairlead_crds::v1alpha1::Backend;
 use fairlead_ir::{Endpoints, Id};
 use fairlead_store::{Key, World};
@@ -42,6 +43,12 @@ impl Slices {
         for (kind, key) in changed {
             match kind {
                 Kind::EndpointSlice => {
+                    // Slices without a Service of ours are selected by their labels, which only files have us do.
+                    let labelled = self
+                        .used
+                        .keys()
+                        .filter(|(kind, owner)| *kind == Kind::XBackend && owner.namespace == key.namespace);
+                    touched.extend(labelled.cloned());
                     let service =
                         world.all::<EndpointSlice>().get(key).and_then(|slice| endpoints::service_of(key, slice));
                     touched.extend(
@@ -53,7 +60,7 @@ impl Slices {
                     );
                     self.index(key, service);
                 }
-                Kind::Service | Kind::Backend => {
+                Kind::Service | Kind::Backend | Kind::XBackend => {
                     touched.insert((*kind, key.clone()));
                 }
                 _ => {}
@@ -65,7 +72,9 @@ impl Slices {
         }
         for id in &wanted {
             if let Some(origin) = users.origin(id) {
-                self.used.entry(owner(origin)).or_default().insert(id.clone());
+                for owner in owners(origin) {
+                    self.used.entry(owner).or_default().insert(id.clone());
+                }
             }
         }
         for target in &touched {
@@ -97,20 +106,32 @@ impl Slices {
         }
     }
 
+    fn slices_of<'w>(&self, service: &Key, world: &'w World) -> impl Iterator<Item = &'w EndpointSlice> {
+        let all = world.all::<EndpointSlice>();
+        self.of.get(service).into_iter().flat_map(Few::iter).filter_map(move |slice| Some(&**all.get(slice)?))
+    }
+
     fn make(&self, id: &Id, origin: &Origin, world: &World) -> Endpoints {
         let empty = || Endpoints { id: id.clone(), endpoints: Vec::new() };
         match origin {
             Origin::Service { key, port, transport } => {
                 let Some(service) = world.all::<Service>().get(key) else { return empty() };
+                endpoints::of_service(id.clone(), service, (*port, *transport), self.slices_of(key, world))
+            }
+            Origin::Selector { key, service } => {
+                let Some(backend) = world.all::<XBackend>().get(key) else { return empty() };
+                let selector = backend.spec.endpoint_selector.as_ref();
+                let port = backend.spec.port.number.and_then(|port| u16::try_from(port).ok());
+                let (Some(selector), Some(port)) = (selector, port) else { return empty() };
                 let all = world.all::<EndpointSlice>();
-                let slices = self
-                    .of
-                    .get(key)
-                    .into_iter()
-                    .flat_map(Few::iter)
-                    .filter_map(|slice| all.get(slice))
-                    .map(|slice| &**slice);
-                endpoints::of_service(id.clone(), service, (*port, *transport), slices)
+                match service {
+                    Some(service) => endpoints::of_selector(id.clone(), port, self.slices_of(service, world)),
+                    None => {
+                        let here = all.namespace(&key.namespace).map(|(_, slice)| &**slice);
+                        let selected = here.filter(|slice| endpoints::selects(&selector.match_labels, slice));
+                        endpoints::of_selector(id.clone(), port, selected)
+                    }
+                }
             }
             Origin::Backend { key } => {
                 let backend = world.all::<Backend>().get(key);
@@ -120,9 +141,12 @@ impl Slices {
     }
 }
 
-fn owner(origin: &Origin) -> Target {
-    match origin {
-        Origin::Service { key, .. } => (Kind::Service, key.clone()),
-        Origin::Backend { key } => (Kind::Backend, key.clone()),
-    }
+/// What tells that the endpoints may have changed.
+fn owners(origin: &Origin) -> impl Iterator<Item = Target> {
+    let (owner, service) = match origin {
+        Origin::Service { key, .. } => ((Kind::Service, key.clone()), None),
+        Origin::Backend { key } => ((Kind::Backend, key.clone()), None),
+        Origin::Selector { key, service } => ((Kind::XBackend, key.clone()), service.clone()),
+    };
+    std::iter::once(owner).chain(service.map(|key| (Kind::Service, key)))
 }

@@ -1,7 +1,7 @@
 //! The same Plan with less work: what did not change is not done again, and is the same `Arc` as before.
 //!
 //! ```text
-//! changed objects ─► policies ─► frame ─► routes that read any of it ─► what they use ─► endpoints ─► statuses
+//! changed objects ─► policies ─► frame ─► tracing ─► routes that read any of it ─► what they use ─► endpoints ─► statuses
 //! ```
 //!
 //! Every route remembers what it looked up, found or not. A change looks at the routes that looked it up, a change of an
@@ -11,6 +11,7 @@ mod counts;
 mod endpoints;
 mod few;
 mod trace;
+mod tracing;
 mod tracked;
 mod uses;
 
@@ -21,11 +22,12 @@ use crate::reader::{Dependency, Reader};
 use crate::route::{self, RoutePlan, Surroundings};
 use crate::status::{Condition, ConditionType, Fault, ObjectStatus, Reason, RouteStatus, observed};
 use crate::tls::Vault;
+use crate::tracing::Telemetry;
 use crate::{Note, Plan, Settings, StatusSet, cluster};
 use counts::Counts;
 use endpoints::Slices;
 use fairlead_crds::Kind;
-use fairlead_crds::gateway::{GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute};
+use fairlead_crds::gateway::{GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute, XBackend};
 use fairlead_crds::v1alpha1::{Backend, ProxyClass, RouteFilter};
 use fairlead_ir::{Config, ResourceId, Route};
 use fairlead_store::{Key, World};
@@ -53,14 +55,17 @@ type RouteId = (Kind, Key);
 const ROUTES: &[Kind] = &[Kind::HTTPRoute, Kind::GRPCRoute, Kind::TLSRoute, Kind::TCPRoute, Kind::UDPRoute];
 
 /// Kinds that are read and not served.
-const UNSERVED: &[Kind] = &[Kind::XBackend, Kind::XBackendTrafficPolicy, Kind::XMesh, Kind::XTelemetryPolicy];
+const UNSERVED: &[Kind] = &[Kind::XMesh];
 
 #[derive(Default)]
 struct Memo {
     frame: Frame,
     policies: Policies,
+    telemetry: Telemetry,
     vault: Vault,
     routes: BTreeMap<RouteId, Trace>,
+    /// What XTelemetryPolicies put into the configuration.
+    tracing: BTreeMap<Key, Trace>,
     /// Who looked something up.
     dependents: HashMap<Dependency, HashSet<RouteId>>,
     counts: Counts,
@@ -152,14 +157,20 @@ impl Memo {
         let mut dirty: HashSet<Dependency> = changed.iter().map(dependency).collect();
         let policies_changed = self.refresh_policies(world, settings, all, &mut dirty);
         let frame_changed = self.refresh_frame(world, settings, all, changed, &mut dirty);
+        let tracing_changed = self.refresh_tracing(world, settings, all || policies_changed || frame_changed, &dirty);
+        if frame_changed || tracing_changed {
+            self.publish_listeners();
+        }
         let routes = self.dirty_routes(world, all, changed, &dirty);
         let looked_at = routes.len();
         for id in routes {
             self.refresh_route(id, world, settings);
         }
         self.slices.refresh(world, all, changed, &mut self.users, &mut self.config);
+        self.select(world, settings);
         self.attach(frame_changed);
-        if policies_changed || self.counts.take_reach_changed() {
+        // Asked for first: it forgets.
+        if self.counts.take_reach_changed() || policies_changed || tracing_changed {
             self.judge_policies(settings);
         }
         self.judge_objects(world, all, changed);
@@ -175,18 +186,11 @@ impl Memo {
         all: bool,
         dirty: &mut HashSet<Dependency>,
     ) -> bool {
-        if !all && !dirty.iter().any(|d| d.0 == Kind::BackendTLSPolicy || self.policies.reads.contains(d)) {
+        if !all && !dirty.iter().any(|d| self.policies.depend_on(d)) {
             return false;
         }
         let old = std::mem::replace(&mut self.policies, Policies::build(world, settings, &mut self.vault));
-        let new = &self.policies.targets;
-        dirty.extend(
-            old.targets
-                .iter()
-                .filter(|(target, sections)| new.get(target) != Some(sections))
-                .map(|(target, _)| target.clone()),
-        );
-        dirty.extend(new.keys().filter(|target| !old.targets.contains_key(target)).cloned());
+        dirty.extend(self.policies.differing(&old));
         true
     }
 
@@ -223,7 +227,6 @@ impl Memo {
         // What has no parent before and after may still exist now, or no longer.
         dirty.extend(changed.iter().filter(|id| made_of(id.0) && !new.parents.contains_key(id)).cloned());
         self.alike.clear();
-        self.config.replace(&new.listeners);
         self.users.secrets.swap(&mut self.config, &new.secrets, old.secrets.keys());
         self.status.gateway_classes = std::mem::take(&mut new.classes);
         let gone: Vec<Key> = self.status.orphans.keys().filter(|key| !new.orphans.contains_key(key)).cloned().collect();
@@ -233,7 +236,10 @@ impl Memo {
         for (key, status) in std::mem::take(&mut new.orphans) {
             set(&mut self.status.orphans, &key, Some(Arc::new(status)));
         }
-        self.fleet = self.fleet.iter().filter(|(key, _)| new.fleets.contains_key(*key)).map(pair).collect();
+        self.fleet = {
+            let stays = |key: &Key| new.fleets.contains_key(key) || fleet::is_selection(key);
+            self.fleet.iter().filter(|(key, _)| stays(key)).map(pair).collect()
+        };
         for (key, fleet) in std::mem::take(&mut new.fleets) {
             set(&mut self.fleet, &key, Some(Arc::new(fleet)));
         }
@@ -330,15 +336,38 @@ impl Memo {
         }
     }
 
+    /// In a cluster: what finds the pods of the XBackends that Gateways of ours reach.
+    fn select(&mut self, world: &World, settings: &Settings) {
+        if settings.fleet.is_none() {
+            return;
+        }
+        let mut wanted: BTreeMap<Key, Fleet> = BTreeMap::new();
+        for (key, object) in world.all::<XBackend>().iter() {
+            let target = (Kind::XBackend, key.clone());
+            let usable = self.policies.xbackend(&target).is_some_and(Result::is_ok);
+            if usable && self.counts.gateways(&target).next().is_some() {
+                wanted.extend(fleet::selection(key, object).map(|fleet| (fleet::selection_key(key), fleet)));
+            }
+        }
+        let gone = |key: &&Key| fleet::is_selection(key) && !wanted.contains_key(*key);
+        let gone: Vec<Key> = self.fleet.keys().filter(gone).cloned().collect();
+        for key in gone {
+            self.fleet.remove(&key);
+        }
+        for (key, fleet) in wanted {
+            set(&mut self.fleet, &key, Some(Arc::new(fleet)));
+        }
+    }
+
     fn judge_policies(&mut self, settings: &Settings) {
-        let new = self.policies.status(&settings.controller_name, |target| self.counts.gateways(target));
-        let gone = |id: &&(Kind, Key)| !new.contains_key(&id.1);
-        let gone: Vec<_> = self.status.policies.keys().filter(gone).cloned().collect();
+        let mut new = self.policies.status(&settings.controller_name, |target| self.counts.gateways(target));
+        new.extend(self.telemetry.statuses().map(|(key, status)| ((Kind::XTelemetryPolicy, key), status)));
+        let gone: Vec<_> = self.status.policies.keys().filter(|id| !new.contains_key(*id)).cloned().collect();
         for id in gone {
             self.status.policies.remove(&id);
         }
-        for (key, status) in new {
-            set(&mut self.status.policies, &(Kind::BackendTLSPolicy, key), Some(Arc::new(status)));
+        for (id, status) in new {
+            set(&mut self.status.policies, &id, Some(Arc::new(status)));
         }
     }
 
@@ -381,7 +410,7 @@ impl Memo {
     fn collect_notes(&self, world: &World) -> Vec<Arc<Note>> {
         let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|trace| &trace.notes);
         let mut notes: Vec<Arc<Note>> =
-            self.frame.notes.iter().chain(&self.policies.notes).chain(routes).cloned().collect();
+            self.frame.notes.iter().chain(self.policies.notes()).chain(&self.telemetry.notes).chain(routes).cloned().collect();
         for kind in UNSERVED {
             let said = |key: &Key| Note {
                 kind: *kind,

@@ -63,6 +63,11 @@ impl Users {
                 self.fresh.insert(id.clone());
                 (0, origin.clone())
             });
+            // A new object of the same name.
+            if entry.1 != *origin {
+                entry.1 = origin.clone();
+                self.fresh.insert(id.clone());
+            }
             entry.0 += 1;
         }
         for id in &old.endpoints {

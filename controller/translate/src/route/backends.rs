@@ -57,8 +57,13 @@ pub(super) fn lower<'a>(
         };
         let found = filters::lower(&spec.filters, &path, &rule.matches, scope);
         rule.refuse(found.invalid);
-        let target = match (cluster::resolve(&spec.reference, &path, scope), found.unresolved) {
-            (Ok(cluster), None) => BackendTarget::Cluster(cluster),
+        let mut session = None;
+        let target = match (cluster::resolve_backend(&spec.reference, &path, scope), found.unresolved) {
+            (Ok(resolved), None) => {
+                let cluster = resolved.cluster.clone();
+                session = resolved.session(rule.session.as_ref());
+                BackendTarget::Cluster(cluster)
+            }
             (Ok(_), Some(fault)) => BackendTarget::Invalid(fault.to_string().into()),
             (Err(fault), _) => {
                 let reason = fault.to_string().into();
@@ -66,6 +71,6 @@ pub(super) fn lower<'a>(
                 BackendTarget::Invalid(reason)
             }
         };
-        rule.backends.push(Backend { weight, target, filters: found.filters, session: None });
+        rule.backends.push(Backend { weight, target, filters: found.filters, session });
     }
 }

@@ -1,7 +1,7 @@
 //! GRPCRoute.
 
 use super::filter_spec::FilterSpec;
-use super::{NO_SESSIONS, RouteKind, Rule, Scope, matches};
+use super::{RouteKind, Rule, Scope, matches};
 use fairlead_crds::gateway::{GRPCRoute, GRPCRouteRule, GatewayDefaultScope, ParentReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -26,19 +26,18 @@ impl RouteKind for GRPCRoute {
     }
 
     fn rules(&self, scope: &mut Scope<'_, '_>) -> Vec<Rule> {
-        self.spec.rules.iter().enumerate().map(|(i, spec)| rule(spec, &format!("spec.rules[{i}]"), scope)).collect()
+        self.spec.rules.iter().enumerate().map(|(i, spec)| rule(self, i, spec, scope)).collect()
     }
 }
 
 /// Without matches, every gRPC request.
-fn rule(spec: &GRPCRouteRule, path: &str, scope: &mut Scope<'_, '_>) -> Rule {
+fn rule(route: &GRPCRoute, index: usize, spec: &GRPCRouteRule, scope: &mut Scope<'_, '_>) -> Rule {
+    let path = &format!("spec.rules[{index}]");
     let read =
         spec.matches.iter().enumerate().map(|(i, wanted)| matches::grpc(wanted, &format!("{path}.matches[{i}]")));
     let mut rule = Rule::matching(spec.name.as_deref(), read);
+    rule.keep_sessions(spec.session_persistence.as_deref(), (route, index), path, scope);
     let filters: Vec<FilterSpec<'_>> = spec.filters.iter().map(FilterSpec::from).collect();
     rule.lead(&filters, spec.backend_refs.iter().map(Into::into), path, scope);
-    if spec.session_persistence.is_some() {
-        scope.note(format!("{path}.sessionPersistence"), NO_SESSIONS);
-    }
     rule
 }

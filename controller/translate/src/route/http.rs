@@ -1,7 +1,7 @@
 //! HTTPRoute.
 
 use super::filter_spec::FilterSpec;
-use super::{NO_SESSIONS, RouteKind, Rule, Scope, matches, rules};
+use super::{RouteKind, Rule, Scope, matches, rules};
 use fairlead_crds::gateway::{GatewayDefaultScope, HTTPRoute, HTTPRouteMatch, HTTPRouteRule, ParentReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -26,17 +26,19 @@ impl RouteKind for HTTPRoute {
     }
 
     fn rules(&self, scope: &mut Scope<'_, '_>) -> Vec<Rule> {
-        self.spec.rules.iter().enumerate().map(|(i, spec)| rule(spec, &format!("spec.rules[{i}]"), scope)).collect()
+        self.spec.rules.iter().enumerate().map(|(i, spec)| rule(self, i, spec, scope)).collect()
     }
 }
 
-fn rule(spec: &HTTPRouteRule, path: &str, scope: &mut Scope<'_, '_>) -> Rule {
+fn rule(route: &HTTPRoute, index: usize, spec: &HTTPRouteRule, scope: &mut Scope<'_, '_>) -> Rule {
+    let path = &format!("spec.rules[{index}]");
     let read =
         spec.matches.iter().enumerate().map(|(i, wanted)| matches::http(wanted, &format!("{path}.matches[{i}]")));
     let mut rule = Rule::matching(spec.name.as_deref(), read);
     if spec.matches.is_empty() {
         rule.matches.extend(matches::http(&HTTPRouteMatch::default(), path));
     }
+    rule.keep_sessions(spec.session_persistence.as_deref(), (route, index), path, scope);
     let filters: Vec<FilterSpec<'_>> = spec.filters.iter().map(FilterSpec::from).collect();
     rule.lead(&filters, spec.backend_refs.iter().map(Into::into), path, scope);
     match spec.timeouts.as_ref().map(|spec| rules::timeouts(spec, path)).transpose() {
@@ -46,9 +48,6 @@ fn rule(spec: &HTTPRouteRule, path: &str, scope: &mut Scope<'_, '_>) -> Rule {
     match spec.retry.as_ref().map(|spec| rules::retry(spec, path)).transpose() {
         Ok(retry) => rule.retry = retry.flatten(),
         Err(fault) => rule.refuse([fault]),
-    }
-    if spec.session_persistence.is_some() {
-        scope.note(format!("{path}.sessionPersistence"), NO_SESSIONS);
     }
     rule
 }

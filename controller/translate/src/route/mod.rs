@@ -317,9 +317,6 @@ fn lower<R: RouteKind>(
     each.collect()
 }
 
-/// Said of each rule that asks for it.
-const NO_SESSIONS: &str = "session persistence is experimental and has no effect yet";
-
 /// What is wrong with a route, apart from its parents.
 #[derive(Default)]
 struct Verdict {

@@ -2,11 +2,12 @@
 
 use super::backends::Spec;
 use super::filter_spec::FilterSpec;
-use super::{Scope, backends, filters};
+use super::{RouteKind, Scope, backends, filters};
 use crate::duration;
+use crate::session::{self, Owner};
 use crate::status::{Fault, Reason};
-use fairlead_crds::gateway::{HTTPRouteRetry, HTTPRouteTimeouts};
-use fairlead_ir::{Backend, Filter, Retry, RouteMatch, Timeouts};
+use fairlead_crds::gateway::{HTTPRouteRetry, HTTPRouteTimeouts, SessionPersistence};
+use fairlead_ir::{Backend, Filter, Retry, RouteMatch, Session, Timeouts};
 
 /// A rule of a route, read.
 #[derive(Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Rule {
     pub backends: Vec<Backend>,
     pub timeouts: Timeouts,
     pub retry: Option<Retry>,
+    /// For backends that have no sessions of their own.
+    pub session: Option<Session>,
     /// Why all its requests get 500.
     pub broken: Option<Box<str>>,
     /// What makes the rule invalid.
@@ -39,6 +42,24 @@ impl Rule {
             }
         }
         rule
+    }
+
+    /// Reads `sessionPersistence`, before the backends. `index` is the rule's.
+    pub(super) fn keep_sessions<R: RouteKind>(
+        &mut self,
+        spec: Option<&SessionPersistence>,
+        (route, index): (&R, usize),
+        path: &str,
+        scope: &Scope<'_, '_>,
+    ) {
+        let Some(spec) = spec else { return };
+        let number = index.to_string();
+        let part = self.name.as_deref().unwrap_or(&number);
+        let owner = Owner { kind: R::KIND, key: scope.key, metadata: route.metadata(), part };
+        match session::lower(spec, &format!("{path}.sessionPersistence"), &owner) {
+            Ok(session) => self.session = Some(session),
+            Err(fault) => self.refuse([fault]),
+        }
     }
 
     /// Adds filters and backends, as every kind of route has them.
