@@ -5,7 +5,7 @@ use crate::direct::Direct;
 use crate::headers::{HeaderMods, Side};
 use crate::redirect::Redirect;
 use crate::rewrite::Rewrite;
-use crate::{Mirror, Problem};
+use crate::{ExternalAuth, Mirror, Problem};
 use bytes::Bytes;
 use fairlead_http::{Fields, RequestHead, ResponseHead};
 use fairlead_ir as ir;
@@ -19,6 +19,8 @@ enum Filter {
     Rewrite(Box<Rewrite>),
     Cors(Box<Cors>),
     Direct(Box<Direct>),
+    /// By its number among the chain's.
+    ExternalAuth(usize),
 }
 
 /// The filters of a rule or a backend, in order.
@@ -26,6 +28,16 @@ enum Filter {
 pub struct Chain {
     filters: Box<[Filter]>,
     mirrors: Box<[Mirror]>,
+    auths: Box<[ExternalAuth]>,
+}
+
+/// Where a chain stopped to wait for a service's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Number of the service among the chain's ([`Chain::auths`]).
+    pub auth: usize,
+    /// The filter that comes next.
+    next: usize,
 }
 
 /// What filters see of a request.
@@ -57,6 +69,8 @@ pub enum Verdict {
     Next,
     /// Answer with this; nothing goes to a backend.
     Reply(Box<Reply>),
+    /// Ask a service; with its consent, go on with [`Chain::resume`].
+    Ask(Stop),
 }
 
 /// An answer of the proxy's own. The chain that gave it has already run its response filters over it.
@@ -73,7 +87,7 @@ pub struct Reply {
 }
 
 impl Filter {
-    /// `None` for mirrors, which no head passes.
+    /// `None` for mirrors, which no head passes, and services, which the chain knows.
     fn compile(source: &ir::Filter) -> Result<Option<Self>, Problem> {
         Ok(Some(match source {
             ir::Filter::RequestHeaders(mods) => Filter::RequestHeaders(HeaderMods::compile(mods, Side::Request)?),
@@ -82,8 +96,7 @@ impl Filter {
             ir::Filter::Rewrite(rewrite) => Filter::Rewrite(Box::new(Rewrite::compile(rewrite)?)),
             ir::Filter::Cors(cors) => Filter::Cors(Box::new(Cors::compile(cors)?)),
             ir::Filter::DirectResponse(direct) => Filter::Direct(Box::new(Direct::compile(direct)?)),
-            ir::Filter::Mirror(_) => return Ok(None),
-            ir::Filter::ExternalAuth(_) => return Err(Problem::new("type", "not served yet")),
+            ir::Filter::Mirror(_) | ir::Filter::ExternalAuth(_) => return Ok(None),
         }))
     }
 
@@ -94,7 +107,7 @@ impl Filter {
             Filter::Redirect(redirect) => return Verdict::Reply(Box::new(redirect.reply(ctx))),
             Filter::Direct(direct) => return Verdict::Reply(Box::new(direct.reply())),
             Filter::Cors(cors) => return cors.on_request(ctx.head),
-            Filter::ResponseHeaders(_) => {}
+            Filter::ResponseHeaders(_) | Filter::ExternalAuth(_) => {}
         }
         Verdict::Next
     }
@@ -103,7 +116,11 @@ impl Filter {
         match self {
             Filter::ResponseHeaders(mods) => mods.on_response(&mut ctx.head.fields),
             Filter::Cors(cors) => cors.on_response(ctx),
-            Filter::RequestHeaders(_) | Filter::Rewrite(_) | Filter::Redirect(_) | Filter::Direct(_) => {}
+            Filter::RequestHeaders(_)
+            | Filter::Rewrite(_)
+            | Filter::Redirect(_)
+            | Filter::Direct(_)
+            | Filter::ExternalAuth(_) => {}
         }
     }
 }
@@ -116,30 +133,50 @@ impl Chain {
     /// expression. The field is counted from the list: `filters[1].set[0].name`.
     pub fn compile(source: &[ir::Filter]) -> Result<Self, Problem> {
         let mut filters = Vec::with_capacity(source.len());
-        let mut mirrors = Vec::new();
+        let (mut mirrors, mut auths) = (Vec::new(), Vec::new());
         for (index, filter) in source.iter().enumerate() {
             let within = |problem: Problem| problem.within(&format!("filters[{index}]"));
             if let ir::Filter::Mirror(mirror) = filter {
                 mirrors.push(Mirror::compile(mirror).map_err(within)?);
             }
+            if let ir::Filter::ExternalAuth(auth) = filter {
+                filters.push(Filter::ExternalAuth(auths.len()));
+                auths.push(ExternalAuth::compile(auth).map_err(within)?);
+            }
             filters.extend(Filter::compile(filter).map_err(within)?);
         }
-        Ok(Chain { filters: filters.into(), mirrors: mirrors.into() })
+        Ok(Chain { filters: filters.into(), mirrors: mirrors.into(), auths: auths.into() })
     }
 
-    /// Runs the request through the filters until one answers. An answer of a filter passes the chain's response filters, too, so that
-    /// a redirect has the headers that the rule sets, and a browser may read it.
+    /// Runs the request through the filters until one answers or a service has to be asked.
     pub fn on_request(&self, ctx: &mut RequestCtx<'_>) -> Verdict {
-        for filter in &self.filters {
+        self.run(ctx, 0)
+    }
+
+    /// Goes on where the chain stopped.
+    pub fn resume(&self, ctx: &mut RequestCtx<'_>, stop: Stop) -> Verdict {
+        self.run(ctx, stop.next)
+    }
+
+    fn run(&self, ctx: &mut RequestCtx<'_>, from: usize) -> Verdict {
+        for (index, filter) in self.filters.iter().enumerate().skip(from) {
+            if let Filter::ExternalAuth(auth) = filter {
+                return Verdict::Ask(Stop { auth: *auth, next: index + 1 });
+            }
             if let Verdict::Reply(mut reply) = filter.on_request(ctx) {
-                let mut head =
-                    ResponseHead { fields: std::mem::take(&mut reply.fields), ..ResponseHead::new(reply.status) };
-                self.on_response(&mut ResponseCtx { head: &mut head, request: ctx.head });
-                reply.fields = head.fields;
+                self.answer(&mut reply, ctx.head);
                 return Verdict::Reply(reply);
             }
         }
         Verdict::Next
+    }
+
+    /// Runs an answer that was given in this chain through its response filters, so that a redirect or refusal has the headers that
+    /// the rule sets, and a browser may read it. Those that the chain gives itself have passed them.
+    pub fn answer(&self, reply: &mut Reply, request: &RequestHead) {
+        let mut head = ResponseHead { fields: std::mem::take(&mut reply.fields), ..ResponseHead::new(reply.status) };
+        self.on_response(&mut ResponseCtx { head: &mut head, request });
+        reply.fields = head.fields;
     }
 
     /// Runs a response through the filters: a backend's, or one of the proxy's own that did not come from this chain.
@@ -152,6 +189,11 @@ impl Chain {
     /// Whether no filter acts on heads.
     pub fn is_empty(&self) -> bool {
         self.filters.is_empty()
+    }
+
+    /// Services that are asked, in order.
+    pub fn auths(&self) -> &[ExternalAuth] {
+        &self.auths
     }
 
     /// Where copies go.

@@ -31,6 +31,7 @@ pub(crate) fn run(chain: &Chain, head: &mut RequestHead, prefix_len: Option<usiz
     match chain.on_request(&mut RequestCtx { head, prefix_len, listener_port: 80, https: false }) {
         Verdict::Next => None,
         Verdict::Reply(reply) => Some(*reply),
+        Verdict::Ask(stop) => panic!("asks service {}", stop.auth),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Turns pushes into snapshots, each sharing with the one before it what did not change.
 
-use crate::listener::{self, Secrets};
+use crate::listener::{self, ListenerFilters, Secrets};
 use crate::tracing::Tracers;
 use crate::{ClusterEntry, Listener, Port, Route, Snapshot};
 use fairlead_ir as ir;
@@ -35,6 +35,8 @@ pub struct Compiler {
     listeners: HashMap<Id, Arc<Listener>>,
     /// Their TLS, likewise.
     tls: HashMap<Id, ServerTls>,
+    /// Their filters, likewise.
+    filters: HashMap<Id, Arc<ListenerFilters>>,
     secrets: Secrets,
     tracers: Tracers,
     resolved: HashMap<Box<str>, Vec<IpAddr>>,
@@ -78,6 +80,7 @@ impl Compiler {
             ports: foldhash::HashMap::default(),
             listeners: HashMap::new(),
             tls: HashMap::new(),
+            filters: HashMap::new(),
             secrets: Secrets::default(),
             tracers: Tracers::default(),
             resolved: HashMap::new(),
@@ -320,6 +323,9 @@ impl Compiler {
         let mut listeners = Vec::with_capacity(configs.len());
         for config in &configs {
             if !self.listeners.contains_key(&config.id) {
+                if let Err(message) = self.compile_filters(config) {
+                    applied.rejected.push((ResourceId::Listener(config.id.clone()), message));
+                }
                 let compiled = Arc::new(self.compile_listener(config));
                 self.listeners.insert(config.id.clone(), compiled);
             }
@@ -362,6 +368,23 @@ impl Compiler {
     fn forget_listener(&mut self, id: &Id) {
         self.listeners.remove(id);
         self.tls.remove(id);
+        self.filters.remove(id);
+    }
+
+    /// What does not compile is broken: nobody gets past it.
+    fn compile_filters(&mut self, config: &ir::Listener) -> Result<(), String> {
+        let Some(filters) = &config.filters else { return Ok(()) };
+        if self.filters.contains_key(&config.id) {
+            return Ok(());
+        }
+        let (slots, clusters) = (&mut self.slots, &mut self.clusters);
+        let compiled = ListenerFilters::compile(filters, |id| slot(slots, clusters, id));
+        let (filters, result) = match compiled {
+            Ok(filters) => (filters, Ok(())),
+            Err(message) => (ListenerFilters::Broken, Err(message)),
+        };
+        self.filters.insert(config.id.clone(), Arc::new(filters));
+        result
     }
 
     fn compile_listener(&mut self, config: &Arc<ir::Listener>) -> Listener {
@@ -374,6 +397,7 @@ impl Compiler {
             table: self.tables.get(&config.id).cloned().unwrap_or_default(),
             metrics: self.registry.listener(&ListenerLabels { listener: &config.id, gateway: &config.gateway }),
             stream_idle_timeout: config.http.stream_idle_timeout.limit(),
+            filters: self.filters.get(&config.id).cloned(),
             config: config.clone(),
         }
     }

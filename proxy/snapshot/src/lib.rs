@@ -11,12 +11,12 @@ mod cell;
 mod compiler;
 mod listener;
 mod route;
-mod tracing;
 mod session;
+mod tracing;
 
 pub use cell::Cell;
 pub use compiler::{Applied, Compiler};
-pub use listener::{Listener, Port};
+pub use listener::{Listener, ListenerFilters, Port};
 pub use route::{Backend, Route, Target};
 pub use session::Session;
 

@@ -1,6 +1,8 @@
 //! Listeners and the ports they share.
 
 use crate::Route;
+use crate::route::auths;
+use fairlead_filter::Chain;
 use fairlead_ir as ir;
 use fairlead_net::tls::{ALPN_H2, ALPN_HTTP10, ALPN_HTTP11, ClientAuth, Identity, Roots, ServerTls, Tickets};
 use fairlead_route::Connection;
@@ -24,6 +26,39 @@ pub struct Listener {
     pub stream_idle_timeout: Option<Duration>,
     /// Spans of its requests.
     pub tracer: Option<Arc<Tracer>>,
+    /// What requests pass before they are routed; `None` for nothing.
+    pub filters: Option<Arc<ListenerFilters>>,
+}
+
+/// What requests pass before they are routed, compiled.
+pub enum ListenerFilters {
+    /// These.
+    Run {
+        /// The filters.
+        chain: Chain,
+        /// Slots of the clusters of its authorisation services, in their order.
+        auths: Box<[u32]>,
+    },
+    /// Something of them can't be served: 500 for all.
+    Broken,
+}
+
+impl ListenerFilters {
+    /// Compiles the filters; `slot` gives the slot of a cluster id.
+    ///
+    /// # Errors
+    /// What is wrong and with which filter.
+    pub(crate) fn compile(
+        source: &ir::ListenerFilters,
+        mut slot: impl FnMut(&ir::Id) -> u32,
+    ) -> Result<ListenerFilters, String> {
+        let ir::ListenerFilters::Run(filters) = source else { return Ok(ListenerFilters::Broken) };
+        let chain = Chain::compile(filters).map_err(|problem| problem.to_string())?;
+        if chain.rewrites_host() {
+            return Err("filters: a listener's filter can't change the host".to_owned());
+        }
+        Ok(ListenerFilters::Run { auths: auths(&chain, &mut slot), chain })
+    }
 }
 
 impl Listener {

@@ -19,6 +19,8 @@ pub struct Route {
     pub split: Split,
     /// Slots of the clusters of the chain's mirrors, in their order.
     pub mirrors: Box<[u32]>,
+    /// And of its authorisation services.
+    pub auths: Box<[u32]>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -31,6 +33,8 @@ pub struct Backend {
     pub chain: Chain,
     /// Slots of the clusters of the chain's mirrors, in their order.
     pub mirrors: Box<[u32]>,
+    /// And of its authorisation services.
+    pub auths: Box<[u32]>,
     /// Clients stay with the endpoint they had.
     pub session: Option<Box<Session>>,
 }
@@ -65,13 +69,15 @@ impl Route {
                 };
                 let chain = chain(&backend.filters)?;
                 let session = backend.session.as_deref().map(Session::compile).map(Box::new);
-                Ok(Backend { target, mirrors: mirrors(&chain, &mut slot), chain, session })
+                let (mirrors, auths) = (mirrors(&chain, &mut slot), auths(&chain, &mut slot));
+                Ok(Backend { target, mirrors, auths, chain, session })
             })
             .collect::<Result<_, String>>()?;
         let chain = chain(&config.filters)?;
         Ok(Route {
             split: Split::new(config.backends.iter().map(|b| b.weight)),
             mirrors: mirrors(&chain, &mut slot),
+            auths: auths(&chain, &mut slot),
             chain,
             metrics: registry.route(&RouteLabels::of(&config.id, config.rule.as_deref())),
             backends: backends.into(),
@@ -83,4 +89,9 @@ impl Route {
 /// The slots of a chain's mirrors.
 fn mirrors(chain: &Chain, slot: &mut impl FnMut(&ir::Id) -> u32) -> Box<[u32]> {
     chain.mirrors().iter().map(|mirror| slot(mirror.cluster())).collect()
+}
+
+/// The slots of a chain's authorisation services.
+pub(crate) fn auths(chain: &Chain, slot: &mut impl FnMut(&ir::Id) -> u32) -> Box<[u32]> {
+    chain.auths().iter().map(|auth| slot(auth.cluster())).collect()
 }

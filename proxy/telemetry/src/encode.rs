@@ -282,8 +282,12 @@ pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
         .connect_timeouts),
     metric!("fairlead_cluster_tls_errors_total", counter, "Failed TLS handshakes.", |c| &c.tls_errors),
     metric!("fairlead_cluster_retries_total", counter, "Attempts after the first.", |c| &c.retries),
-    metric!("fairlead_cluster_retries_refused_total", counter, "Retries that the breaker or the budget refused.", |c| &c
-        .retries_refused),
+    metric!(
+        "fairlead_cluster_retries_refused_total",
+        counter,
+        "Retries that the breaker or the budget refused.",
+        |c| &c.retries_refused
+    ),
     metric!("fairlead_cluster_timeouts_total", counter, "Attempts that took too long.", |c| &c.timeouts),
     Metric {
         name: "fairlead_cluster_resets_total",
@@ -298,6 +302,22 @@ pub(crate) const CLUSTER: &[Metric<ClusterCells>] = &[
         .protocol_errors),
     metric!("fairlead_cluster_no_endpoint_total", counter, "Requests without an endpoint to go to.", |c| &c
         .no_endpoint),
+    Metric {
+        name: "fairlead_cluster_auth_total",
+        kind: Kind::Counter,
+        help: "Requests that an authorisation service was asked about, by what came of it.",
+        samples: |s, out| {
+            let results = [
+                ("allowed", s.total(|c| c.auth_allowed.value())),
+                ("denied", s.total(|c| c.auth_denied.value())),
+                ("error", s.total(|c| c.auth_errors.value())),
+            ];
+            // Few clusters are authorisation services.
+            for (result, count) in results.into_iter().filter(|_| results.iter().any(|(_, count)| *count > 0)) {
+                out.counter_with(&["result", result], count);
+            }
+        },
+    },
     metric!("fairlead_cluster_bytes_sent_total", counter, "Bytes of bodies sent to the upstream.", |c| &c.bytes_sent),
     metric!("fairlead_cluster_bytes_received_total", counter, "Bytes of bodies received from the upstream.", |c| &c
         .bytes_received),

@@ -131,7 +131,11 @@ impl Registry {
                 RouteLabels { kind: "", namespace: "", route: other, rule: "" }.render(),
             ),
             clusters: Family::new(caps.clusters, workers + 1, ClusterLabels { cluster: other }.render()),
-            endpoints: Family::new(caps.endpoints, workers + 1, EndpointLabels { cluster: other, endpoint: "" }.render()),
+            endpoints: Family::new(
+                caps.endpoints,
+                workers + 1,
+                EndpointLabels { cluster: other, endpoint: "" }.render(),
+            ),
             worker_scopes,
             config: ConfigStatus::default(),
             log_write_errors: AtomicU64::new(0),

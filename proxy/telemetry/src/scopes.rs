@@ -98,6 +98,12 @@ pub struct ClusterCells {
     pub protocol_errors: Counter,
     /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
+    /// Of an authorisation service: requests that it let go on.
+    pub auth_allowed: Counter,
+    /// Requests that it refused.
+    pub auth_denied: Counter,
+    /// Requests that were stopped because it gave no answer, or none that could be understood.
+    pub auth_errors: Counter,
     /// Bytes of bodies sent to the upstream.
     pub bytes_sent: Counter,
     /// Bytes of bodies received from the upstream.

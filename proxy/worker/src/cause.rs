@@ -25,6 +25,12 @@ pub enum Cause {
     Overflow,
     /// A retry that was due is not within the cluster's retry budget (GEP-3388).
     RetryBudget,
+    /// An authorisation service gave no answer, or none that is consent or refusal (Envoy's `status_on_error`, 403).
+    AuthFailed,
+    /// An authorisation service wants something in a message that no message may carry.
+    AuthInvalid,
+    /// The request's body is longer than an authorisation service may get.
+    PayloadTooLarge,
     /// The endpoint refused the connection or the handshake failed.
     ConnectFailed,
     /// The endpoint did not accept in time.
@@ -106,6 +112,9 @@ impl Cause {
                 "upstream_reset_before_response_started{overflow}",
                 reset!("overflow"),
             ),
+            Cause::AuthFailed => (403, Some(Flag::UnauthorizedExternalService), "ext_authz_error", ""),
+            Cause::AuthInvalid => (500, Some(Flag::UnauthorizedExternalService), "ext_authz_invalid", ""),
+            Cause::PayloadTooLarge => (413, None, "request_payload_too_large", "Payload Too Large"),
             Cause::RetryBudget => (503, Some(Flag::UpstreamOverflow), "retry_budget_exceeded", "retry budget exceeded"),
             Cause::ConnectFailed => (
                 503,

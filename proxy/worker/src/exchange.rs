@@ -1,10 +1,13 @@
 //! One request and its response on the way through the proxy.
 //!
-//! `head ─► find ─► deliver { filter ─► draw ─► attempt { pick ─► checkout ─► send ─► wait } ─► filter ─► pump } ─► record`
+//! `head ─► find (─► enter ─► find) ─► deliver { filter ─► draw ─► attempt { pick ─► checkout ─► send ─► wait } ─► filter ─► pump } ─► record`
 
 mod attempt;
+mod auth;
+mod callout;
 mod clock;
 mod deliver;
+mod enter;
 mod find;
 mod forwarded;
 mod local;
@@ -16,8 +19,11 @@ mod tunnel;
 
 use crate::cause::Cause;
 use crate::connection::ConnInfo;
+use crate::tracing::Trace;
 use crate::worker::Worker;
+use auth::Around;
 use clock::Deadlines;
+use fairlead_filter::Additions;
 use fairlead_http::normalize::{self, EscapedSlashes, Outcome, PathPolicy};
 use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, Version};
 use fairlead_ir::HttpSettings;
@@ -44,8 +50,11 @@ pub struct Exchange {
     pub(crate) up: Option<Upstream>,
     /// Where mirrors get their copy of the body.
     pub(crate) tee: Option<Tee>,
+    /// What authorisation services want in the response.
+    pub(crate) additions: Vec<Additions>,
     pub(crate) clock: Deadlines,
     pub(crate) notes: Notes,
+    pub(crate) trace: Trace,
 }
 
 /// What the log and the metrics want to know at the end.
@@ -65,6 +74,10 @@ pub(crate) struct Notes {
     pub cluster: Option<u32>,
     /// Session tokens that the client sent.
     pub presented: session::Presented,
+    /// The request's head is as backends get it, but for the filters.
+    pub prepared: bool,
+    /// When the last authorisation service said its word.
+    pub consented: Option<Instant>,
     /// From sending the request to the response's head.
     pub upstream_time: Option<Duration>,
     /// A rewrite wants the endpoint's host name as the request's host.
@@ -93,6 +106,7 @@ impl Exchange {
         self.response.clear();
         self.up = None;
         self.tee = None;
+        self.additions.clear();
         self.clock.clear();
         self.notes.pick = None;
         self.notes.tried.clear();
@@ -100,6 +114,7 @@ impl Exchange {
         self.notes.original_path.clear();
         self.notes.original_authority.clear();
         self.body.clear();
+        self.trace = Trace::default();
         small
     }
 
@@ -138,6 +153,8 @@ impl Notes {
             tried: Vec::new(),
             cluster: None,
             presented: session::Presented::default(),
+            prepared: false,
+            consented: None,
             upstream_time: None,
             takes_backend_host: false,
             answered: None,
@@ -164,13 +181,22 @@ pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &
         Ok(outcome) => outcome,
         Err(reject) => return self::reject(worker, conn, down, ex, Cause::from(reject)).await,
     };
-    let found = find::find(port, conn, &ex.request);
+    let mut found = find::find(port, conn, &ex.request);
     ex.begin(framing, found.listener.and_then(|l| l.stream_idle_timeout));
     if let Some(listener) = found.listener {
         listener.metrics.at(worker.index).requests_active.inc();
+        if let Some(tracer) = &listener.tracer {
+            ex.trace = Trace::begin(tracer, &mut ex.request);
+        }
     }
     let done = match outcome {
-        Outcome::Normal => deliver::deliver(worker, &current, conn, &found, down, ex).await,
+        Outcome::Normal => match enter::filters(&found) {
+            None => deliver::deliver(worker, &current, conn, &found, down, ex).await,
+            Some(filters) => {
+                let around = Around { worker, current: &current, conn };
+                Box::pin(enter::enter(around, filters, &mut found, down, ex)).await
+            }
+        },
         Outcome::Redirect => local::redirect(conn, down, ex).await,
     };
     if let Err(cause) = done {

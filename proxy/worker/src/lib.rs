@@ -14,6 +14,7 @@ mod exchange;
 mod l4;
 mod serve;
 mod timer;
+mod tracing;
 mod worker;
 mod workers;
 

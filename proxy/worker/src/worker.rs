@@ -9,6 +9,7 @@ use fairlead_http::Limits;
 use fairlead_ir::Bind;
 use fairlead_net::{Accepted, Listener};
 use fairlead_snapshot::{Cell as Snapshots, Snapshot};
+use fairlead_telemetry::trace::{Batch, SpanBuffer};
 use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Scope, Timestamp, WorkerCells};
 use fairlead_upstream::Cluster;
 use std::cell::{Cell, RefCell, RefMut};
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
 use tokio::task::AbortHandle;
 
 /// How often idle pool connections are looked at and the access log is handed over.
@@ -36,6 +37,7 @@ pub(crate) struct Seed {
     pub peers: Vec<UnboundedSender<Command>>,
     pub loads: Arc<[Load]>,
     pub metrics: Arc<Scope<WorkerCells>>,
+    pub exporter: Sender<Batch>,
 }
 
 /// A worker's own state.
@@ -52,6 +54,10 @@ pub struct Worker {
     pub response_limits: Limits,
     /// Where the access log goes.
     pub log: Option<LogSink>,
+    /// Spans that were not handed over yet.
+    pub(crate) spans: SpanBuffer,
+    /// Where they go.
+    pub(crate) exporter: Sender<Batch>,
     clock: Clock,
     ports: RefCell<HashMap<Bind, Port>>,
     announced: Cell<bool>,
@@ -273,6 +279,8 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         open: Cell::new(0),
         serial: Cell::new(0),
         metrics: seed.metrics,
+        spans: SpanBuffer::default(),
+        exporter: seed.exporter,
         scratch: RefCell::default(),
     });
     drop(seed.peers);
@@ -308,9 +316,15 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         }
     }
     worker.flush_log();
+    worker.flush_spans();
 }
 
 impl Worker {
+    /// What the worker counts about itself.
+    pub fn cells(&self) -> &WorkerCells {
+        self.metrics.at(0)
+    }
+
     /// Wall-clock time of an instant.
     pub fn wall(&self, instant: std::time::Instant) -> Timestamp {
         self.clock.wall(instant)
@@ -355,5 +369,6 @@ async fn tick(worker: Rc<Worker>) {
             cluster.sweep(now);
         }
         worker.flush_log();
+        worker.flush_spans();
     }
 }

@@ -1,5 +1,6 @@
 //! The workers as the control side sees them: threads, and what they are told.
 
+use crate::tracing::exporter;
 use crate::worker::{self, Seed};
 use fairlead_ir::{Bind, Transport};
 use fairlead_net::{Accepted, ListenError, ListenOptions, bind_udp_group, listen_tcp_group};
@@ -70,7 +71,8 @@ impl Workers {
         let count = settings.workers.max(1);
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let loads: Arc<[Load]> = (0..count).map(|_| Load::default()).collect();
-        let mut threads = Vec::with_capacity(count);
+        let (exporter, exporting) = exporter::start(settings.snapshots.clone(), settings.registry.clone())?;
+        let mut threads = Vec::with_capacity(count + 1);
         for (index, receiver) in receivers.into_iter().enumerate() {
             let seed = Seed {
                 index,
@@ -79,10 +81,13 @@ impl Workers {
                 peers: commands.clone(),
                 loads: loads.clone(),
                 metrics: settings.registry.worker(index),
+                exporter: exporter.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             threads.push(thread.spawn(move || worker::run(seed, receiver))?);
         }
+        // Ends after the workers: it has their last spans.
+        threads.push(exporting);
         Ok(Workers { commands, threads })
     }
 

@@ -65,9 +65,16 @@ struct Format {
 #[derive(Debug)]
 enum Item {
     Text(Box<[u8]>),
-    Value { operator: Operator, limit: usize, form: Form },
+    Value {
+        operator: Operator,
+        limit: usize,
+        form: Form,
+    },
     /// A JSON member, with the comma in front; left out when its value is missing.
-    Member { key: Box<[u8]>, operator: Operator },
+    Member {
+        key: Box<[u8]>,
+        operator: Operator,
+    },
 }
 
 /// How a value is written.

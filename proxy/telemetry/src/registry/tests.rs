@@ -99,6 +99,7 @@ fn busy() -> (Arc<Registry>, Vec<Arc<dyn std::any::Any>>) {
     route.at(1).duration_micros.add(1_500);
     let cluster = registry.cluster("service/shop/cart/80");
     cluster.at(0).requests.inc(503);
+    cluster.at(0).auth_denied.inc();
     let endpoint = registry.endpoint("service/shop/cart/80", "10.0.0.1:8080");
     endpoint.at(0).requests.inc();
     registry.config_pushed(7, PushOutcome::Partial, 2);
@@ -192,6 +193,7 @@ fn unused_routes_and_endpoints_are_left_out() {
     assert!(!scrape.families.contains_key("fairlead_route_requests_total"));
     assert!(!scrape.families.contains_key("fairlead_endpoint_requests_total"));
     assert_eq!(scrape.value("fairlead_cluster_requests_active{cluster=\"c\"}"), 0.0);
+    assert!(!scrape.labels.contains_key("fairlead_cluster_auth_total"), "it is no authorisation service");
     assert_eq!(scrape.value("fairlead_config_last_push_success"), 0.0, "before the first push");
 }
 

@@ -145,7 +145,9 @@ pub fn is_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> bool {
         let Some(equals) = member.iter().position(|byte| *byte == b'=') else { return false };
         let (key, value) = (&member[..equals], &member[equals + 1..]);
         let known = keys.get(..count).is_some_and(|keys| keys.contains(&key));
-        let Some(place) = keys.get_mut(count).filter(|_| !known && is_key(key) && is_value(value)) else { return false };
+        let Some(place) = keys.get_mut(count).filter(|_| !known && is_key(key) && is_value(value)) else {
+            return false;
+        };
         *place = key;
         count += 1;
     }

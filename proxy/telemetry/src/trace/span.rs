@@ -148,7 +148,8 @@ impl Recording {
         Span {
             parent_span_id: self.parent.map(|parent| parent.bytes().to_vec()).unwrap_or_default(),
             flags: self.context.flags() | REMOTE_KNOWN | remote,
-            ..self.span(self.context.span, SpanKind::Server, name, (record, Duration::ZERO, record.duration))
+            ..self
+                .span(self.context.span, SpanKind::Server, name, (record, Duration::ZERO, record.duration))
                 .with(attributes, error(record))
         }
     }

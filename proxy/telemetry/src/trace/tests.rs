@@ -2,8 +2,8 @@ use super::otlp::{ExportTraceServiceRequest, Span, SpanKind, StatusCode, Value};
 use super::*;
 use crate::{Flag, Record, Timestamp, Upstream};
 use fairlead_http::{Known, RequestHead, ResponseHead};
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -217,7 +217,9 @@ fn says(span: &Span, key: &str) -> String {
     match attribute(span, key) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
-        Some(Value::ArrayValue(array)) => format!("{:?}", array.values.iter().map(|v| v.value.clone()).collect::<Vec<_>>()),
+        Some(Value::ArrayValue(array)) => {
+            format!("{:?}", array.values.iter().map(|v| v.value.clone()).collect::<Vec<_>>())
+        }
         other => format!("{other:?}"),
     }
 }
@@ -248,7 +250,10 @@ fn spans_follow_the_semantic_conventions() {
     let [server, first, second] = &spans[..] else { panic!("{} spans", spans.len()) };
     assert_eq!((server.name.as_str(), server.kind()), ("GET /cart", SpanKind::Server));
     assert_eq!(server.trace_id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes());
-    assert_eq!((server.span_id.as_slice(), server.parent_span_id.as_slice()), (&[0, 0, 0, 0, 0, 0, 0xa, 0xbc][..], &0xb7ad_6b71_6920_3331_u64.to_be_bytes()[..]));
+    assert_eq!(
+        (server.span_id.as_slice(), server.parent_span_id.as_slice()),
+        (&[0, 0, 0, 0, 0, 0, 0xa, 0xbc][..], &0xb7ad_6b71_6920_3331_u64.to_be_bytes()[..])
+    );
     assert_eq!((server.trace_state.as_str(), server.flags), ("a=1,b=2", 0x301));
     assert_eq!((server.start_time_unix_nano, server.end_time_unix_nano), (1_000_000_000, 1_030_000_000));
     for (key, value) in [
@@ -271,9 +276,15 @@ fn spans_follow_the_semantic_conventions() {
         assert_eq!(says(server, key), value, "{key}");
     }
     assert!(server.status.is_none() && attribute(server, "error.type").is_none());
-    assert_eq!((first.kind(), first.parent_span_id.as_slice(), first.flags), (SpanKind::Client, server.span_id.as_slice(), 0x101));
+    assert_eq!(
+        (first.kind(), first.parent_span_id.as_slice(), first.flags),
+        (SpanKind::Client, server.span_id.as_slice(), 0x101)
+    );
     assert_eq!(first.status.as_ref().map(otlp::Status::code), Some(StatusCode::Error));
-    assert_eq!((says(first, "error.type"), attribute(first, "http.response.status_code")), ("connection refused".to_owned(), None));
+    assert_eq!(
+        (says(first, "error.type"), attribute(first, "http.response.status_code")),
+        ("connection refused".to_owned(), None)
+    );
     assert_eq!((first.start_time_unix_nano, first.end_time_unix_nano), (1_010_000_000, 1_015_000_000));
     assert_eq!(says(second, "http.request.resend_count"), "1");
     assert_eq!(says(second, "url.full"), "https://Shop.example.com:8080/cart/7?x=1");
@@ -291,11 +302,8 @@ fn errors_are_those_of_the_server() {
     assert_eq!(error(404), (false, "None".to_owned(), true), "a client's error is one for who asked only");
     assert_eq!(error(503), (true, "503".to_owned(), true));
     let (request, response) = (request(), ResponseHead::new(503));
-    let own = Record {
-        details: "no_healthy_upstream",
-        flags: Flag::NoHealthyUpstream.into(),
-        ..record(&request, &response)
-    };
+    let own =
+        Record { details: "no_healthy_upstream", flags: Flag::NoHealthyUpstream.into(), ..record(&request, &response) };
     let context = parse(GOOD).expect("valid");
     let recording = Recording::begin(Arc::new(Tracer::new(settings())), context, None, &request);
     let spans: Vec<Span> = recording.spans(&own).collect();
@@ -322,7 +330,14 @@ fn attributes_of_the_settings_are_in_every_span() {
     let spans = recorded(Settings { attributes, span_name: Some("edge".into()), ..settings() }, 201);
     assert_eq!(spans[0].name, "edge");
     for span in &spans {
-        for (key, value) in [("env", "prod"), ("user", "ada"), ("served", "pod-1"), ("status", "201"), ("missing", "None"), ("url.path", "hidden")] {
+        for (key, value) in [
+            ("env", "prod"),
+            ("user", "ada"),
+            ("served", "pod-1"),
+            ("status", "201"),
+            ("missing", "None"),
+            ("url.path", "hidden"),
+        ] {
             assert_eq!(says(span, key), value, "{key}");
         }
         assert!(says(span, "list").contains("one") && says(span, "list").contains("two"));
@@ -352,7 +367,8 @@ fn batches_are_bounded_and_make_one_request() {
     buffer.push(&tracer, &spans[0]);
     let rest = buffer.take();
     assert_eq!((rest.len(), buffer.is_empty()), (2, true));
-    let last: Vec<Batch> = [full].into_iter().chain(rest.into_iter().filter(|b| Arc::ptr_eq(&b.tracer, &tracer))).collect();
+    let last: Vec<Batch> =
+        [full].into_iter().chain(rest.into_iter().filter(|b| Arc::ptr_eq(&b.tracer, &tracer))).collect();
     let sent = ExportTraceServiceRequest::decode(&otlp::request(&tracer, &last)[..]).expect("decodes");
     let [of_resource] = &sent.resource_spans[..] else { panic!("one resource") };
     let resource = of_resource.resource.as_ref().expect("a resource");

@@ -4,6 +4,7 @@ use crate::cause::Cause;
 use crate::exchange::clock::Expired;
 use crate::exchange::pump::{self, Failure};
 use crate::exchange::{Exchange, exhausted, overflowed, session};
+use crate::tracing;
 use crate::worker::Worker;
 use fairlead_http::{Error, Framing, Incoming, Leg, Limits};
 use fairlead_snapshot::{Route, Session};
@@ -40,6 +41,18 @@ enum Missed {
     Final(Cause),
 }
 
+impl Missed {
+    /// What a span says of it: the status that was answered, or what went wrong.
+    fn outcome(&self, status: u16) -> (u16, &'static str) {
+        match self {
+            Missed::Status(_) => (status, ""),
+            Missed::Stale => (0, Cause::UpstreamClosed.answer().details),
+            Missed::TimedOut => (0, Cause::AttemptTimeout.answer().details),
+            Missed::Connect(cause) | Missed::Sent(cause) | Missed::Final(cause) => (0, cause.answer().details),
+        }
+    }
+}
+
 /// Tries until there is a response to pass on, or a cause to answer.
 pub async fn until_answered(
     worker: &Worker,
@@ -56,7 +69,14 @@ pub async fn until_answered(
     let mut _permit = None;
     ex.body.keep(left > 0);
     loop {
-        let missed = match one(worker, route, cluster, session, down, ex).await {
+        let tried = one(worker, route, cluster, session, down, ex).await;
+        if let Err(missed) = &tried
+            && ex.trace.is_recorded()
+        {
+            let (status, error) = missed.outcome(ex.response.status);
+            tracing::ended(ex, status, error);
+        }
+        let missed = match tried {
             Ok(answered) => return Ok(answered),
             // The endpoint may have acted on it all the same: only what may be repeated is (RFC 9110 §9.2.2).
             Err(Missed::Stale) if stale_left > 0 && ex.request.method().is_idempotent() && ex.body.rewind() => {
@@ -138,6 +158,9 @@ async fn one(
     let kept = session.and_then(|session| session::pick(session, cluster, ex));
     let pick = kept.or_else(|| cluster.pick(&ex.notes.tried)).ok_or(Missed::Final(Cause::NoHealthyUpstream))?;
     cluster.count_attempt();
+    if ex.trace.is_recorded() {
+        tracing::attempt(ex, cluster, &pick);
+    }
     let want = want(cluster, ex);
     // Not a match on the checkout: what it matches on would live in this future until the connection stands.
     ex.up = cluster.try_checkout(&pick, want);

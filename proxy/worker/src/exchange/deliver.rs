@@ -3,15 +3,17 @@
 use crate::cause::Cause;
 use crate::connection::ConnInfo;
 use crate::exchange::attempt::{self, Answered};
+use crate::exchange::auth::{self, Around, Filters};
 use crate::exchange::find::Found;
 use crate::exchange::pump::{self, Cut, Failure};
 use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, session, tunnel};
 use crate::worker::{Current, Worker};
-use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Verdict};
+use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Stop, Verdict};
 use fairlead_http::{Known, Leg, RequestHead, hop};
-use fairlead_snapshot::{Backend, Route, Session, Target};
+use fairlead_snapshot::{Backend, Listener, Route, Session, Target};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Envoy's default for the time from the end of the request to the response.
@@ -28,17 +30,24 @@ pub async fn deliver(
 ) -> Result<(), Cause> {
     let hit = found.hit.as_ref().map_err(|cause| *cause)?;
     let route = hit.route;
-    if ex.request.expects_continue() {
-        ex.body.expect();
-        ex.request.fields.remove_known(Known::Expect);
+    if !ex.notes.prepared {
+        prepare(found.listener, conn, ex)?;
     }
-    let trusted = found.listener.is_some_and(|listener| listener.config.http.xff_trusted_hops > 0);
-    forwarded::prepare(&mut ex.request, conn, trusted)?;
     if route.config.broken.is_some() {
         return Err(Cause::Unresolved);
     }
     let mut prefix_len = hit.prefix_len;
-    if let Verdict::Reply(reply) = filter(&route.chain, conn, &mut prefix_len, ex) {
+    let around = Around { worker, current, conn };
+    let reply = match filter(&route.chain, None, conn, &mut prefix_len, ex) {
+        Verdict::Next => None,
+        Verdict::Reply(reply) => Some(reply),
+        Verdict::Ask(stop) => {
+            limit(route, ex);
+            let filters = Filters { chain: &route.chain, auths: &route.auths };
+            Box::pin(auth::ask(around, filters, stop, &mut prefix_len, down, ex)).await?
+        }
+    };
+    if let Some(reply) = reply {
         conn.announce_end(down);
         local::reply(down, ex, &reply, None).await;
         return Ok(());
@@ -48,7 +57,16 @@ pub async fn deliver(
     if let Some(session) = session {
         ex.notes.presented.read(session, &ex.request.fields);
     }
-    if let Verdict::Reply(reply) = filter(&backend.chain, conn, &mut prefix_len, ex) {
+    let reply = match filter(&backend.chain, None, conn, &mut prefix_len, ex) {
+        Verdict::Next => None,
+        Verdict::Reply(reply) => Some(reply),
+        Verdict::Ask(stop) => {
+            limit(route, ex);
+            let filters = Filters { chain: &backend.chain, auths: &backend.auths };
+            Box::pin(auth::ask(around, filters, stop, &mut prefix_len, down, ex)).await?
+        }
+    };
+    if let Some(reply) = reply {
         conn.announce_end(down);
         local::reply(down, ex, &reply, Some(&route.chain)).await;
         return Ok(());
@@ -68,6 +86,7 @@ pub async fn deliver(
         ex.clock.set_request(None);
     }
     let Answered::Response(framing) = answered else {
+        add(ex);
         stick(session, conn, ex);
         return tunnel::run(ex, down).await;
     };
@@ -75,6 +94,7 @@ pub async fn deliver(
     let mut ctx = ResponseCtx { head: &mut ex.response, request: &ex.request };
     backend.chain.on_response(&mut ctx);
     route.chain.on_response(&mut ctx);
+    add(ex);
     stick(session, conn, ex);
     ex.notes.status = ex.response.status;
     conn.announce_end(down);
@@ -86,6 +106,26 @@ pub async fn deliver(
     result.map_err(|cut| cause_of_cut(&cut, ex))
 }
 
+/// Makes the head what backends get, but for the filters. A client that waits for `100 Continue` gets it when its body is wanted.
+pub fn prepare(listener: Option<&Arc<Listener>>, conn: &ConnInfo, ex: &mut Exchange) -> Result<(), Cause> {
+    if ex.request.expects_continue() {
+        ex.body.expect();
+        ex.request.fields.remove_known(Known::Expect);
+    }
+    let trusted = listener.is_some_and(|listener| listener.config.http.xff_trusted_hops > 0);
+    forwarded::prepare(&mut ex.request, conn, trusted)?;
+    ex.trace.forward(&mut ex.request);
+    ex.notes.prepared = true;
+    Ok(())
+}
+
+/// Adds what authorisation services want in the response.
+fn add(ex: &mut Exchange) {
+    for additions in &ex.additions {
+        additions.apply(&mut ex.response.fields);
+    }
+}
+
 /// Tells the client where its session is.
 fn stick(session: Option<&Session>, conn: &ConnInfo, ex: &mut Exchange) {
     if let Some(session) = session {
@@ -93,8 +133,14 @@ fn stick(session: Option<&Session>, conn: &ConnInfo, ex: &mut Exchange) {
     }
 }
 
-/// Runs a chain; `prefix_len` is what a path rewrite goes by, and what it leaves for the next chain.
-fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &mut Exchange) -> Verdict {
+/// Runs a chain, or the rest of it; `prefix_len` is what a path rewrite goes by, and what it leaves for the next chain.
+pub fn filter(
+    chain: &Chain,
+    from: Option<Stop>,
+    conn: &ConnInfo,
+    prefix_len: &mut Option<usize>,
+    ex: &mut Exchange,
+) -> Verdict {
     if chain.is_empty() {
         return Verdict::Next;
     }
@@ -107,7 +153,10 @@ fn filter(chain: &Chain, conn: &ConnInfo, prefix_len: &mut Option<usize>, ex: &m
     let listener_port = public_port(conn, &ex.request);
     let mut ctx =
         RequestCtx { head: &mut ex.request, prefix_len: *prefix_len, listener_port, https: conn.tls.is_some() };
-    let verdict = chain.on_request(&mut ctx);
+    let verdict = match from {
+        None => chain.on_request(&mut ctx),
+        Some(stop) => chain.resume(&mut ctx, stop),
+    };
     *prefix_len = ctx.prefix_len;
     verdict
 }
@@ -121,7 +170,7 @@ fn public_port(conn: &ConnInfo, request: &RequestHead) -> u16 {
 
 /// What an HTTP/1.0 client that names no host came to (RFC 9112 §3.3). Only backends are told: they want a host, and what we answer
 /// ourselves is not to show addresses to strangers.
-fn own_authority(conn: &ConnInfo, request: &RequestHead) -> String {
+pub fn own_authority(conn: &ConnInfo, request: &RequestHead) -> String {
     let (ip, port) = (conn.local.ip().to_canonical(), conn.bind.port);
     match (ip, port == request.scheme.default_port()) {
         (IpAddr::V4(ip), true) => ip.to_string(),
@@ -136,11 +185,20 @@ fn draw(route: &Route) -> Result<&Backend, Cause> {
     route.backends.get(index).ok_or(Cause::NoBackend)
 }
 
+/// The rule's limit holds for authorisation services too.
+fn limit(route: &Route, ex: &mut Exchange) {
+    if let Some(limit) = route.config.timeouts.request.and_then(fairlead_ir::Millis::limit) {
+        ex.clock.set_request(Some(ex.notes.start + limit));
+    }
+}
+
 /// What the rule says counts from the start of the request (GEP-1742), the default from its end: uploads may take their time.
 fn set_deadline(route: &Route, ex: &mut Exchange) {
     match route.config.timeouts.request {
         Some(limit) => ex.clock.set_request(limit.limit().map(|limit| ex.notes.start + limit)),
-        None if ex.body.is_received() => ex.clock.set_request(Some(ex.notes.start + DEFAULT_TIMEOUT)),
+        None if ex.body.is_received() => {
+            ex.clock.set_request(Some(ex.notes.consented.unwrap_or(ex.notes.start) + DEFAULT_TIMEOUT));
+        }
         None => ex.clock.set_response(DEFAULT_TIMEOUT),
     }
 }

@@ -4,7 +4,7 @@ use crate::cause::Cause;
 use crate::connection::ConnInfo;
 use fairlead_http::RequestHead;
 use fairlead_route::Hit;
-use fairlead_snapshot::{Listener, Port, Route};
+use fairlead_snapshot::{Listener, ListenerFilters, Port, Route};
 use std::sync::Arc;
 
 /// What was found.
@@ -15,7 +15,7 @@ pub struct Found<'a> {
     pub hit: Result<Hit<'a, Arc<Route>>, Cause>,
 }
 
-/// Finds the listener by the request's host, then the rule in its table.
+/// Finds the listener by the request's host, then the rule in its table, unless the listener's filters come first.
 pub fn find<'a>(port: Option<&'a Arc<Port>>, conn: &ConnInfo, request: &RequestHead) -> Found<'a> {
     let Some(port) = port else { return Found { listener: None, hit: Err(Cause::NoRoute) } };
     let listener = port.listeners.find(request.host());
@@ -25,8 +25,21 @@ pub fn find<'a>(port: Option<&'a Arc<Port>>, conn: &ConnInfo, request: &RequestH
             return Found { listener: by_sni.or(listener), hit: Err(Cause::Misdirected) };
         }
     }
-    let hit = listener.and_then(|listener| listener.table.find(&Facts { request, port: conn.bind.port }));
-    Found { listener, hit: hit.ok_or(Cause::NoRoute) }
+    let hit = match listener {
+        None => Err(Cause::NoRoute),
+        Some(listener) => match listener.filters.as_deref() {
+            None => route(listener, conn, request),
+            // They come first, and may change what routes go by.
+            Some(ListenerFilters::Run { .. }) => Err(Cause::NoRoute),
+            Some(ListenerFilters::Broken) => Err(Cause::Unresolved),
+        },
+    };
+    Found { listener, hit }
+}
+
+/// Finds the rule in a listener's table.
+pub fn route<'a>(listener: &'a Listener, conn: &ConnInfo, request: &RequestHead) -> Result<Hit<'a, Arc<Route>>, Cause> {
+    listener.table.find(&Facts { request, port: conn.bind.port }).ok_or(Cause::NoRoute)
 }
 
 struct Facts<'a> {

@@ -73,6 +73,9 @@ pub async fn reply(down: &mut Leg, ex: &mut Exchange, reply: &Reply, rest: Optio
 
 async fn send(down: &mut Leg, ex: &mut Exchange, body: &[u8], close: bool) {
     let head = &mut ex.response;
+    for additions in &ex.additions {
+        additions.apply(&mut head.fields);
+    }
     head.fields.set_known(Known::Server, b"fairlead");
     crate::date::push(&mut head.fields);
     ex.notes.status = head.status;
@@ -112,20 +115,48 @@ fn plain_head(head: &mut ResponseHead, status: u16, body: &str) {
     }
 }
 
-/// HTTP 200 without a body, the status in the headers (trailers-only); mapping of Envoy's `common/grpc/status.cc`.
+/// HTTP 200 without a body, the status in the headers (trailers-only).
 fn grpc_head(head: &mut ResponseHead, status: u16, message: &str) {
-    let code: &[u8] = match status {
+    head.status = 200;
+    head.fields.push_known(Known::ContentType, b"application/grpc");
+    head.fields.push_known(Known::GrpcStatus, grpc_code(status));
+    if !message.is_empty() {
+        head.fields.push_known(Known::GrpcMessage, message.as_bytes());
+    }
+}
+
+/// The mapping of Envoy's `common/grpc/status.cc`.
+fn grpc_code(status: u16) -> &'static [u8] {
+    match status {
         400 => b"13",
         401 => b"16",
         403 => b"7",
         404 => b"12",
         429 | 502 | 503 | 504 => b"14",
         _ => b"2",
-    };
-    head.status = 200;
-    head.fields.push_known(Known::ContentType, b"application/grpc");
-    head.fields.push_known(Known::GrpcStatus, code);
-    if !message.is_empty() {
-        head.fields.push_known(Known::GrpcMessage, message.as_bytes());
     }
 }
+
+/// Makes a refusal one that gRPC clients understand, its body their message. One that speaks gRPC already stays as it is.
+pub fn as_call(reply: &mut Reply) {
+    if reply.fields.contains(Known::GrpcStatus) {
+        return;
+    }
+    reply.fields.set_known(Known::ContentType, b"application/grpc");
+    reply.fields.push_known(Known::GrpcStatus, grpc_code(reply.status));
+    reply.status = 200;
+    let body = std::mem::take(&mut reply.body);
+    let mut message = Vec::new();
+    for byte in body.iter().take(MESSAGE) {
+        match byte {
+            b'%' | ..b' ' | 0x7f.. => message.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            byte => message.push(*byte),
+        }
+    }
+    if !message.is_empty() {
+        reply.fields.set_known(Known::GrpcMessage, &message);
+    }
+}
+
+/// Bytes of a refusal that gRPC clients are told.
+const MESSAGE: usize = 1024;

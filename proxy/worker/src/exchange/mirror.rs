@@ -104,7 +104,15 @@ pub fn start(worker: &Rc<Worker>, current: &Current, route: &Arc<Route>, backend
         });
     }
     if !copies.is_empty() {
-        ex.tee = Some(Tee(copies));
+        let mut tee = Tee(copies);
+        let (collected, ended) = ex.body.collected();
+        if !collected.is_empty() {
+            tee.data(collected);
+        }
+        if ended {
+            tee.end();
+        }
+        ex.tee = Some(tee);
     }
 }
 

@@ -29,7 +29,7 @@ pub struct RequestBody {
     /// The client waits for `100 Continue`.
     expected: bool,
 
-    /// What was taken from the client, as long as an attempt may have to be repeated.
+    /// What was taken from the client: collected, or as long as an attempt may have to be repeated.
     replay: Vec<u8>,
     /// How much of `replay` this attempt has sent.
     sent: usize,
@@ -122,6 +122,45 @@ impl RequestBody {
     /// Whether the request was received whole.
     pub fn is_received(&self) -> bool {
         self.ended
+    }
+
+    /// What was collected, and whether that is all.
+    pub fn collected(&self) -> (&[u8], bool) {
+        (&self.replay, self.ended)
+    }
+
+    /// Takes the whole body before anything of it is sent, `limit` bytes at most; says whether it was not longer. What is collected is sent
+    /// by every attempt.
+    pub fn poll_collect(
+        &mut self,
+        cx: &mut Context<'_>,
+        down: &mut Leg,
+        limit: usize,
+        moved: &mut bool,
+    ) -> Poll<Result<bool, Error>> {
+        if matches!(self.framing, Framing::Length(length) if length > limit as u64) {
+            return Poll::Ready(Ok(false));
+        }
+        if std::mem::take(&mut self.expected) {
+            go_on(cx, down)?;
+        }
+        while !self.ended {
+            if !matches!(ready!(down.poll_data(cx))?, Event::Data) {
+                self.ended = true;
+                self.received = Some(Instant::now());
+                break;
+            }
+            let data = down.data();
+            let n = data.len();
+            self.bytes += n as u64;
+            *moved = true;
+            if self.replay.len() + n > limit {
+                return Poll::Ready(Ok(false));
+            }
+            self.replay.extend_from_slice(data);
+            down.consume(n);
+        }
+        Poll::Ready(Ok(self.replay.len() <= limit))
     }
 
     /// Moves what can be moved; ready when all is sent and flushed.

@@ -1,14 +1,17 @@
-//! The end of an exchange: counters and one line of the access log.
+//! The end of an exchange: counters, one line of the access log, and spans.
 
 use crate::connection::ConnInfo;
 use crate::exchange::{Exchange, find::Found};
+use crate::tracing;
 use crate::worker::{Current, Worker};
 use fairlead_http::Version;
 use fairlead_telemetry::{Flag, Protocol, Record, Upstream};
 use fairlead_upstream::Cluster;
+use std::rc::Rc;
+use std::time::Duration;
 
-/// Counts the exchange and logs it.
-pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found<'_>, ex: &Exchange) {
+/// Counts the exchange, logs it, and lets its spans go.
+pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found<'_>, ex: &mut Exchange) {
     let duration = ex.notes.start.elapsed();
     let status = ex.notes.status;
     if let Some(listener) = found.listener {
@@ -38,31 +41,58 @@ pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found
         cells.bytes_sent.add(ex.body.bytes);
         cells.bytes_received.add(ex.reply.bytes);
     }
+    if worker.log.is_none() && !ex.trace.is_recorded() {
+        return;
+    }
+    if ex.trace.is_recorded() {
+        let error = if ex.notes.cut { ex.notes.details } else { "" };
+        tracing::ended(ex, ex.response.status, error);
+    }
+    let recording = ex.trace.take();
+    let record = facts(worker, conn, found, cluster, duration, ex);
     if let Some(sink) = &worker.log {
-        let record = Record {
-            duration,
-            request_duration: ex.body.received.map(|at| at - ex.notes.start),
-            response_duration: ex.notes.answered.map(|at| at - ex.notes.start),
-            original_path: Some(ex.notes.original_path.as_slice()).filter(|p| !p.is_empty()),
-            original_authority: Some(ex.notes.original_authority.as_slice()).filter(|a| !a.is_empty()),
-            response: Some(&ex.response),
-            status,
-            flags: ex.notes.flags,
-            details: ex.notes.details,
-            bytes_received: ex.body.bytes,
-            bytes_sent: ex.reply.bytes,
-            route: found.hit.as_ref().map_or("", |hit| &hit.route.config.id),
-            upstream: cluster.map(|cluster| upstream(cluster, ex)),
-            local: Some(conn.local),
-            remote: Some(conn.peer),
-            direct_remote: Some(conn.peer),
-            server_name: conn.server_name().unwrap_or_default(),
-            tls_version: conn.tls.as_ref().map_or("", |tls| tls.version.as_str()),
-            tls_cipher: conn.tls.as_ref().map_or("", |tls| tls.cipher),
-            connection: conn.id,
-            ..Record::new(worker.wall(ex.notes.start.into_std()), &ex.request)
-        };
         sink.write(&record);
+    }
+    if let Some(recording) = recording {
+        worker.export(&recording, &record);
+    }
+}
+
+/// What is known of an exchange that is over.
+fn facts<'a>(
+    worker: &Worker,
+    conn: &'a ConnInfo,
+    found: &'a Found<'_>,
+    cluster: Option<&'a Rc<Cluster>>,
+    duration: Duration,
+    ex: &'a Exchange,
+) -> Record<'a> {
+    let hit = found.hit.as_ref().ok();
+    Record {
+        duration,
+        request_duration: ex.body.received.map(|at| at - ex.notes.start),
+        response_duration: ex.notes.answered.map(|at| at - ex.notes.start),
+        original_path: Some(ex.notes.original_path.as_slice()).filter(|p| !p.is_empty()),
+        original_authority: Some(ex.notes.original_authority.as_slice()).filter(|a| !a.is_empty()),
+        response: Some(&ex.response),
+        status: ex.notes.status,
+        flags: ex.notes.flags,
+        details: ex.notes.details,
+        bytes_received: ex.body.bytes,
+        bytes_sent: ex.reply.bytes,
+        cut: ex.notes.cut,
+        route: hit.map_or("", |hit| &hit.route.config.id),
+        pattern: hit.map_or("", |hit| tracing::pattern(hit.route, hit.match_index)),
+        trace: ex.trace.id(),
+        upstream: cluster.map(|cluster| upstream(cluster, ex)),
+        local: Some(conn.local),
+        remote: Some(conn.peer),
+        direct_remote: Some(conn.peer),
+        server_name: conn.server_name().unwrap_or_default(),
+        tls_version: conn.tls.as_ref().map_or("", |tls| tls.version.as_str()),
+        tls_cipher: conn.tls.as_ref().map_or("", |tls| tls.cipher),
+        connection: conn.id,
+        ..Record::new(worker.wall(ex.notes.start.into_std()), &ex.request)
     }
 }
 
