@@ -7,9 +7,36 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 pub use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::Kind;
+use crate::gateway::macros::kind;
+
+/// CA certificates for the whole cluster (`certificates.k8s.io`, KEP-3257). All its versions are alike, so there is one type.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct ClusterTrustBundle {
+    /// Standard metadata. The name may have colons: `<signer>:<name>`, with the signer's `/` as a colon.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// The certificates.
+    #[serde(default)]
+    pub spec: ClusterTrustBundleSpec,
+}
+
+/// See [`ClusterTrustBundle`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterTrustBundleSpec {
+    /// Who signs with the keys of these CAs, such as `example.com/internal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer_name: Option<String>,
+    /// CA certificates in PEM, in no order.
+    pub trust_bundle: String,
+}
+
+kind! { ClusterTrustBundle, "certificates.k8s.io", "v1", "clustertrustbundles", Cluster }
 
 /// Fills the defaults of a core kind; does nothing for others.
 pub(crate) fn fill_defaults(kind: Kind, value: &mut Value) {

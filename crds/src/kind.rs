@@ -112,6 +112,7 @@ kinds! {
     EndpointSlice(crate::core::EndpointSlice): "discovery.k8s.io", &["v1"], "endpointslices", Namespaced;
     Secret(crate::core::Secret): "", &["v1"], "secrets", Namespaced;
     ConfigMap(crate::core::ConfigMap): "", &["v1"], "configmaps", Namespaced;
+    ClusterTrustBundle(crate::core::ClusterTrustBundle): "certificates.k8s.io", &["v1", "v1beta1", "v1alpha1"], "clustertrustbundles", Cluster;
     GatewayClass(crate::gateway::GatewayClass): GATEWAY, &["v1", "v1beta1"], "gatewayclasses", Cluster;
     Gateway(crate::gateway::Gateway): GATEWAY, &["v1", "v1beta1"], "gateways", Namespaced;
     ListenerSet(crate::gateway::ListenerSet): GATEWAY, &["v1"], "listenersets", Namespaced;
@@ -159,6 +160,24 @@ impl Kind {
             "" => self.version().to_owned(),
             group => format!("{group}/{}", self.version()),
         }
+    }
+
+    /// Whether it is one of Kubernetes' own kinds, which have no CRD.
+    pub const fn is_core(self) -> bool {
+        matches!(
+            self,
+            Self::Namespace
+                | Self::Service
+                | Self::EndpointSlice
+                | Self::Secret
+                | Self::ConfigMap
+                | Self::ClusterTrustBundle
+        )
+    }
+
+    /// Whether it is one of Kubernetes' own kinds that not every cluster has.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::ClusterTrustBundle)
     }
 
     /// Whether the kind exists only in the Gateway API's experimental channel.

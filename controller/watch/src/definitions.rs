@@ -14,16 +14,17 @@ use kube::api::GetParams;
 use kube::core::Request;
 use serde::Deserialize;
 use tokio::sync::watch::{self, Receiver, Sender};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Settings;
+use crate::discovery;
 use crate::follow::{self, Item, Sink};
 use crate::health::Cause;
 use crate::objects::{self, Objects};
 use crate::origin::{DEFINITIONS, Origin};
 use crate::retry::Retry;
 use crate::shared::Shared;
+use crate::task::Task;
 
 /// Sees to the watches of all kinds, for ever.
 pub(crate) async fn supervise(client: Client, settings: Settings, shared: Arc<Shared>) {
@@ -32,7 +33,7 @@ pub(crate) async fn supervise(client: Client, settings: Settings, shared: Arc<Sh
     let listing = Listing { sender, staged: BTreeMap::new() };
     let collection = origin.collection("v1");
     let follow = follow::follow(client.clone(), origin, collection, shared.clone(), listing);
-    let _follow = Task(tokio::spawn(follow));
+    let _follow = Task::new(tokio::spawn(follow));
     let mut supervisor = Supervisor {
         client,
         settings,
@@ -42,9 +43,15 @@ pub(crate) async fn supervise(client: Client, settings: Settings, shared: Arc<Sh
         watched: BTreeMap::new(),
         retry: Retry::default(),
     };
-    let has_no_definition = |kind: &&Kind| name(**kind).is_none();
-    for kind in Kind::ALL.iter().filter(has_no_definition) {
-        supervisor.start(*kind, kind.version());
+    let mut optional = Vec::new();
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_core()) {
+        if kind.is_optional() {
+            supervisor.shared.edit(|state| state.expect(Origin::Discovery(kind)));
+            let task = discovery::supervise(supervisor.client.clone(), kind, supervisor.shared.clone());
+            optional.push(Task::new(tokio::spawn(task)));
+        } else {
+            supervisor.start(kind, kind.version());
+        }
     }
     supervisor.run().await;
 }
@@ -57,6 +64,8 @@ struct Definition {
     /// Another one has other schemas, or serves others.
     generation: i64,
     bundle: Option<String>,
+    /// Of the experimental channel.
+    experimental: bool,
 }
 
 type Definitions = BTreeMap<Kind, Definition>;
@@ -81,24 +90,6 @@ struct Watched {
     tasks: BTreeMap<Origin, Task>,
 }
 
-/// Ends when dropped.
-struct Task(JoinHandle<()>);
-
-impl Task {
-    /// Ends it, and waits until it does nothing any more.
-    async fn end(mut self) {
-        self.0.abort();
-        // That it was aborted is what was wanted.
-        let _ = (&mut self.0).await;
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Supervisor {
     async fn run(mut self) {
         loop {
@@ -108,7 +99,12 @@ impl Supervisor {
                 }
                 continue;
             };
-            self.shared.edit(|state| state.set_bundle(bundle(&definitions)));
+            self.shared.edit(|state| {
+                state.set_bundle(bundle(&definitions));
+                state.set_experimental(
+                    definitions.get(&Kind::Gateway).is_some_and(|definition| definition.experimental),
+                );
+            });
             let is_complete = self.handle(&definitions).await;
             if is_complete {
                 self.retry.reset();
@@ -204,7 +200,7 @@ impl Supervisor {
             let objects = Objects::new(self.shared.clone(), kind, origin.clone(), version);
             let collection = origin.collection(version);
             let follow = follow::follow(self.client.clone(), origin.clone(), collection, self.shared.clone(), objects);
-            tasks.insert(origin, Task(tokio::spawn(follow)));
+            tasks.insert(origin, Task::new(tokio::spawn(follow)));
         }
         self.watched.insert(kind, Watched { version, generation: 0, tasks });
     }
@@ -325,8 +321,12 @@ impl<'de> Deserialize<'de> for Definition {
         }
         let mut metadata = Partial::deserialize(deserializer)?.metadata;
         let bundle = metadata.annotations.remove("gateway.networking.k8s.io/bundle-version");
+        let experimental = metadata
+            .annotations
+            .get("gateway.networking.k8s.io/channel")
+            .is_some_and(|channel| channel == "experimental");
         let Metadata { name, resource_version, generation, .. } = metadata;
-        Ok(Definition { name, version: resource_version, generation, bundle })
+        Ok(Definition { name, version: resource_version, generation, bundle, experimental })
     }
 }
 

@@ -215,7 +215,11 @@ impl<S: Sink> Follower<S> {
                 let resource = origin.resource();
                 let message =
                     format!("may not list and watch {origin}: {why} (RBAC: allow get, list, watch of {resource})");
-                board.report(origin, Cause::Denied, Severity::Error, message);
+                let severity = if origin.is_optional() { Severity::Warning } else { Severity::Error };
+                board.report(origin, Cause::Denied, severity, message);
+                if origin.is_optional() {
+                    self.shared.edit(|state| state.listed(origin));
+                }
             }
             Failure::Expired(_) => {
                 if self.version.take().is_none() {

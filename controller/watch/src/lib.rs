@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod definitions;
+mod discovery;
 mod follow;
 mod health;
 mod objects;
@@ -22,7 +23,9 @@ mod origin;
 mod pace;
 mod raw;
 mod retry;
+mod secrets;
 mod shared;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -30,7 +33,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_store::Change;
+use fairlead_crds::Kind;
+use fairlead_store::{Change, Key};
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -45,8 +49,8 @@ use shared::{Due, Shared};
 pub struct Settings {
     /// The namespaces whose objects are read; empty: all. Each has watches of its own, so that RBAC can be given by Role.
     pub namespaces: Vec<String>,
-    /// The namespaces whose Secrets are read; empty: those of `namespaces`. Only Secrets of type `kubernetes.io/tls` are
-    /// ever asked for.
+    /// The namespaces whose Secrets are read; empty: those of `namespaces`. Those of type `kubernetes.io/tls` are read all; of others
+    /// it is known what they are called, and one is read as long as it is [needed](Watch::need).
     pub secret_namespaces: Vec<String>,
 }
 
@@ -86,7 +90,14 @@ impl Watch {
             return Err(Error::Namespace(wrong.clone()));
         }
         let shared = Arc::new(Shared::default());
-        let tasks = tokio::spawn(definitions::supervise(client, settings.distinct(), shared.clone()));
+        let settings = settings.distinct();
+        let work = (
+            definitions::supervise(client.clone(), settings.clone(), shared.clone()),
+            secrets::read(client, settings, shared.clone()),
+        );
+        let tasks = tokio::spawn(async move {
+            tokio::join!(work.0, work.1);
+        });
         Ok(Watch { shared, tasks, pace: Pace::new(Instant::now()) })
     }
 
@@ -124,6 +135,24 @@ impl Watch {
     /// until it is known, and where the CRDs do not say. A change of it is told by a [`Change`], which may be empty.
     pub fn bundle(&self) -> Option<Arc<str>> {
         self.shared.bundle()
+    }
+
+    /// Whether the installed CRDs of the Gateway API are those of its experimental channel. A change of it is told by a [`Change`].
+    pub fn is_experimental(&self) -> bool {
+        self.shared.is_experimental()
+    }
+
+    /// Whether the API server has a [kind that not every one has](Kind::is_optional). A change of it is told by a [`Change`].
+    pub fn serves(&self, kind: Kind) -> bool {
+        self.shared.serves(kind)
+    }
+
+    /// Says which Secrets are referred to, of whatever type and whether they exist or not: they are read from now on, as far as their
+    /// namespaces allow, and no others. What was read and is needed no more is dropped.
+    ///
+    /// Whether one of them exists and has not been read yet: then it comes in a [`Change`] soon, as long as the API server answers.
+    pub fn need(&self, secrets: impl IntoIterator<Item = Key>) -> bool {
+        secrets::need(&self.shared, secrets)
     }
 
     /// A handle that ends it.

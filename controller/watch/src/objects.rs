@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use crate::follow::Sink;
 use crate::origin::Origin;
 use crate::raw::{Raw, Slim};
+use crate::secrets;
 use crate::shared::{Shared, State};
 
 pub(crate) struct Objects {
@@ -22,7 +23,7 @@ pub(crate) struct Objects {
 }
 
 /// An object as it is now.
-struct Read {
+pub(crate) struct Read {
     key: Key,
     stored: Option<Arc<Stored>>,
     content: Content,
@@ -46,7 +47,8 @@ impl Objects {
         Objects { shared, kind, origin, api_version, staged: Vec::new() }
     }
 
-    fn read(&self, raw: Raw) -> Read {
+    /// What an object is now.
+    pub fn read(&self, raw: Raw) -> Read {
         let kind = self.kind;
         let (key, before) = self.shared.edit(|state| {
             let key = state.key(raw.namespace(), raw.name());
@@ -99,8 +101,11 @@ impl Sink for Objects {
     fn remove(&mut self, item: Raw) {
         self.shared.edit(|state| {
             let key = state.key(item.namespace(), item.name());
-            state.editor.remove(self.kind, &key);
-            state.problem(self.kind, &key, None);
+            // One of another type may have come in its place.
+            if !secrets::is_other(state, self.kind, &key) {
+                state.editor.remove(self.kind, &key);
+                state.problem(self.kind, &key, None);
+            }
         });
     }
 }
@@ -114,14 +119,16 @@ pub(crate) fn remove(state: &mut State, origin: &Origin, unwanted: impl Fn(&Key)
         None => true,
     };
     let keys = state.editor.world().entries(kind).map(|(key, _)| key).chain(state.troubled(kind));
-    let gone: Vec<Key> = keys.filter(|key| is_of(key) && unwanted(key)).cloned().collect();
+    let listed = |key: &Key| is_of(key) && !secrets::is_other(state, kind, key);
+    let gone: Vec<Key> = keys.filter(|key| listed(key) && unwanted(key)).cloned().collect();
     for key in gone {
         state.editor.remove(kind, &key);
         state.problem(kind, &key, None);
     }
 }
 
-fn put(state: &mut State, kind: Kind, read: Read) {
+/// Puts what was read into the World.
+pub(crate) fn put(state: &mut State, kind: Kind, read: Read) {
     let Read { key, stored, content } = read;
     match content {
         Content::Same => {

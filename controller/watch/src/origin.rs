@@ -14,6 +14,10 @@ pub(crate) enum Origin {
     Definitions,
     /// Objects of a kind, of all namespaces or of one. For the kind Namespace, one is the Namespace itself.
     Objects(Kind, Option<Arc<str>>),
+    /// What Secrets there are that are not of TLS type, of all namespaces or of one: what they hold is read when it is asked for.
+    OtherSecrets(Option<Arc<str>>),
+    /// Which versions there are of a kind of Kubernetes that not every cluster has.
+    Discovery(Kind),
 }
 
 /// What is asked of the API server.
@@ -32,15 +36,20 @@ pub(crate) struct Collection {
 impl Origin {
     /// Those of a kind.
     pub fn all(kind: Kind, settings: &Settings) -> Vec<Origin> {
-        let namespaces = match (kind, kind.scope()) {
-            (Kind::Secret, _) if !settings.secret_namespaces.is_empty() => &settings.secret_namespaces,
-            (Kind::Namespace, _) | (_, Scope::Namespaced) => &settings.namespaces,
-            (_, Scope::Cluster) => return vec![Origin::Objects(kind, None)],
-        };
-        if namespaces.is_empty() {
+        let named = namespaces(kind, settings);
+        if named.is_empty() {
             return vec![Origin::Objects(kind, None)];
         }
-        namespaces.iter().map(|name| Origin::Objects(kind, Some(name.as_str().into()))).collect()
+        named.iter().map(|name| Origin::Objects(kind, Some(name.as_str().into()))).collect()
+    }
+
+    /// Where Secrets are that are not of TLS type.
+    pub fn other_secrets(settings: &Settings) -> Vec<Origin> {
+        let named = namespaces(Kind::Secret, settings);
+        if named.is_empty() {
+            return vec![Origin::OtherSecrets(None)];
+        }
+        named.iter().map(|name| Origin::OtherSecrets(Some(name.as_str().into()))).collect()
     }
 
     /// How it is asked for in a version of its group.
@@ -48,6 +57,17 @@ impl Origin {
         match self {
             Origin::Definitions => {
                 Collection { path: DEFINITIONS.to_owned(), metadata_only: true, fields: None, page: PAGE }
+            }
+            Origin::OtherSecrets(namespace) => {
+                let path = match namespace {
+                    Some(name) => format!("/api/{version}/namespaces/{name}/secrets"),
+                    None => format!("/api/{version}/secrets"),
+                };
+                Collection { path, metadata_only: true, fields: Some(OTHER_SECRETS.to_owned()), page: PAGE }
+            }
+            // It is not listed.
+            Origin::Discovery(kind) => {
+                Collection { path: format!("/apis/{}", kind.group()), metadata_only: false, fields: None, page: PAGE }
             }
             Origin::Objects(kind, namespace) => {
                 let api = match kind.group() {
@@ -59,7 +79,7 @@ impl Origin {
                     _ => String::new(),
                 };
                 let fields = match (kind, namespace) {
-                    (Kind::Secret, _) => Some("type=kubernetes.io/tls".to_owned()),
+                    (Kind::Secret, _) => Some(format!("type={TLS}")),
                     (Kind::Namespace, Some(name)) => Some(format!("metadata.name={name}")),
                     _ => None,
                 };
@@ -74,24 +94,31 @@ impl Origin {
     pub fn kind(&self) -> Option<Kind> {
         match self {
             Origin::Definitions => None,
-            Origin::Objects(kind, _) => Some(*kind),
+            Origin::Objects(kind, _) | Origin::Discovery(kind) => Some(*kind),
+            Origin::OtherSecrets(_) => Some(Kind::Secret),
         }
     }
 
     /// The namespace, when it is restricted to one.
     pub fn namespace(&self) -> Option<&Arc<str>> {
         match self {
-            Origin::Definitions => None,
-            Origin::Objects(_, namespace) => namespace.as_ref(),
+            Origin::Definitions | Origin::Discovery(_) => None,
+            Origin::Objects(_, namespace) | Origin::OtherSecrets(namespace) => namespace.as_ref(),
         }
+    }
+
+    /// Whether to do without it when it may not be read.
+    pub fn is_optional(&self) -> bool {
+        matches!(self, Origin::Objects(kind, _) | Origin::Discovery(kind) if kind.is_optional())
     }
 
     /// Group and plural, as RBAC rules name them.
     pub fn resource(&self) -> String {
         match self {
             Origin::Definitions => "customresourcedefinitions.apiextensions.k8s.io".to_owned(),
+            Origin::OtherSecrets(_) => Kind::Secret.plural().to_owned(),
             Origin::Objects(kind, _) if kind.group().is_empty() => kind.plural().to_owned(),
-            Origin::Objects(kind, _) => format!("{}.{}", kind.plural(), kind.group()),
+            Origin::Objects(kind, _) | Origin::Discovery(kind) => format!("{}.{}", kind.plural(), kind.group()),
         }
     }
 }
@@ -106,6 +133,21 @@ impl fmt::Display for Origin {
         }
     }
 }
+
+/// The namespaces of which a kind is read; none: all, or it has none.
+fn namespaces(kind: Kind, settings: &Settings) -> &[String] {
+    match (kind, kind.scope()) {
+        (Kind::Secret, _) if !settings.secret_namespaces.is_empty() => &settings.secret_namespaces,
+        (Kind::Namespace, _) | (_, Scope::Namespaced) => &settings.namespaces,
+        (_, Scope::Cluster) => &[],
+    }
+}
+
+/// The type of Secrets that are read all: certificates.
+pub(crate) const TLS: &str = "kubernetes.io/tls";
+
+/// All other Secrets, but for those of which there are many and that nobody refers to.
+const OTHER_SECRETS: &str = "type!=kubernetes.io/tls,type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token";
 
 /// Where CustomResourceDefinitions are.
 pub(crate) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";

@@ -53,7 +53,7 @@ impl Raw {
     pub fn slim(self, kind: Kind, api_version: &str) -> Slim {
         let Raw { uid, resource_version, mut fields, status } = self;
         fields.insert("apiVersion".to_owned(), api_version.into());
-        let is_core = is_core(kind);
+        let is_core = kind.is_core();
         if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
             slim_metadata(kind, metadata);
             if !is_core {
@@ -84,11 +84,6 @@ impl Raw {
     }
 }
 
-/// Kubernetes' own kinds, whose status is others' to write.
-fn is_core(kind: Kind) -> bool {
-    matches!(kind, Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Secret | Kind::ConfigMap)
-}
-
 /// Of a Service's status, the addresses that a load balancer gave it.
 fn addresses(status: &RawValue) -> Option<Value> {
     let mut status: Value = serde_json::from_str(status.get()).ok()?;
@@ -107,7 +102,8 @@ fn slim_metadata(kind: Kind, metadata: &mut Map<String, Value>) {
             metadata.remove("annotations");
         }
     }
-    if is_core(kind) {
+    // The status of Kubernetes' own kinds is others' to write.
+    if kind.is_core() {
         metadata.remove("creationTimestamp");
         metadata.remove("generation");
     }

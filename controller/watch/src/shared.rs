@@ -1,6 +1,6 @@
 //! What the watches of all kinds write and [`Watch::next`](crate::Watch::next) reads.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +11,15 @@ use tokio::sync::Notify;
 
 use crate::health::Board;
 use crate::origin::Origin;
+use crate::secrets::Secrets;
 
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub board: Board,
     state: Mutex<State>,
     wake: Notify,
+    /// Other Secrets are asked for, or there are others.
+    pub secrets: Notify,
     stopped: AtomicBool,
 }
 
@@ -31,6 +34,12 @@ pub(crate) struct State {
     /// Who has not listed yet.
     waiting: HashSet<Origin, RandomState>,
     bundle: Option<Arc<str>>,
+    /// Whether the Gateway API's CRDs are those of the experimental channel.
+    experimental: bool,
+    /// Kinds of Kubernetes that not every cluster has and this one does.
+    served: BTreeSet<Kind>,
+    /// Secrets that are read when they are asked for.
+    pub secrets: Secrets,
     /// Whether the first change was told.
     told: bool,
     /// Whether something else than objects changed.
@@ -58,6 +67,9 @@ impl Default for State {
             namespaces: HashSet::default(),
             waiting: [Origin::Definitions].into_iter().collect(),
             bundle: None,
+            experimental: false,
+            served: BTreeSet::new(),
+            secrets: Secrets::default(),
             told: false,
             dirty: true,
             quietly: false,
@@ -93,6 +105,14 @@ impl Shared {
 
     pub fn bundle(&self) -> Option<Arc<str>> {
         self.lock().bundle.clone()
+    }
+
+    pub fn is_experimental(&self) -> bool {
+        self.lock().experimental
+    }
+
+    pub fn serves(&self, kind: Kind) -> bool {
+        self.lock().served.contains(&kind)
     }
 
     /// Waits until there may be something to tell.
@@ -164,6 +184,14 @@ impl State {
             self.bundle = bundle;
             self.dirty = true;
         }
+    }
+
+    pub fn set_experimental(&mut self, experimental: bool) {
+        self.dirty |= std::mem::replace(&mut self.experimental, experimental) != experimental;
+    }
+
+    pub fn set_served(&mut self, kind: Kind, served: bool) {
+        self.dirty |= if served { self.served.insert(kind) } else { self.served.remove(&kind) };
     }
 
     fn due(&self) -> Due {

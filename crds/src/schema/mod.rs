@@ -79,7 +79,12 @@ pub fn of(kind: Kind, version: Option<&str>) -> Option<&'static Node> {
 /// The text of the CRD, as checked in.
 pub fn source(kind: Kind) -> Option<&'static str> {
     Some(match kind {
-        Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Secret | Kind::ConfigMap => {
+        Kind::Namespace
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::ClusterTrustBundle => {
             return None;
         }
         Kind::GatewayClass => include_str!("../../schemas/gatewayclasses.json"),

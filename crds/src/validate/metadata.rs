@@ -27,6 +27,8 @@ pub(super) fn check(kind: Kind, object: &Value, out: &mut Vec<Violation>) {
             let checked = match kind {
                 Kind::Namespace => format::label(name),
                 Kind::Service => format::named("dns1035Label", name),
+                // The signer stands before it, with colons.
+                Kind::ClusterTrustBundle => name.split(':').try_for_each(format::subdomain),
                 _ => format::subdomain(name),
             };
             if let Err(problem) = checked {

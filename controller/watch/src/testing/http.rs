@@ -92,6 +92,9 @@ impl Target {
 
 fn handle(shared: &Shared, request: &Request, accept: &str) -> Result<Response, Refusal> {
     let unknown = || Refusal(404, "NotFound", "the server could not find the requested resource".to_owned());
+    if let Some(document) = shared.storage().discovery(request.path.trim_matches('/')) {
+        return Ok(respond(200, &document));
+    }
     let target = Target::of(&request.path).ok_or_else(unknown)?;
     let query: BTreeMap<String, String> = query(&request.query);
     let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();

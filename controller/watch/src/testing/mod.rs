@@ -1,7 +1,7 @@
 //! An API server in the process of a test: objects of any kind, in memory, on a port of the loopback interface.
 //!
 //! It does what a controller relies on: lists in pages, watches with bookmarks, `410 Gone`, field and label selectors,
-//! metadata alone, create, update, patch (merge and server-side apply), status subresources, conflicts, finalizers, owner
+//! metadata alone, create, update, patch (merge and server-side apply, with managed fields), status subresources, conflicts, finalizers, owner
 //! references, CRDs that come and go. And it fails on demand. It validates nothing and knows no defaults.
 //!
 //! ```no_run
@@ -179,6 +179,17 @@ impl Server {
     pub fn uninstall(&self, kind: Kind) {
         let name = format!("{}.{}", kind.plural(), kind.group());
         self.delete("customresourcedefinitions", "", &name);
+    }
+
+    /// Has a kind of Kubernetes' own that not every server has, in a version.
+    pub fn serve(&self, kind: Kind, version: &str) {
+        let resource = (kind.group().to_owned(), version.to_owned(), kind.plural().to_owned());
+        self.shared.storage().extra.insert(resource);
+    }
+
+    /// Has it no more.
+    pub fn withdraw(&self, kind: Kind) {
+        self.shared.storage().extra.retain(|(group, _, plural)| group != kind.group() || plural != kind.plural());
     }
 
     /// Creates or replaces an object as a whole, its status included, and says what is stored now. The resource is that of

@@ -30,6 +30,26 @@ pub(crate) fn apply(target: &mut Value, before: Option<&Value>, now: &Value) {
     merge(target, now.clone());
 }
 
+/// The fields of what was applied that are still so, as `FieldsV1` has them, lists as one. `None` when there is none.
+pub(crate) fn owned(applied: &Value, now: &Value) -> Option<Value> {
+    fn fields(applied: &Value, now: &Value, depth: usize) -> Option<Value> {
+        let (Some(applied), Some(now)) = (applied.as_object(), now.as_object()) else {
+            return (applied == now).then(|| Value::Object(Map::new()));
+        };
+        let identity = |name: &str| match depth {
+            0 => matches!(name, "apiVersion" | "kind"),
+            1 => matches!(name, "name" | "namespace" | "resourceVersion"),
+            _ => false,
+        };
+        let each = applied.iter().filter(|(name, _)| !identity(name));
+        let own: Map<String, Value> = each
+            .filter_map(|(name, value)| Some((format!("f:{name}"), fields(value, now.get(name)?, depth + 1)?)))
+            .collect();
+        (!own.is_empty()).then_some(Value::Object(own))
+    }
+    fields(applied, now, 0)
+}
+
 fn withdraw(target: &mut Value, before: &Value, now: &Value) {
     let (Some(target), Some(before)) = (target.as_object_mut(), before.as_object()) else { return };
     for (name, value) in before {

@@ -33,6 +33,8 @@ pub(crate) struct Storage {
     history: Vec<Event>,
     watches: Vec<Watching>,
     pub denied: BTreeSet<String>,
+    /// Kinds of Kubernetes' own that not every server has: group, version, plural.
+    pub extra: BTreeSet<(String, String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +91,27 @@ impl Storage {
         if let Some(resource) = resource {
             let _ = self.delete(&resource, namespace, name, &Value::Null);
         }
+    }
+
+    /// What there is in a group, or in a version of it.
+    pub fn discovery(&self, path: &str) -> Option<Value> {
+        let mut parts = path.strip_prefix("apis/")?.split('/');
+        let (group, version) = (parts.next()?, parts.next());
+        if parts.next().is_some() {
+            return None;
+        }
+        let of_group: Vec<_> = self.extra.iter().filter(|(extra, ..)| extra == group).collect();
+        if of_group.is_empty() {
+            return None;
+        }
+        let Some(version) = version else {
+            let versions: BTreeSet<&String> = of_group.iter().map(|(_, version, _)| version).collect();
+            let versions: Vec<Value> = versions.iter().map(|version| json!({"version": version})).collect();
+            return Some(json!({"kind": "APIGroup", "name": group, "versions": versions}));
+        };
+        let here = of_group.iter().filter(|(_, has, _)| has == version);
+        let resources: Vec<Value> = here.map(|(_, _, plural)| json!({"name": plural})).collect();
+        Some(json!({"kind": "APIResourceList", "groupVersion": format!("{group}/{version}"), "resources": resources}))
     }
 
     /// Whether there is such a resource in a version: Kubernetes' own are, others need a CRD.
@@ -190,8 +213,7 @@ impl Storage {
         }
         let mut new = old.clone().unwrap_or_else(|| json!({"metadata": {"namespace": namespace, "name": name}}));
         if is_apply {
-            let object = format!("{}/{}/{namespace}/{name}/{part:?}", resource.group, resource.plural);
-            let by = (object, manager.to_owned());
+            let by = (applied_key(resource, (namespace, name), part), manager.to_owned());
             patch::apply(&mut new, self.applied.get(&by), patch);
             self.applied.insert(by, patch.clone());
         } else {
@@ -270,6 +292,7 @@ impl Storage {
                 metadata.as_object_mut().unwrap().entry("creationTimestamp").or_insert_with(|| TIME.into());
             }
         }
+        self.manage(resource, &mut new);
         let before = old.as_ref().map_or(0, |old| old["metadata"]["generation"].as_i64().unwrap_or_default());
         let is_same = old.as_ref().is_some_and(|old| spec(old) == spec(&new));
         new["metadata"]["generation"] = (before + i64::from(!is_same)).into();
@@ -292,12 +315,38 @@ impl Storage {
         new
     }
 
+    /// Says whose fields are whose, of those who apply: what a manager applied and nobody changed since.
+    fn manage(&self, resource: &Resource, object: &mut Value) {
+        let (namespace, name) = key(object);
+        let of = applied_key(resource, (&namespace, &name), Part::Main);
+        let own = self.applied.iter().filter(|((object, _), _)| *object == of);
+        let entries: Vec<Value> = own
+            .filter_map(|((_, manager), applied)| {
+                let fields = patch::owned(applied, object)?;
+                Some(json!({
+                    "manager": manager, "operation": "Apply", "apiVersion": applied["apiVersion"], "time": TIME,
+                    "fieldsType": "FieldsV1", "fieldsV1": fields,
+                }))
+            })
+            .collect();
+        if !entries.is_empty() {
+            object["metadata"]["managedFields"] = entries.into();
+        } else if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+    }
+
     /// Takes an object away, and those that it owns.
     fn erase(&mut self, resource: &Resource, mut object: Value) {
         self.version += 1;
         let uid = object["metadata"]["uid"].clone();
         if let Some(all) = self.objects.get_mut(resource) {
             all.remove(&key(&object));
+        }
+        let (namespace, name) = key(&object);
+        for part in [Part::Main, Part::Status] {
+            let of = applied_key(resource, (&namespace, &name), part);
+            self.applied.retain(|(object, _), _| *object != of);
         }
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let (version, before) = (self.version, Some(object.clone()));
@@ -383,6 +432,10 @@ pub(crate) fn status(Refusal(code, reason, message): &Refusal) -> Value {
 pub(crate) fn not_found(resource: &Resource, name: &str) -> Refusal {
     let dot = if resource.group.is_empty() { "" } else { "." };
     Refusal(404, "NotFound", format!("{}{dot}{} \"{name}\" not found", resource.plural, resource.group))
+}
+
+fn applied_key(resource: &Resource, (namespace, name): (&str, &str), part: Part) -> String {
+    format!("{}/{}/{namespace}/{name}/{part:?}", resource.group, resource.plural)
 }
 
 fn check_version(resource: &Resource, old: &Value, new: &Value) -> Result<(), Refusal> {
