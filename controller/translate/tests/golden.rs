@@ -1,5 +1,5 @@
-//! Golden triples: `testdata/<topic>/<case>/in.yaml` gives `ir.yaml` and `status.yaml`. `UPDATE_GOLDEN=1` rewrites them; then
-//! read the diff.
+//! Golden triples: `testdata/<topic>/<case>/in.yaml` gives `ir.yaml` and `status.yaml`, and in a cluster `fleet.yaml`. `UPDATE_GOLDEN=1`
+//! rewrites them; then read the diff.
 //!
 //! In `in.yaml`, `{cert NAME …}` and `{key NAME …}` stand for a key pair of these names, `{expired NAME}` for a certificate of
 //! 2026-01, `{ca}` for a CA certificate. `settings.yaml` beside it changes [`Settings`].
@@ -25,7 +25,8 @@ fn golden() {
     for case in cases() {
         let plan = plan(&World::of(objects(&case)), &settings(&case));
         check_references(&plan, &case);
-        for (name, value) in [("ir.yaml", ir(&plan)), ("status.yaml", status(&plan))] {
+        let fleet = (!plan.fleet.is_empty()).then(|| ("fleet.yaml", fleet(&plan)));
+        for (name, value) in [("ir.yaml", ir(&plan)), ("status.yaml", status(&plan))].into_iter().chain(fleet) {
             let (path, text) = (case.join(name), yaml(&value));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::write(&path, &text).unwrap();
@@ -83,6 +84,8 @@ fn check_references(plan: &Plan, case: &Path) {
             clusters.extend(filter.cluster());
         }
     }
+    let traced = config.listeners.values().filter_map(|listener| listener.http.tracing.as_ref());
+    clusters.extend(traced.map(|tracing| &tracing.cluster));
     for cluster in config.clusters.values() {
         if let Discovery::Endpoints(id) = &cluster.discovery {
             endpoints.insert(id);
@@ -191,6 +194,20 @@ fn status(plan: &Plan) -> Value {
     let mut value = Value::Object(value);
     brief(&mut value);
     strip(value)
+}
+
+/// The objects of each Gateway's proxies, by kind.
+fn fleet(plan: &Plan) -> Value {
+    let each = plan.fleet.iter().map(|(key, fleet)| {
+        let objects = fleet.objects.iter().map(|object| (object.kind.as_str().to_owned(), object.manifest.clone()));
+        let fleet = json!({
+            "name": &*fleet.name,
+            "partial": fleet.partial,
+            "objects": objects.collect::<BTreeMap<_, _>>(),
+        });
+        (key.to_string(), fleet)
+    });
+    Value::Object(each.collect())
 }
 
 /// Leaves out empty maps and lists, at the top only.

@@ -90,6 +90,7 @@ const KINDS: &[Kind] = &[
     Kind::UDPRoute,
     Kind::BackendTLSPolicy,
     Kind::XBackendTrafficPolicy,
+    Kind::XTelemetryPolicy,
     Kind::XBackend,
     Kind::Backend,
     Kind::RouteFilter,

@@ -409,8 +409,15 @@ impl Memo {
 
     fn collect_notes(&self, world: &World) -> Vec<Arc<Note>> {
         let routes = self.counts.noted().iter().filter_map(|id| self.routes.get(id)).flat_map(|trace| &trace.notes);
-        let mut notes: Vec<Arc<Note>> =
-            self.frame.notes.iter().chain(self.policies.notes()).chain(&self.telemetry.notes).chain(routes).cloned().collect();
+        let mut notes: Vec<Arc<Note>> = self
+            .frame
+            .notes
+            .iter()
+            .chain(self.policies.notes())
+            .chain(&self.telemetry.notes)
+            .chain(routes)
+            .cloned()
+            .collect();
         for kind in UNSERVED {
             let said = |key: &Key| Note {
                 kind: *kind,

@@ -50,7 +50,7 @@ pub(super) fn only<'s, T: Ord>(these: &'s [T], those: &[T]) -> impl Iterator<Ite
     these.iter().filter(|one| those.binary_search(one).is_err())
 }
 
-fn sorted<'s, T: Clone + Ord + 's>(all: impl IntoIterator<Item = &'s T>) -> Box<[T]> {
+pub(super) fn sorted<'s, T: Clone + Ord + 's>(all: impl IntoIterator<Item = &'s T>) -> Box<[T]> {
     let mut all: Box<[T]> = all.into_iter().cloned().collect();
     all.sort_unstable();
     all
