@@ -144,7 +144,8 @@ impl Core {
         let account = |(key, fleet): (&Key, &Arc<Fleet>)| {
             ((key.namespace.clone(), fleet.name.clone()), Id::from(key.to_string()))
         };
-        let now: Accounts = Arc::new(self.planner.fleet().iter().map(account).collect());
+        let gateways = self.planner.fleet().iter().filter(|(key, _)| !fairlead_translate::fleet::is_selection(key));
+        let now: Accounts = Arc::new(gateways.map(account).collect());
         self.accounts.send_if_modified(|known| {
             let differs = *known != now;
             *known = now;

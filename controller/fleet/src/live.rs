@@ -3,7 +3,7 @@
 use crate::book::Id;
 use crate::{APPLIED, FIELD_MANAGER, problem};
 use fairlead_store::Key;
-use fairlead_translate::fleet::{APP, MANAGED_BY, ObjectKind};
+use fairlead_translate::fleet::{APP, MANAGED_BY, ObjectKind, owner_key};
 use foldhash::fast::FixedState;
 use futures_util::stream::{self, BoxStream, Iter, SelectAll, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,7 +22,7 @@ pub(crate) struct Live {
     pub version: u64,
     /// It has our label.
     pub ours: bool,
-    /// The Gateway that owns it.
+    /// The Gateway that owns it, or what stands for one among fleets.
     pub gateway: Option<Box<str>>,
     /// What [`APPLIED`] says.
     pub applied: Option<Box<str>>,
@@ -50,10 +50,7 @@ impl Live {
         let (label, value) = MANAGED_BY;
         live.ours = metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|is| is == value);
         let owners = metadata.owner_references.iter().flatten();
-        live.gateway = owners
-            .filter(|owner| owner.kind == "Gateway" && owner.api_version.starts_with("gateway.networking.k8s.io/"))
-            .map(|owner| owner.name.as_str().into())
-            .next();
+        live.gateway = owners.filter_map(|owner| owner_key(&owner.api_version, &owner.kind, &owner.name)).next();
         live.applied = metadata.annotations.as_ref().and_then(|all| all.get(APPLIED)).map(|hash| hash.as_str().into());
         let managers = metadata.managed_fields.iter().flatten();
         let mut own = managers.filter(|entry| {

@@ -21,7 +21,8 @@ pub(crate) use addresses::read as read_addresses;
 pub(crate) use name::short_hash;
 pub use name::{label_value, object_name};
 pub(crate) use parameters::{check, merge, resolve};
-pub(crate) use selection::{is_selection, selection, selection_key, selection_name};
+pub use selection::{is_selection, owner_key};
+pub(crate) use selection::{selection, selection_key, selection_name};
 
 use fairlead_crds::gateway::Gateway;
 use fairlead_crds::v1alpha1::ProxyClassSpec;
@@ -65,7 +66,8 @@ pub struct Settings {
     pub ca_bundle: Arc<str>,
 }
 
-/// The objects of one Gateway's proxies.
+/// The objects of one Gateway's proxies; or, under a key that no Gateway has, the Service by which the pods of an XBackend are
+/// found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fleet {
     /// What all of them are called, and the ServiceAccount by which the proxies show who they are.

@@ -13,14 +13,26 @@ pub(crate) fn selection_name(uid: &str) -> String {
     super::name::limited(format!("fairlead-xbackend-{uid}"), uid)
 }
 
-/// Under what it stands among fleets: no Gateway is called so.
+/// Names of fleets that are no Gateway's: none is called so.
+const PREFIX: &str = "xbackend/";
+
+/// Under what it stands among fleets.
 pub(crate) fn selection_key(xbackend: &Key) -> Key {
-    Key::new(xbackend.namespace.clone(), format!("xbackend/{}", xbackend.name).as_str())
+    Key::new(xbackend.namespace.clone(), format!("{PREFIX}{}", xbackend.name).as_str())
 }
 
-/// Whether that is such a key.
-pub(crate) fn is_selection(key: &Key) -> bool {
-    key.name.starts_with("xbackend/")
+/// Whether a fleet of this key is the Service of an XBackend, and no Gateway's proxies.
+pub fn is_selection(key: &Key) -> bool {
+    key.name.starts_with(PREFIX)
+}
+
+/// The name under which the owner of an object stands among fleets, when fleets have such owners.
+pub fn owner_key(api_version: &str, kind: &str, name: &str) -> Option<Box<str>> {
+    match (api_version.split_once('/')?.0, kind) {
+        (fairlead_crds::gateway::GROUP, "Gateway") => Some(name.into()),
+        (fairlead_crds::gateway::X_GROUP, "XBackend") => Some(format!("{PREFIX}{name}").into()),
+        _ => None,
+    }
 }
 
 /// The Service. `None`: the XBackend selects nothing, or goes.
