@@ -3,44 +3,76 @@
 //! `IPAddress` without a value means all addresses; `Hostname` is known for `localhost` and the names of the settings. A type that is
 //! not known makes the Gateway unaccepted (`UnsupportedAddress`); a value that can't be listened on leaves it unprogrammed
 //! (`AddressNotUsable`, `AddressNotAssigned`) and the other addresses served.
+//!
+//! Who asks for a `routability` (GEP-5093) that can't be had gets nothing for it, rather than something else: here that is `Cluster`, for there is none.
 
 use crate::Settings;
 use crate::fleet::Asked;
 use crate::frame::Context;
-use crate::status::{Fault, Reason};
-use fairlead_crds::Kind;
+use crate::status::{Condition, ConditionType, Fault, Reason};
 use fairlead_crds::gateway::{AddressType, GatewaySpecAddress, GatewayStatusAddress};
-use fairlead_store::Key;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// `routability` of an address that only the cluster knows.
+pub(crate) const CLUSTER: &str = "Cluster";
+/// `routability` that says nothing and is served by whoever serves any (GEP-5093, for conformance).
+pub(crate) const SENTINEL: &str = "testing.x-k8s.io/sentinel";
+
+/// From where an address is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope<'g> {
+    /// As it is by default.
+    Any,
+    /// From within the cluster: a ClusterIP.
+    Cluster,
+    /// See [`SENTINEL`].
+    Sentinel,
+    /// Nobody knows.
+    Unknown(&'g str),
+}
+
+impl<'g> Scope<'g> {
+    pub fn of(address: &'g GatewaySpecAddress) -> Self {
+        match address.routability.as_ref().map_or("", |routability| routability.as_str()) {
+            "" => Scope::Any,
+            CLUSTER => Scope::Cluster,
+            SENTINEL => Scope::Sentinel,
+            other => Scope::Unknown(other),
+        }
+    }
+}
 
 /// Where a Gateway listens.
 #[derive(Default)]
 pub(crate) struct Addresses {
+    /// Entries of `spec.addresses`.
+    pub entries: usize,
     /// `None`: all addresses.
     pub binds: Vec<Option<IpAddr>>,
     pub published: Vec<GatewayStatusAddress>,
     pub rejected: Vec<Fault>,
+    /// Entries that are not met, or that there is no address by default. Each alone leaves the Gateway unprogrammed.
     pub unusable: Vec<Fault>,
+    /// Entries that are not met and ask for some routability: the Gateway is programmed with the others, if there are any.
+    pub unmet: Vec<Fault>,
     /// What the Service is asked for, in a cluster.
     pub asked: Asked,
 }
 
 /// Reads `spec.addresses`.
-pub(crate) fn read(key: &Key, wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>) -> Addresses {
-    let mut found = Addresses::default();
+pub(crate) fn read(wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>) -> Addresses {
+    let mut found = Addresses { entries: wanted.len(), ..Addresses::default() };
     let status =
         |type_: AddressType, value: String| GatewayStatusAddress { type_: Some(type_), value, routability: None };
     let settings = context.settings;
     for (i, address) in wanted.iter().enumerate() {
         let path = format!("spec.addresses[{i}]");
         let value = address.value.as_deref().unwrap_or_default();
-        if address.routability.is_some() {
-            context.reader.note(
-                Kind::Gateway,
-                key,
-                format!("{path}.routability"),
-                "routability is experimental and has no effect",
-            );
+        if let Scope::Cluster | Scope::Unknown(_) = Scope::of(address) {
+            let message =
+                "there is no cluster here, and no other routability is known; remove it for an address of the machine";
+            found.unmet.push(Fault::new(Reason::AddressNotAssigned, format!("{path}.routability"), message));
+            continue;
         }
         let unusable = |message: String| Fault::new(Reason::AddressNotUsable, format!("{path}.value"), message);
         match address.type_.as_ref().unwrap_or(&AddressType::IpAddress) {
@@ -77,6 +109,32 @@ pub(crate) fn read(key: &Key, wanted: &[GatewaySpecAddress], context: &mut Conte
 }
 
 impl Addresses {
+    /// Why the Gateway is not reached, or not where it should be.
+    /// `told`: whether [`assigned`](Self::assigned) says the rest.
+    pub fn unprogrammed(&self, told: bool) -> Option<Fault> {
+        let faults: Vec<Fault> = self.unusable.iter().chain(&self.unmet).cloned().collect();
+        if !faults.is_empty() && self.unmet.len() == faults.len() && faults.len() < self.entries {
+            return None;
+        }
+        let none = (told || !self.unmet.is_empty()) && faults.len() >= self.entries;
+        let joined = Fault::join(&faults)?;
+        Some(if none { Fault { reason: Reason::AddressNotAssigned, ..joined } } else { joined })
+    }
+
+    /// Whether all that was asked for is there (GEP-5093).
+    pub fn assigned(&self) -> Condition {
+        let faults: Vec<Fault> = self.unusable.iter().chain(&self.unmet).cloned().collect();
+        let kind = ConditionType::AddressesAssigned;
+        match Fault::join(&faults) {
+            None => Condition::new(kind, true, Reason::AddressesAssigned, "All addresses are assigned"),
+            Some(fault) => {
+                let some = faults.len() < self.entries;
+                let reason = if some { Reason::PartiallyAssigned } else { Reason::NotAssigned };
+                Condition::new(kind, false, reason, fault.message)
+            }
+        }
+    }
+
     /// All addresses of the machine.
     fn anywhere(&mut self, settings: &Settings) {
         if !self.binds.contains(&None) {

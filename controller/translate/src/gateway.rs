@@ -40,6 +40,8 @@ pub(crate) struct GatewayDraft {
     /// How its proxies run.
     pub parameters: ProxyClassSpec,
     has_fleet: bool,
+    /// Whether the outcome of each address is told.
+    tells_addresses: bool,
 }
 
 /// Reads a Gateway of one of our classes.
@@ -58,7 +60,9 @@ pub(crate) fn draft<'a>(
         })
         .into_iter()
         .collect();
-    let parameters = parameters(key, gateway, class, context).unwrap_or_else(|fault| {
+    let parameters = parameters(key, gateway, class, context);
+    let valid = parameters.is_ok() && rejected.is_empty();
+    let parameters = parameters.unwrap_or_else(|fault| {
         rejected.push(fault);
         ProxyClassSpec::default()
     });
@@ -104,8 +108,8 @@ pub(crate) fn draft<'a>(
         generation: gateway.metadata.generation,
         listeners,
         addresses: match context.settings.fleet {
-            Some(_) => fleet::read_addresses(key, &spec.addresses, &parameters, context),
-            None => addresses::read(key, &spec.addresses, context),
+            Some(_) => fleet::read_addresses(key, &spec.addresses, valid.then_some(&parameters), context),
+            None => addresses::read(&spec.addresses, context),
         },
         frontend,
         client_certificate,
@@ -115,6 +119,7 @@ pub(crate) fn draft<'a>(
         owner: fleet::Owner::of(key, gateway),
         parameters,
         has_fleet: context.settings.fleet.is_some(),
+        tells_addresses: context.settings.routability,
     }
 }
 
@@ -180,7 +185,7 @@ impl GatewayDraft {
         if let Some(fault) = Fault::join(&self.rejected) {
             return Some(Fault { reason: Reason::Invalid, ..fault });
         }
-        if let Some(fault) = Fault::join(&self.addresses.unusable) {
+        if let Some(fault) = self.addresses.unprogrammed(self.tells_addresses) {
             return Some(fault);
         }
         let dead = !self.listeners.iter().any(Draft::programmed);
@@ -226,6 +231,9 @@ impl GatewayDraft {
                 "All references resolve",
             ),
         ];
+        if self.tells_addresses && self.served() {
+            conditions.push(self.addresses.assigned());
+        }
         if self.frontend.is_insecure() {
             let message = "Clients without a valid certificate are let in (mode AllowInsecureFallback); for tests only";
             conditions.push(Condition::new(

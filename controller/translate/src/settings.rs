@@ -35,6 +35,10 @@ pub struct Settings {
     pub bundle_version: Option<Arc<str>>,
     /// What GatewayClasses claim, sorted.
     pub features: Arc<[Arc<str>]>,
+    /// Whether the installed CRDs know `routability` of addresses (experimental channel). Then the outcome of each address is told.
+    pub routability: bool,
+    /// Whether there is a kind ClusterTrustBundle.
+    pub trust_bundles: bool,
     /// In a cluster: how the proxies of each Gateway run. They listen on all addresses of their pods then, and a Gateway's addresses
     /// are its Service's. `None`: the process serves by itself (files).
     pub fleet: Option<fleet::Settings>,
@@ -74,6 +78,8 @@ impl Default for Settings {
             bind_failures: BTreeMap::new(),
             now: None,
             bundle_version: None,
+            routability: false,
+            trust_bundles: true,
             fleet: None,
             features: features::SUPPORTED.iter().map(|name| Arc::from(*name)).collect(),
         }

@@ -2,13 +2,13 @@
 //! rewrites them; then read the diff.
 //!
 //! In `in.yaml`, `{cert NAME …}` and `{key NAME …}` stand for a key pair of these names, `{expired NAME}` for a certificate of
-//! 2026-01, `{ca}` for a CA certificate. `settings.yaml` beside it changes [`Settings`].
+//! 2026-01, `{ca}` for a CA certificate. `settings.yaml` beside it changes [`Settings`], and with `shownObjects` what `fleet.yaml` shows.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{cases, objects, settings};
+use common::{cases, objects, settings, shown_objects};
 use fairlead_crds::Kind;
 use fairlead_ir::{BackendTarget, CaSource, Discovery, HttpSettings};
 use fairlead_store::World;
@@ -25,7 +25,7 @@ fn golden() {
     for case in cases() {
         let plan = plan(&World::of(objects(&case)), &settings(&case));
         check_references(&plan, &case);
-        let fleet = (!plan.fleet.is_empty()).then(|| ("fleet.yaml", fleet(&plan)));
+        let fleet = (!plan.fleet.is_empty()).then(|| ("fleet.yaml", fleet(&plan, shown_objects(&case))));
         for (name, value) in [("ir.yaml", ir(&plan)), ("status.yaml", status(&plan))].into_iter().chain(fleet) {
             let (path, text) = (case.join(name), yaml(&value));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -197,9 +197,10 @@ fn status(plan: &Plan) -> Value {
 }
 
 /// The objects of each Gateway's proxies, by kind.
-fn fleet(plan: &Plan) -> Value {
+fn fleet(plan: &Plan, shown: Option<Vec<String>>) -> Value {
     let each = plan.fleet.iter().map(|(key, fleet)| {
         let objects = fleet.objects.iter().map(|object| (object.kind.as_str().to_owned(), object.manifest.clone()));
+        let objects = objects.filter(|(kind, _)| shown.as_ref().is_none_or(|shown| shown.contains(kind)));
         let fleet = json!({
             "name": &*fleet.name,
             "partial": fleet.partial,

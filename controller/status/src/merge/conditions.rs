@@ -15,7 +15,8 @@ pub(super) struct Conditions<'a> {
 }
 
 pub(super) const CLASS: &[&str] = &["Accepted", "SupportedVersion"];
-pub(super) const GATEWAY: &[&str] = &["Accepted", "Programmed", "ResolvedRefs", "InsecureFrontendValidationMode"];
+pub(super) const GATEWAY: &[&str] =
+    &["Accepted", "Programmed", "ResolvedRefs", "AddressesAssigned", "InsecureFrontendValidationMode"];
 pub(super) const LISTENER_SET: &[&str] = &["Accepted", "Programmed"];
 pub(super) const LISTENER: &[&str] = &["Accepted", "Programmed", "ResolvedRefs", "Conflicted", "OverlappingTLSConfig"];
 pub(super) const ROUTE: &[&str] = &["Accepted", "ResolvedRefs", "PartiallyInvalid"];
@@ -106,6 +107,7 @@ pub(super) const fn name(kind: ConditionType) -> &'static str {
         ConditionType::ResolvedRefs => "ResolvedRefs",
         ConditionType::Conflicted => "Conflicted",
         ConditionType::OverlappingTlsConfig => "OverlappingTLSConfig",
+        ConditionType::AddressesAssigned => "AddressesAssigned",
         ConditionType::PartiallyInvalid => "PartiallyInvalid",
         ConditionType::SupportedVersion => "SupportedVersion",
         ConditionType::InsecureFrontendValidationMode => "InsecureFrontendValidationMode",

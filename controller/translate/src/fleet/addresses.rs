@@ -6,15 +6,18 @@
 //! | any, with `staticAddresses: ExternalIPs` | `externalIPs` | those that were asked for |
 //! | ClusterIP, NodePort | nothing | the cluster's own addresses of it |
 //! | ClusterIP with `hostNetwork` | nothing | the nodes whose proxy is ready |
+//! | any, `routability: Cluster` | `clusterIP`: one address | the cluster's own address of it |
 //!
-//! An address that was asked for and is not there is `AddressNotUsable`; none where any would do, `AddressNotAssigned`. What is
-//! there is published whether it was asked for or not, since traffic gets in by it.
+//! An address that was asked for and is not there is `AddressNotUsable`; none where any would do, `AddressNotAssigned`.
+//!
+//! Each entry of `spec.addresses` is met by an address of its own, or not (GEP-5093). Where nothing but `routability: Cluster` is asked for, the
+//! Service is a ClusterIP, whatever the ProxyClass says: nobody from outside is to get in.
 //!
 //! `externalIPs` are never used unasked: whoever writes a Gateway could take any address from everybody in the cluster (CVE-2020-8554).
 
 use super::parameters::service_type;
 use super::{Asked, MANAGED_BY, object_name};
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, CLUSTER, SENTINEL, Scope};
 use crate::endpoints;
 use crate::frame::Context;
 use crate::status::{Fault, Reason};
@@ -35,82 +38,120 @@ struct Wanted<'g> {
     type_: AddressType,
     /// Empty: any.
     value: &'g str,
+    scope: Scope<'g>,
 }
 
 /// Where the Service can be reached now.
 struct Present {
-    addresses: Vec<GatewayStatusAddress>,
+    /// By default, the best first.
+    addresses: Vec<Place>,
     /// Who would give more, and what to do about it.
     hint: &'static str,
 }
 
-/// Reads `spec.addresses`, and what the Service has got of them.
+/// An address that leads to the proxies.
+struct Place {
+    type_: AddressType,
+    value: String,
+    /// A ClusterIP of the Service.
+    cluster: bool,
+    /// Only what asks for it gets it.
+    apart: bool,
+    taken: bool,
+}
+
+/// Reads `spec.addresses`, and what the Service has got of them. `parameters` are `None` when they are not valid: then the Service
+/// is what it was.
 pub(crate) fn read(
     key: &Key,
     wanted: &[GatewaySpecAddress],
-    parameters: &ProxyClassSpec,
+    parameters: Option<&ProxyClassSpec>,
     context: &mut Context<'_, '_>,
 ) -> Addresses {
     // Proxies listen on all addresses of their pods: what leads to them is the Service's.
-    let mut found = Addresses { binds: vec![None], ..Addresses::default() };
-    let wanted = wants(key, wanted, &mut found, context);
-    let type_ = service_type(parameters.service.as_ref(), parameters.host_network == Some(true));
-    let external = parameters.service.as_ref().and_then(|service| service.static_addresses.as_ref())
-        == Some(&StaticAddresses::ExternalIps);
+    let mut found = Addresses { binds: vec![None], entries: wanted.len(), ..Addresses::default() };
+    let wanted = wants(wanted, &mut found);
     let service_key = Key::new(key.namespace.clone(), object_name(&key.name));
     let service = context.reader.find::<Service>(&service_key).map(|service| &**service);
-    let taken = service.is_some_and(|service| !is_ours(service));
+    let stranger = service.is_some_and(|service| !is_ours(service));
     let service = service.filter(|service| is_ours(service));
-    let present = present(&service_key, service, &type_, parameters, context);
-    let ips = || wanted.iter().filter(|wanted| wanted.type_ == AddressType::IpAddress && wanted.ip().is_some());
+    found.asked.cluster_only = !wanted.is_empty() && wanted.iter().all(|wanted| wanted.scope == Scope::Cluster);
+    let type_ = exposure(parameters, service, found.asked.cluster_only);
+    let none = ProxyClassSpec::default();
+    let parameters = parameters.unwrap_or(&none);
+    let external = !found.asked.cluster_only
+        && parameters.service.as_ref().and_then(|service| service.static_addresses.as_ref())
+            == Some(&StaticAddresses::ExternalIps);
+    let mut present = present(&service_key, service, &type_, parameters, context);
+    ask(&wanted, service, external, &type_, &present, &mut found.asked);
     if external {
-        found.asked.external_ips = ips().map(|wanted| wanted.value.into()).collect();
-    } else if type_ == ServiceType::LoadBalancer {
-        // One that serves is not given up for another that may never come.
-        let held = ips().find(|wanted| present.has(wanted));
-        found.asked.load_balancer_ip = held.or_else(|| ips().next()).map(|wanted| wanted.value.into());
+        let held = found.asked.external_ips.iter().filter(|ip| holds(service, ip));
+        present.addresses.extend(held.map(|ip| Place::apart(AddressType::IpAddress, ip, false)));
     }
-    for wanted in wanted.iter().filter(|wanted| !wanted.value.is_empty()) {
-        let exposed = external && wanted.ip().is_some() && holds(service, wanted.value);
-        if exposed {
-            found.published.push(wanted.status());
-        } else if !present.has(wanted) {
-            found.unusable.push(wanted.unusable(&found.asked, external, &present));
-        }
-    }
-    let any = wanted.is_empty() || wanted.iter().any(|wanted| wanted.value.is_empty());
-    if any || !external {
-        found.published.extend(present.addresses.iter().cloned());
-    }
-    if taken {
+    if stranger {
         let message = format!(
             "there is a Service {service_key} that Fairlead did not make; the Gateway needs that name: rename one of them"
         );
         found.unusable.push(Fault::new(Reason::AddressNotAssigned, "", message));
-    } else if any {
-        found.unusable.extend(unassigned(&wanted, &present));
+        return found;
+    }
+    let reported = context.settings.routability;
+    if wanted.is_empty() {
+        found
+            .published
+            .extend(present.addresses.iter().filter(|place| !place.apart).map(|place| place.status(None, reported)));
+        if found.published.is_empty() {
+            let message = format!("the Gateway has no address yet: {}", present.hint);
+            found.unusable.push(Fault::new(Reason::AddressNotAssigned, "", message));
+        }
+    } else {
+        meet(&wanted, &mut present, external, reported, &mut found);
     }
     found.published.truncate(PUBLISHED);
     found
 }
 
+/// Finds each entry an address: exact ones first, then those that can't take any.
+fn meet(wanted: &[Wanted<'_>], present: &mut Present, external: bool, reported: bool, found: &mut Addresses) {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by_key(|i| (wanted[*i].value.is_empty(), wanted[*i].scope != Scope::Cluster));
+    let mut met: Vec<Option<GatewayStatusAddress>> = vec![None; wanted.len()];
+    for i in order {
+        let fits = |place: &&mut Place| !place.taken && wanted[i].takes(place);
+        if let Some(place) = present.addresses.iter_mut().find(fits) {
+            place.taken = true;
+            met[i] = Some(place.status(Some(&wanted[i].scope), reported));
+        }
+    }
+    let mut retained = !reported && wanted.iter().any(|wanted| wanted.value.is_empty());
+    for (wanted, met) in wanted.iter().zip(met) {
+        match met {
+            Some(address) => found.published.push(address),
+            None => {
+                retained |= wanted.scope == Scope::Any && !wanted.value.is_empty() && !external;
+                let fault = wanted.unmet(&found.asked, external, present);
+                // Without a word on routability, it is as it was before there was such a thing.
+                let list = if wanted.scope == Scope::Any { &mut found.unusable } else { &mut found.unmet };
+                list.push(fault);
+            }
+        }
+    }
+    // Traffic gets in by what was not asked for, too, and that is worth knowing.
+    if retained {
+        let rest = present.addresses.iter().filter(|place| !place.taken && !place.apart);
+        found.published.extend(rest.map(|place| place.status(None, reported)));
+    }
+}
+
 /// What is asked for, as far as its type can be served.
-fn wants<'g>(
-    key: &Key,
-    wanted: &'g [GatewaySpecAddress],
-    found: &mut Addresses,
-    context: &mut Context<'_, '_>,
-) -> Vec<Wanted<'g>> {
+fn wants<'g>(wanted: &'g [GatewaySpecAddress], found: &mut Addresses) -> Vec<Wanted<'g>> {
     let mut wants = Vec::new();
     for (i, address) in wanted.iter().enumerate() {
         let path = format!("spec.addresses[{i}]");
-        if address.routability.is_some() {
-            let message = "routability is experimental and has no effect";
-            context.reader.note(Kind::Gateway, key, format!("{path}.routability"), message);
-        }
         match address.type_.clone().unwrap_or(AddressType::IpAddress) {
             type_ @ (AddressType::IpAddress | AddressType::Hostname) => {
-                wants.push(Wanted { path, type_, value: address.value.as_deref().unwrap_or_default() });
+                let (value, scope) = (address.value.as_deref().unwrap_or_default(), Scope::of(address));
+                wants.push(Wanted { path, type_, value, scope });
             }
             other => {
                 let message = format!("addresses of type {other} can't be served; IPAddress and Hostname can");
@@ -121,6 +162,45 @@ fn wants<'g>(
     wants
 }
 
+/// The type of the Service.
+fn exposure(parameters: Option<&ProxyClassSpec>, service: Option<&Service>, cluster_only: bool) -> ServiceType {
+    match parameters {
+        _ if cluster_only => ServiceType::ClusterIp,
+        Some(parameters) => service_type(parameters.service.as_ref(), parameters.host_network == Some(true)),
+        None => {
+            let now = service.and_then(|service| service.spec.as_ref()?.type_.as_deref());
+            now.map_or(ServiceType::LoadBalancer, Into::into)
+        }
+    }
+}
+
+/// What the Service is to say.
+fn ask(
+    wanted: &[Wanted<'_>],
+    service: Option<&Service>,
+    external: bool,
+    type_: &ServiceType,
+    present: &Present,
+    asked: &mut Asked,
+) {
+    let ips = |scope: fn(&Scope<'_>) -> bool| {
+        wanted.iter().filter(move |wanted| wanted.ip().is_some() && scope(&wanted.scope))
+    };
+    let elsewhere = |scope: &Scope<'_>| matches!(scope, Scope::Any | Scope::Sentinel);
+    if external {
+        asked.external_ips = ips(elsewhere).map(|wanted| wanted.value.into()).collect();
+    } else if *type_ == ServiceType::LoadBalancer {
+        // One that serves is not given up for another that may never come.
+        let held = ips(elsewhere).find(|wanted| present.addresses.iter().any(|place| wanted.takes(place)));
+        asked.load_balancer_ip = held.or_else(|| ips(elsewhere).next()).map(|wanted| wanted.value.into());
+    }
+    // It can be chosen when the Service is made, and never again.
+    let now = cluster_ips(service).next();
+    let chosen = ips(|scope| *scope == Scope::Cluster)
+        .find(|wanted| now.is_none() || now.and_then(|ip| ip.parse().ok()) == wanted.ip());
+    asked.cluster_ip = chosen.map(|wanted| wanted.value.into());
+}
+
 /// Where the Service leads to the proxies by itself.
 fn present(
     key: &Key,
@@ -129,25 +209,35 @@ fn present(
     parameters: &ProxyClassSpec,
     context: &mut Context<'_, '_>,
 ) -> Present {
-    let ip = |ip: &str| address(AddressType::IpAddress, ip);
+    let own = cluster_ips(service);
+    let apart = |ip: &str| Place::apart(AddressType::IpAddress, ip, true);
     if *type_ == ServiceType::LoadBalancer {
         let hint = "the cluster's load balancer has not given it: if it never does, there may be none, or its controller says why in events of the Service";
         let status = service.and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref());
         let each = status.into_iter().flatten().flat_map(|ingress| {
             let named = ingress.hostname.as_deref().filter(|name| !name.is_empty());
-            let ip = ingress.ip.as_deref().filter(|ip| !ip.is_empty()).map(ip);
-            ip.into_iter().chain(named.map(|name| address(AddressType::Hostname, name)))
+            let ip = ingress.ip.as_deref().filter(|ip| !ip.is_empty());
+            let ip = ip.map(|ip| Place::new(AddressType::IpAddress, ip, false));
+            ip.into_iter().chain(named.map(|name| Place::new(AddressType::Hostname, name, false)))
         });
-        return Present { addresses: each.collect(), hint };
+        return Present { addresses: each.chain(own.map(apart)).collect(), hint };
     }
     if parameters.host_network == Some(true) && *type_ == ServiceType::ClusterIp {
         let hint = "with hostNetwork these are the addresses of nodes whose proxy is ready";
-        return Present { addresses: nodes(key, context).iter().map(|node| ip(node)).collect(), hint };
+        let nodes = nodes(key, context);
+        let each = nodes.iter().map(|node| Place::new(AddressType::IpAddress, node, false));
+        return Present { addresses: each.chain(own.map(apart)).collect(), hint };
     }
     let hint = "the Service is reached by the cluster's own addresses only; see service.staticAddresses of ProxyClass";
-    let ips = service.and_then(|service| service.spec.as_ref()?.cluster_ips.as_ref());
-    let each = ips.into_iter().flatten().filter(|ip| ip.parse::<IpAddr>().is_ok());
-    Present { addresses: each.map(|address| ip(address)).collect(), hint }
+    Present { addresses: own.map(|ip| Place::new(AddressType::IpAddress, ip, true)).collect(), hint }
+}
+
+/// The cluster's own addresses of a Service.
+fn cluster_ips(service: Option<&Service>) -> impl Iterator<Item = &str> {
+    let spec = service.and_then(|service| service.spec.as_ref());
+    let all = spec.and_then(|spec| spec.cluster_ips.as_deref()).unwrap_or_default().iter().map(String::as_str);
+    let one = spec.and_then(|spec| spec.cluster_ip.as_deref()).filter(|_| all.len() == 0);
+    all.chain(one).filter(|ip| ip.parse::<IpAddr>().is_ok())
 }
 
 /// Addresses of pods that are ready, which on the host's network are the nodes'.
@@ -167,35 +257,60 @@ fn nodes(service: &Key, context: &mut Context<'_, '_>) -> BTreeSet<String> {
     nodes
 }
 
-/// Nothing is there where anything would do.
-fn unassigned(wanted: &[Wanted<'_>], present: &Present) -> Vec<Fault> {
-    if wanted.is_empty() {
-        let none = present.addresses.is_empty();
-        let message = || format!("the Gateway has no address yet: {}", present.hint);
-        return none.then(|| Fault::new(Reason::AddressNotAssigned, "", message())).into_iter().collect();
-    }
-    let missing = wanted.iter().filter(|wanted| {
-        wanted.value.is_empty() && !present.addresses.iter().any(|there| there.type_.as_ref() == Some(&wanted.type_))
-    });
-    let each = missing.map(|wanted| {
-        let message = format!("there is no address of type {} yet: {}", wanted.type_, present.hint);
-        Fault::new(Reason::AddressNotAssigned, wanted.path.clone(), message)
-    });
-    each.collect()
-}
-
 impl Wanted<'_> {
     fn ip(&self) -> Option<IpAddr> {
         self.value.parse().ok().filter(|_| self.type_ == AddressType::IpAddress)
     }
 
-    fn status(&self) -> GatewayStatusAddress {
-        address(self.type_.clone(), self.value)
+    /// Whether an address is what is asked for.
+    fn takes(&self, place: &Place) -> bool {
+        let scope = match self.scope {
+            Scope::Any | Scope::Sentinel => !place.apart || (!place.cluster && !self.value.is_empty()),
+            // Names may lead anywhere.
+            Scope::Cluster => place.cluster && self.type_ == AddressType::IpAddress,
+            Scope::Unknown(_) => false,
+        };
+        let value = match self.ip() {
+            Some(ip) => place.value.parse() == Ok(ip),
+            None => self.value.is_empty() || place.value.eq_ignore_ascii_case(self.value),
+        };
+        scope && value && place.type_ == self.type_
     }
 
     /// Why it is not there.
-    fn unusable(&self, asked: &Asked, external: bool, present: &Present) -> Fault {
+    fn unmet(&self, asked: &Asked, external: bool, present: &Present) -> Fault {
         let value = self.value;
+        let wrong =
+            |reason: Reason, field: &str, message: String| Fault::new(reason, format!("{}{field}", self.path), message);
+        match &self.scope {
+            Scope::Unknown(scope) => {
+                let message = format!(
+                    "{scope:?} is not known; \"Cluster\" is, and none at all for what the Service has by default"
+                );
+                return wrong(Reason::AddressNotAssigned, ".routability", message);
+            }
+            Scope::Cluster if self.type_ != AddressType::IpAddress => {
+                let message = "only an IPAddress can be one of the cluster's own".to_owned();
+                return wrong(Reason::AddressNotAssigned, ".routability", message);
+            }
+            Scope::Cluster => {
+                let message = match present.addresses.iter().find(|place| place.cluster) {
+                    _ if !value.is_empty() && self.ip().is_none() => format!("{value:?} is not an IP address"),
+                    Some(place) if !value.is_empty() => format!(
+                        "the Service has {}, which can't be changed to {value}: delete the Service, and it is made anew",
+                        place.value
+                    ),
+                    Some(_) => "the Service has no other address of the cluster's own".to_owned(),
+                    None => "the Service has no address of the cluster's own yet; if it never gets one, it is not of the cluster's range or another Service has it".to_owned(),
+                };
+                return wrong(Reason::AddressNotAssigned, "", message);
+            }
+            Scope::Any | Scope::Sentinel => {}
+        }
+        if value.is_empty() {
+            let message = format!("there is no address of type {} yet: {}", self.type_, present.hint);
+            return wrong(Reason::AddressNotAssigned, "", message);
+        }
         let message = if self.type_ == AddressType::Hostname {
             format!("{value:?} is no name of the Gateway's Service, and a name can't be asked for; give an IPAddress")
         } else if self.ip().is_none() {
@@ -212,17 +327,31 @@ impl Wanted<'_> {
                 _ => format!("{value} does not lead to the Gateway: {}", present.hint),
             }
         };
-        Fault::new(Reason::AddressNotUsable, format!("{}.value", self.path), message)
+        wrong(Reason::AddressNotUsable, ".value", message)
     }
 }
 
-impl Present {
-    fn has(&self, wanted: &Wanted<'_>) -> bool {
-        let same = |there: &GatewayStatusAddress| match wanted.ip() {
-            Some(ip) => there.value.parse() == Ok(ip),
-            None => there.value.eq_ignore_ascii_case(wanted.value),
+impl Place {
+    fn new(type_: AddressType, value: &str, cluster: bool) -> Self {
+        Place { type_, value: value.to_owned(), cluster, apart: false, taken: false }
+    }
+
+    fn apart(type_: AddressType, value: &str, cluster: bool) -> Self {
+        Place { apart: true, ..Place::new(type_, value, cluster) }
+    }
+
+    /// As status has it, for an entry or none.
+    fn status(&self, scope: Option<&Scope<'_>>, reported: bool) -> GatewayStatusAddress {
+        let routability = match scope {
+            Some(Scope::Sentinel) => SENTINEL,
+            _ if self.cluster => CLUSTER,
+            _ => "",
         };
-        self.addresses.iter().any(|there| there.type_.as_ref() == Some(&wanted.type_) && same(there))
+        GatewayStatusAddress {
+            type_: Some(self.type_.clone()),
+            value: self.value.clone(),
+            routability: reported.then(|| routability.into()),
+        }
     }
 }
 
@@ -235,8 +364,4 @@ fn holds(service: Option<&Service>, ip: &str) -> bool {
 fn is_ours(service: &Service) -> bool {
     let (label, value) = MANAGED_BY;
     service.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|is| is == value)
-}
-
-fn address(type_: AddressType, value: &str) -> GatewayStatusAddress {
-    GatewayStatusAddress { type_: Some(type_), value: value.to_owned(), routability: None }
 }

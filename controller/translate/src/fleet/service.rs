@@ -9,7 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn service(context: &Context<'_>, ports: &BTreeSet<Port>, asked: &Asked) -> Object {
     let none = ProxyService::default();
     let parameters = context.parameters.service.as_ref().unwrap_or(&none);
-    let type_ = service_type(context.parameters.service.as_ref(), context.parameters.host_network == Some(true));
+    let on_host = context.parameters.host_network == Some(true);
+    let type_ = match asked.cluster_only {
+        true => ServiceType::ClusterIp,
+        false => service_type(context.parameters.service.as_ref(), on_host),
+    };
     let node_ports = if type_ == ServiceType::ClusterIp { BTreeMap::new() } else { node_ports(parameters) };
     let mut spec = json!({
         "type": type_.as_str(),
@@ -35,6 +39,9 @@ pub(super) fn service(context: &Context<'_>, ports: &BTreeSet<Port>, asked: &Ask
         if let Some(address) = &asked.load_balancer_ip {
             set("loadBalancerIP", json!(address));
         }
+    }
+    if let Some(address) = &asked.cluster_ip {
+        set("clusterIP", json!(address));
     }
     if !asked.external_ips.is_empty() {
         set("externalIPs", json!(asked.external_ips));

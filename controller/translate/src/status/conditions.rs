@@ -36,6 +36,8 @@ pub enum ConditionType {
     /// Listeners: another one's TLS settings may be used for its requests (GEP-3567).
     #[serde(rename = "OverlappingTLSConfig")]
     OverlappingTlsConfig,
+    /// Gateway: each address that it asks for is there (GEP-5093).
+    AddressesAssigned,
     /// Routes: some rules are invalid.
     PartiallyInvalid,
     /// GatewayClass: the CRDs' version.

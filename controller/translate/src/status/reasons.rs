@@ -50,6 +50,12 @@ reasons! {
     AddressNotUsable = "AddressNotUsable",
     /// Gateway: no address could be assigned.
     AddressNotAssigned = "AddressNotAssigned",
+    /// Gateway: each address that it asks for is there.
+    AddressesAssigned = "AddressesAssigned",
+    /// Gateway: some are, some not.
+    PartiallyAssigned = "PartiallyAssigned",
+    /// Gateway: none is.
+    NotAssigned = "NotAssigned",
     /// Gateway: what its proxies need can't be had.
     NoResources = "NoResources",
     /// Gateway: `spec.tls.backend.clientCertificateRef` is no key pair.

@@ -61,6 +61,15 @@ pub fn settings(case: &Path) -> Settings {
                 settings.bind_failures = value.as_object().unwrap().iter().map(fail).collect();
             }
             "bundleVersion" => settings.bundle_version = Some(value.as_str().unwrap().into()),
+            "cluster" => {
+                assert!(value.as_bool().unwrap());
+                let (features, now) = (settings.features, settings.now);
+                settings = Settings { features, now, ..Settings::in_cluster(fleet()) };
+            }
+            // Of the golden file only.
+            "shownObjects" => {}
+            "routability" => settings.routability = value.as_bool().unwrap(),
+            "trustBundles" => settings.trust_bundles = value.as_bool().unwrap(),
             "implicitClass" => settings.implicit_class = value.as_bool().unwrap(),
             "now" => settings.now = value.as_i64(),
             "sharedAddresses" => settings.shared_addresses = value.as_bool().unwrap(),
@@ -73,6 +82,23 @@ pub fn settings(case: &Path) -> Settings {
         }
     }
     settings
+}
+
+/// Kinds of objects that the golden file of a case shows; `None`: all.
+pub fn shown_objects(case: &Path) -> Option<Vec<String>> {
+    let text = fs::read_to_string(case.join("settings.yaml")).ok()?;
+    let given: Map<String, Value> = serde_saphyr::from_str(&text).unwrap();
+    Some(given.get("shownObjects")?.as_array()?.iter().map(|kind| kind.as_str().unwrap().to_owned()).collect())
+}
+
+fn fleet() -> fairlead_translate::fleet::Settings {
+    fairlead_translate::fleet::Settings {
+        image: "example.com/fairlead:1".into(),
+        image_pull_policy: Some("IfNotPresent".into()),
+        image_pull_secrets: vec!["registry".into()],
+        controller: "https://fairlead-controller.fairlead-system.svc:18443".into(),
+        ca_bundle: "PEM".into(),
+    }
 }
 
 /// Key pairs that are made when they are asked for.
