@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// See the module.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What is checked: YAML syntax; types, limits and patterns of the CRDs' schemas; their CEL rules; references, ReferenceGrants,
+What is checked: YAML syntax; types, limits and patterns of the CRDs' schemas; their CEL rules; references, ReferenceGrants, \
 certificates, hostname and port conflicts, as the status conditions of the objects would tell.
 
 Exit codes: 0 nothing is wrong, 1 there are errors, 2 wrong usage.
@@ -31,7 +31,7 @@ pub struct Args {
     input: Input,
 
     /// How to print what is found.
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
 
     /// Exit with 1 when there are warnings.

@@ -23,11 +23,11 @@ pub struct Args {
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
-    /// Name of a proxy's pod, or `gateway/NAME`.
+    /// A proxy's pod, or `gateway/NAME` for one of a Gateway's.
     #[arg(value_name = "PROXY")]
     proxy: String,
 
-    /// What to show: config, listeners, routes, clusters, metrics or ready.
+    /// What to show: config, listeners, routes, clusters, metrics, ready or version; with parameters as in `config?kind=routes`.
     #[arg(long, value_name = "PAGE", default_value = "config")]
     page: String,
 }

@@ -91,27 +91,30 @@ pub struct Args {
 /// What `fairlead echo --help` says below the options.
 pub const HELP: &str = "\
 Paths:
-  /                    JSON with path, host, method, proto, headers, httpPort, namespace, ingress, service, pod and tls
+  /                    JSON with path, host, method, proto, headers, httpPort, namespace, ingress,
+                       service, pod and tls
   /health              200 \"OK\"
   /status/CODE         an empty answer with that status, 200 to 999
-  /retry/...           ?uuid=ID&succeedAfter=N: the first N requests with this ID fail, by a connection reset or with
-                       &responseCode=CODE, after &delayRetry=DURATION
+  /retry/...           ?uuid=ID&succeedAfter=N: the first N requests with this ID fail, by a
+                       connection reset or with &responseCode=CODE, after &delayRetry=DURATION
   .../echo-body        the request's body and trailers, streamed back
   .../sink             reads the body to its end and answers with its size and trailers
-  .../raw              ?bytes=TEXT: these bytes (%-encoded) as the whole answer on the connection, which then closes;
-                       HTTP/1.1 only
+  .../raw              ?bytes=TEXT: these bytes (%-encoded) as the whole answer on the connection,
+                       which then closes; HTTP/1.1 only
   .../ws               WebSocket echo, over HTTP/1.1 or HTTP/2 (RFC 8441)
 
-Wishes, in the query (?delay=1s) or as a header (X-Echo-Delay: 1s), on any path that answers with JSON:
+Wishes, in the query (?delay=1s) or as a header (X-Echo-Delay: 1s), where JSON is the answer:
   delay=DURATION       wait before the answer; as Go writes durations: 1s, 250ms, 1m30s
   status=CODE          answer with this status
   size=N               a body of N bytes (or Nk, Nm, Ng) instead of the JSON
   chunk=N              in pieces of N bytes; 16 KiB without it
   chunk-delay=DURATION with this pause before each piece
-  chunked=true         without a content-length: chunked on HTTP/1.1, and with close=body cut off within a chunk
+  chunked=true         without a content-length: chunked on HTTP/1.1, and with close=body cut off
+                       within a chunk
   trailers=NAME:VALUE  with this trailer (HTTP/1.1 needs TE: trailers); comma-separated for several
   early-hints=N        N times 103 Early Hints before the answer; HTTP/1.1 only
-  close=WHERE          break the connection: now (reset), head (within the answer's head, HTTP/1.1 only), body (half way)
+  close=WHERE          break the connection: now (reset), head (within the answer's head, HTTP/1.1
+                       only), body (half way)
   hang=true            never answer
   connection=close     ask to close the connection after the answer; HTTP/1.1 only
   read=false           answer without reading the request's body first
@@ -119,9 +122,10 @@ Wishes, in the query (?delay=1s) or as a header (X-Echo-Delay: 1s), on any path 
   X-Echo-Set-Header: NAME:VALUE,NAME:VALUE  (header only) add these headers to the answer
 
 gRPC, on HTTP/2:
-  gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/{Echo,EchoTwo}  as the conformance suite's server
-  .../EchoThree                                                        UNIMPLEMENTED, as there
-  fairlead.echo.Stream/Echo                                            every message comes back, as a bidirectional stream
+  gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/{Echo,EchoTwo}
+                             as the conformance suite's server
+  .../EchoThree              UNIMPLEMENTED, as there
+  fairlead.echo.Stream/Echo  every message comes back, as a bidirectional stream
 
 Example:
   fairlead echo --port 3000 --pod one &

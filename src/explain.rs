@@ -29,6 +29,7 @@ use std::sync::Arc;
 /// See the module.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "fairlead explain (-f PATH | --live) [OPTIONS] [METHOD] URL",
     mut_arg("paths", |paths| paths.required(false).conflicts_with("live")),
     after_help = "\
 The objects come from files (-f), or from the API server of a cluster (--live), with the rights of whoever asks.
@@ -40,7 +41,7 @@ Examples:
   fairlead explain --live https://shop.example.com/cart
   fairlead explain --live --gateway shop/web http://shop.example.com/cart
   fairlead explain -f manifests/ 'GET https://shop.example.com/cart?x=1' -H 'x-env: canary'
-  fairlead explain -f manifests/ POST grpc://api.example.com/shop.Cart/Add -H 'content-type: application/grpc'
+  fairlead explain -f manifests/ POST grpc://api.example.com/shop.Cart/Add
   fairlead explain -f manifests/ http://localhost/ -H 'host: shop.example.com' --port 8080
   fairlead explain -f manifests/ tls://db.example.com:5432
   fairlead explain -f manifests/ udp://dns.example.com:53"
@@ -48,9 +49,6 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     input: Input,
-
-    #[command(flatten)]
-    strictness: Strictness,
 
     /// `[METHOD] URL`, in one argument or two. Without a method: GET; without a scheme: http. Schemes `tls`, `tcp` and `udp` ask for a
     /// connection or datagrams instead.
@@ -73,13 +71,16 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE/NAME")]
     gateway: Option<String>,
 
-    /// How to print the answer.
-    #[arg(short, long, value_enum, default_value_t)]
+    /// How to print the answer: for people, or for machines.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
 
     /// Show all near misses, not only the nearest.
     #[arg(long)]
     all: bool,
+
+    #[command(flatten)]
+    strictness: Strictness,
 
     #[command(flatten, next_help_heading = "Cluster")]
     live: FromCluster,

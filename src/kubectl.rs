@@ -11,11 +11,11 @@ const HIDDEN: [&str; 5] = ["serve", "controller", "proxy", "echo", "completions"
 
 const EXAMPLES: &str = "\
 Examples:
-  kubectl fairlead status                              what Gateways and routes say, and which proxy serves which version
+  kubectl fairlead status                        what Gateways, routes and proxies say
   kubectl fairlead explain http://shop.example.com/cart
-                                                       say who takes a request, and why
-  kubectl fairlead config -n shop gateway/web          what a Gateway's proxy serves
-  kubectl fairlead check -f manifests/                 find mistakes before they are applied
+                                                 say who takes a request, and why
+  kubectl fairlead config -n shop gateway/web    what a Gateway's proxy serves
+  kubectl fairlead check -f manifests/           find mistakes before they are applied
 
 It has the rights of your kubeconfig's user. `kubectl fairlead help COMMAND` has examples of each command.";
 
@@ -31,7 +31,10 @@ pub fn command(command: Command) -> Command {
         command = command.mut_subcommand(name, |subcommand| subcommand.hide(true));
     }
     // Whoever gives no files means the cluster.
-    command.mut_subcommand("explain", |explain| explain.mut_arg("live", |live| live.default_value("true").hide(true)))
+    command.mut_subcommand("explain", |explain| {
+        let explain = explain.override_usage("kubectl fairlead explain [OPTIONS] [METHOD] URL");
+        explain.mut_arg("live", |live| live.default_value("true").hide(true))
+    })
 }
 
 /// Lets the examples call the program as it was called.
@@ -68,7 +71,7 @@ mod tests {
         assert!(whole.contains("Usage: kubectl fairlead <COMMAND>"), "{whole}");
         assert!(whole.contains("  status ") && !whole.contains("  serve "), "{whole}");
         let explain = help(&["kubectl-fairlead", "explain", "--help"]);
-        assert!(explain.contains("Usage: kubectl fairlead explain [OPTIONS] <[METHOD] URL>"), "{explain}");
+        assert!(explain.contains("Usage: kubectl fairlead explain [OPTIONS] [METHOD] URL\n"), "{explain}");
         assert!(explain.contains("\n  kubectl fairlead explain https://shop.example.com/cart\n"), "{explain}");
         assert!(!explain.contains("  fairlead explain"), "{explain}");
     }

@@ -13,6 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::Deserialize;
 use serde_json::Value;
+use std::error::Error as _;
 use std::path::PathBuf;
 
 /// Which cluster. As kubectl takes it: the one of `KUBECONFIG` or `~/.kube/config`; in a pod without these, the pod's own.
@@ -52,20 +53,21 @@ struct PageMetadata {
 pub async fn client(cluster: &Cluster) -> anyhow::Result<Client> {
     let options = KubeConfigOptions { context: cluster.context.clone(), ..KubeConfigOptions::default() };
     let file = match &cluster.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display())).map(Some),
-        None if cluster.context.is_some() => Kubeconfig::read().context("cannot read the kubeconfig").map(Some),
+        Some(path) => Kubeconfig::read_from(path).map(Some),
+        None if cluster.context.is_some() => Kubeconfig::read().map(Some),
         None => Ok(None),
     };
-    let config = match file? {
+    // These errors name their causes themselves.
+    let config = match file.map_err(|error| anyhow!("no cluster to ask: {error}"))? {
         Some(file) => {
             let name = cluster.context.as_deref().unwrap_or("the current one");
             let config = Config::from_custom_kubeconfig(file, &options).await;
-            config.with_context(|| format!("cannot use the kubeconfig's context ({name})"))?
+            config.map_err(|error| anyhow!("the kubeconfig's context ({name}) can't be used: {error}"))?
         }
-        None => {
-            let config = Config::infer().await;
-            config.context("no cluster: neither in a pod nor a usable kubeconfig (set KUBECONFIG)")?
-        }
+        None => Config::infer().await.map_err(|error| {
+            let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            anyhow!("no cluster to ask, for this is not a pod of one: {why}; set KUBECONFIG, or give --kubeconfig")
+        })?,
     };
     Client::try_from(config).context("cannot make a client of the API server")
 }

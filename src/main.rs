@@ -41,12 +41,14 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  fairlead serve -f manifests/ --port-map 80=8080      serve what the manifests say, follow their changes
+  fairlead serve -f manifests/ --port-map 80=8080      serve files, and follow their changes
   fairlead check -f manifests/                         find mistakes before anything serves them
-  fairlead explain -f manifests/ GET http://shop.example.com/cart
+  fairlead explain -f manifests/ http://shop.example.com/cart
                                                        say who takes a request, and why
+  fairlead status                                      what the Gateways of a cluster say
 
-Documentation: docs/ in the source tree. `fairlead help COMMAND` has examples of each command.";
+`fairlead help COMMAND` has examples of each command. The guide is docs/ of the source tree. Linked as kubectl-fairlead in PATH, this is \
+a plugin: `kubectl fairlead status`.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,14 +58,14 @@ enum Command {
     Check(check::Args),
     /// Say which listener, route, rule and match take a request, and why.
     Explain(explain::Args),
-    /// Make and feed the proxies of a cluster's Gateways.
-    Controller(controller::Args),
-    /// Serve what the controller pushes.
-    Proxy(proxy::Args),
     /// Show what a cluster's Gateways and routes say, and which proxy serves which version.
     Status(status::Args),
-    /// Show what a proxy in the cluster serves.
+    /// Show what a proxy in a cluster serves.
     Config(config::Args),
+    /// Make and feed the proxies of a cluster's Gateways; the Helm chart runs it.
+    Controller(controller::Args),
+    /// Serve what the controller pushes; the pods of a Gateway run it.
+    Proxy(proxy::Args),
     Echo(echo::Args),
     /// Print what this binary is.
     Version(version::Args),

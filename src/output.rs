@@ -7,10 +7,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 /// How a command prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    // No documentation: it would be said again at every command, over several lines.
     #[default]
     Text,
-    /// For machines.
     Json,
 }
 

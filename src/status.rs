@@ -20,8 +20,8 @@ Which proxy serves which version is known to the leading controller, which is as
 
 Examples:
   fairlead status
-  fairlead status -n shop -o json
-  kubectl fairlead status              the same, when the binary is linked as kubectl-fairlead in PATH")]
+  fairlead status -n shop
+  fairlead status -o json | jq '.proxies'")]
 pub struct Args {
     #[command(flatten)]
     cluster: Cluster,
@@ -38,8 +38,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "fairlead.dev/gateway-controller")]
     controller_name: String,
 
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t)]
+    /// How to print: for people, or for machines.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
 }
 

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 /// See the module.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How to print it.
-    #[arg(short, long, value_enum, default_value_t)]
+    /// How to print it: for people, or for machines.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 /// See the module.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Runs in a pod of the chart `charts/fairlead`, which gives all that is needed. Outside of a cluster it takes the current context of
+Runs in a pod of the chart `charts/fairlead`, which gives all that is needed. Outside of a cluster it takes the current context of \
 KUBECONFIG; the proxies must then reach --push-service.
 
 Signals: SIGTERM and SIGINT give up leadership and end.

@@ -20,14 +20,11 @@ Signals: SIGTERM and SIGINT drain and end (a second one ends at once); SIGUSR1 o
 Examples:
   fairlead serve -f manifests/ --port-map 80=8080 --port-map 443=8443
   fairlead serve -f manifests/ --access-log text --access-log-file /var/log/fairlead/access.log
-  fairlead serve -f manifests/ --access-log '%START_TIME% %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%'
+  fairlead serve -f manifests/ --access-log '%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%'
   curl -s localhost:9901/ready; curl -s localhost:9901/metrics")]
 pub struct Args {
     #[command(flatten)]
     pub(super) input: Input,
-
-    #[command(flatten)]
-    strictness: Strictness,
 
     /// Take another port for a listener's: 80=8080. May be given several times. Status and routes keep the listener's port, and
     /// so do redirects for clients that don't name the other one.
@@ -64,8 +61,11 @@ pub struct Args {
     pub(super) log_level: String,
 
     /// How the table at the start and the changes are printed on stdout; json: one object per line.
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) output: Format,
+
+    #[command(flatten)]
+    strictness: Strictness,
 }
 
 #[derive(Clone, Copy, Debug)]
