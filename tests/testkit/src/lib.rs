@@ -12,6 +12,7 @@ pub mod h2;
 mod proxy;
 mod shared;
 pub mod tls;
+pub mod tracing;
 pub mod websocket;
 mod wire;
 

@@ -178,7 +178,8 @@ impl Recording {
         let mut attributes: Vec<KeyValue> =
             facts.into_iter().filter_map(|(key, value)| Some(attribute(key, value?))).collect();
         merge(&mut attributes, own);
-        let end = attempt.end.unwrap_or(record.duration);
+        // What closed the exchange may have looked at the clock before what closed the attempt.
+        let end = attempt.end.unwrap_or(record.duration).min(record.duration);
         let name = match fact::method(record.request) {
             "_OTHER" => "HTTP".to_owned(),
             method => method.to_owned(),
