@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::error::Error as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Which cluster. As kubectl takes it: the one of `KUBECONFIG` or `~/.kube/config`; in a pod without these, the pod's own.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -144,8 +145,14 @@ impl Live {
         pods.get(name).await.with_context(|| format!("cannot get pod {namespace}/{name}"))
     }
 
-    /// What the admin interface in a pod answers to GET, through the API server's port-forward.
+    /// What the admin interface in a pod answers to GET, through the API server's port-forward, within ten seconds.
     pub async fn ask(&self, pod: &Pod, path: &str) -> anyhow::Result<String> {
+        let answer = tokio::time::timeout(PATIENCE, Box::pin(self.forwarded(pod, path))).await;
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        answer.unwrap_or_else(|_| bail!("pod {name} does not answer within {} s", PATIENCE.as_secs()))
+    }
+
+    async fn forwarded(&self, pod: &Pod, path: &str) -> anyhow::Result<String> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let (port, pod) = (admin_port(pod), pod.metadata.name.as_deref().unwrap_or_default());
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
@@ -167,6 +174,9 @@ impl Live {
         Ok(text)
     }
 }
+
+/// A pod that takes longer has no answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The port of a pod's admin interface, as its containers are told; the default where they are not.
 fn admin_port(pod: &Pod) -> u16 {

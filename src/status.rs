@@ -116,7 +116,14 @@ async fn report(live: &Live, args: &Args) -> anyhow::Result<Report> {
     let mut gateways = live.list(Kind::Gateway, namespace).await?;
     gateways.retain(|gateway| gateway["spec"]["gatewayClassName"].as_str().is_some_and(|name| names.contains(name)));
     let mut listeners: Vec<ListenerRow> = gateways.iter().flat_map(|gateway| rows(gateway, "")).collect();
-    let sets = live.list(Kind::ListenerSet, namespace).await?;
+    let mut sets = live.list(Kind::ListenerSet, namespace).await?;
+    let served: BTreeSet<String> = gateways.iter().map(name_of).collect();
+    sets.retain(|set| {
+        let parent = &set["spec"]["parentRef"];
+        let home = parent["namespace"].as_str().or(set["metadata"]["namespace"].as_str()).unwrap_or_default();
+        // Whose Gateways of other namespaces are is not known when one is asked for.
+        namespace.is_some_and(|asked| asked != home) || served.contains(&format!("{home}/{}", text_of(&parent["name"])))
+    });
     listeners.extend(sets.iter().flat_map(|set| rows(set, "ListenerSet ")));
     let mut routes = Vec::new();
     for kind in [Kind::HTTPRoute, Kind::GRPCRoute, Kind::TLSRoute, Kind::TCPRoute, Kind::UDPRoute] {
@@ -292,56 +299,4 @@ fn text_of(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn rows_of_a_gateway_take_what_the_listener_says() {
-        let gateway = json!({
-            "metadata": {"namespace": "shop", "name": "web"},
-            "spec": {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP", "hostname": "*.example.com"}]},
-            "status": {
-                "addresses": [{"value": "10.0.0.1"}],
-                "listeners": [{"name": "http", "attachedRoutes": 3, "conditions": [
-                    {"type": "Accepted", "status": "True", "reason": "Accepted"},
-                    {"type": "Conflicted", "status": "False", "reason": "NoConflicts"},
-                    {"type": "ResolvedRefs", "status": "False", "reason": "InvalidCertificateRef"},
-                ]}],
-            },
-        });
-        let rows = rows(&gateway, "");
-        assert_eq!((rows[0].gateway.as_str(), rows[0].port, rows[0].attached_routes), ("shop/web", 80, 3));
-        assert_eq!(rows[0].addresses, ["10.0.0.1"]);
-        assert_eq!(table::words(&rows[0].conditions), "not ResolvedRefs (InvalidCertificateRef)");
-    }
-
-    #[test]
-    fn routes_of_other_controllers_are_left_out() {
-        let route = |controller: &str| {
-            json!({
-                "metadata": {"namespace": "shop", "name": "cart"},
-                "spec": {"rules": [{}, {}]},
-                "status": {"parents": [{"controllerName": controller, "parentRef": {"name": "web"}, "conditions": [
-                    {"type": "Accepted", "status": "True", "reason": "Accepted"}]}]},
-            })
-        };
-        assert!(route_row(Kind::HTTPRoute, &route("other"), "ours").is_none());
-        let row = route_row(Kind::HTTPRoute, &route("ours"), "ours").unwrap();
-        assert_eq!((row.parents[0].as_str(), row.rules), ("shop/web", 2));
-    }
-
-    #[test]
-    fn a_proxy_that_is_behind_is_not_well() {
-        let proxy = |version| Proxy { pod: "p".into(), version, ..Proxy::default() };
-        let report = |version| Report {
-            classes: vec![ClassRow { name: "fairlead".into(), conditions: vec![] }],
-            view: View { listeners: vec![], routes: vec![] },
-            proxies: Some(vec![GatewayProxies { gateway: "a/b".into(), version: 3, proxies: vec![proxy(version)] }]),
-            problem: None,
-        };
-        assert!(report(3).is_well());
-        assert!(!report(2).is_well());
-        assert!(text(&report(2)).contains("version 3 on 0 of 1 proxy\n"), "{}", text(&report(2)));
-    }
-}
+mod tests;
