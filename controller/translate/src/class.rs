@@ -5,7 +5,7 @@
 //! implied.
 
 use crate::status::{Condition, ConditionType, Fault, GatewayClassStatus, Reason, observed};
-use crate::{Settings, fleet};
+use crate::{Settings, features, fleet};
 use fairlead_crds::gateway::{GatewayClass, ParametersReference};
 use fairlead_crds::v1alpha1::ProxyClassSpec;
 use fairlead_store::{Key, World};
@@ -102,6 +102,11 @@ fn status(class: &GatewayClass, fault: Option<&Fault>, settings: &Settings) -> G
     let accepted = Condition::of(ConditionType::Accepted, fault, Reason::Accepted, "Served by Fairlead");
     GatewayClassStatus {
         conditions: observed(vec![accepted, version], class.metadata.generation),
-        supported_features: settings.features.to_vec(),
+        supported_features: settings
+            .features
+            .iter()
+            .filter(|name| features::is_there(name, settings))
+            .cloned()
+            .collect(),
     }
 }

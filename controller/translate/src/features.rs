@@ -1,9 +1,12 @@
 //! The names of upstream's `pkg/features` that Fairlead serves.
 
+use crate::Settings;
+
 /// Sorted, as `GatewayClass.status.supportedFeatures` wants it.
 pub(crate) const SUPPORTED: &[&str] = &[
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
+    "ClusterTrustBundle",
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "GRPCRouteRequestHeaderModifier",
@@ -14,6 +17,7 @@ pub(crate) const SUPPORTED: &[&str] = &[
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayListenerFilters",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
     "GatewayStaticAddresses",
@@ -53,12 +57,25 @@ pub(crate) const SUPPORTED: &[&str] = &[
     "UDPRoute",
 ];
 
-/// Besides them, where a Gateway has objects of its own: `spec.infrastructure` is what they are made of.
+/// Besides them, where a Gateway has objects of its own: `spec.infrastructure` is what they are made of, and a Service has addresses
+/// within the cluster.
+const IN_CLUSTER: [&str; 3] = [INFRASTRUCTURE, "GatewayAddressRoutability", "GatewayAddressRoutabilityCluster"];
 const INFRASTRUCTURE: &str = "GatewayInfrastructure";
+
+/// Whether a feature is there with the kinds and fields that the cluster has.
+pub(crate) fn is_there(name: &str, settings: &Settings) -> bool {
+    match name {
+        "ClusterTrustBundle" => settings.trust_bundles,
+        "GatewayAddressRoutability" | "GatewayAddressRoutabilityCluster" => settings.routability,
+        // A field of the same channel; files may have it always.
+        "GatewayListenerFilters" => settings.routability || settings.fleet.is_none(),
+        _ => true,
+    }
+}
 
 /// Sorted, all that a cluster gets.
 pub(crate) fn in_cluster() -> Vec<&'static str> {
-    let mut all: Vec<&str> = SUPPORTED.iter().copied().chain([INFRASTRUCTURE]).collect();
+    let mut all: Vec<&str> = SUPPORTED.iter().copied().chain(IN_CLUSTER).collect();
     all.sort_unstable();
     all
 }

@@ -4,9 +4,9 @@
 use crate::frame::Context;
 use crate::gateway::ungranted;
 use crate::status::{Fault, Reason};
-use fairlead_crds::core::{ConfigMap, Secret as SecretObject};
+use crate::tls::ca;
+use fairlead_crds::Kind;
 use fairlead_crds::gateway::{FrontendTLSValidation, FrontendValidationModeType, Gateway};
-use fairlead_crds::{Kind, Typed as _};
 use fairlead_ir::{ClientValidation, ClientValidationMode};
 use fairlead_store::Key;
 use std::collections::BTreeMap;
@@ -76,26 +76,26 @@ fn validation<'a>(
     for (i, reference) in spec.ca_certificate_refs.iter().enumerate() {
         let path = format!("{path}.caCertificateRefs[{i}]");
         let wrong = |reason: Reason, message: String| Fault::new(reason, path.clone(), message);
-        let namespace = reference.namespace.as_deref().unwrap_or(&gateway.namespace);
-        let name = Key::new(namespace, reference.name.as_str());
-        let kind = Kind::of_group(&reference.group, &reference.kind)
-            .filter(|kind| matches!(kind, Kind::ConfigMap | Kind::Secret));
-        let Some(kind) = kind else {
-            let message = format!(
-                "kind {} of group {:?} can't hold CA certificates; use a ConfigMap",
-                reference.kind, reference.group
-            );
-            found.refs.push(wrong(Reason::InvalidCaCertificateKind, message));
-            continue;
+        let kind = match ca::kind(&reference.group, &reference.kind, context.settings) {
+            Ok(kind) => kind,
+            Err(message) => {
+                found.refs.push(wrong(Reason::InvalidCaCertificateKind, message));
+                continue;
+            }
         };
-        if !context.reader.permits((Kind::Gateway, &gateway.namespace), (&reference.group, &reference.kind, &name)) {
+        if kind == Kind::ClusterTrustBundle && reference.namespace.is_some() {
+            let message = "a ClusterTrustBundle lies in no namespace; remove it".to_owned();
+            found.refs.push(wrong(Reason::InvalidCaCertificateRef, message));
+            continue;
+        }
+        let name = ca::key(kind, reference.namespace.as_deref().unwrap_or(&gateway.namespace), &reference.name);
+        let granted = kind == Kind::ClusterTrustBundle
+            || context.reader.permits((Kind::Gateway, &gateway.namespace), (&reference.group, &reference.kind, &name));
+        if !granted {
             found.refs.push(wrong(Reason::RefNotPermitted, ungranted(kind, &name, Kind::Gateway, gateway)));
             continue;
         }
-        let object = match kind {
-            Kind::Secret => context.reader.find::<SecretObject>(&name).map(|secret| SecretObject::wrap(secret.clone())),
-            _ => context.reader.find::<ConfigMap>(&name).map(|map| ConfigMap::wrap(map.clone())),
-        };
+        let object = ca::find(kind, &name, &mut context.reader);
         let bundle =
             object.ok_or_else(|| "it does not exist".to_owned()).and_then(|object| context.vault.bundle(&name, object));
         match bundle {

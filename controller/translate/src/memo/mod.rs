@@ -10,6 +10,7 @@
 mod counts;
 mod endpoints;
 mod few;
+mod secrets;
 mod trace;
 mod tracing;
 mod tracked;
@@ -19,7 +20,7 @@ use crate::fleet::{self, Fleet};
 use crate::frame::Frame;
 use crate::policy::Policies;
 use crate::reader::{Dependency, Reader};
-use crate::route::{self, RoutePlan, Surroundings};
+use crate::route::{self, RoutePlan, Surroundings, Uses};
 use crate::status::{Condition, ConditionType, Fault, ObjectStatus, Reason, RouteStatus, observed};
 use crate::tls::Vault;
 use crate::tracing::Telemetry;
@@ -33,6 +34,7 @@ use fairlead_ir::{Config, ResourceId, Route};
 use fairlead_store::{Key, World};
 use foldhash::{HashMap, HashSet};
 use imbl::OrdMap;
+use secrets::Needed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trace::{Trace, only};
@@ -64,6 +66,8 @@ struct Memo {
     telemetry: Telemetry,
     vault: Vault,
     routes: BTreeMap<RouteId, Trace>,
+    /// What filters of listeners put into the configuration, by Gateway.
+    entries: BTreeMap<Key, Trace>,
     /// What XTelemetryPolicies put into the configuration.
     tracing: BTreeMap<Key, Trace>,
     /// Who looked something up.
@@ -77,6 +81,7 @@ struct Memo {
     /// The last status of a route of each Gateway: those of the others are mostly equal, and then the same.
     alike: HashMap<Key, Arc<RouteStatus>>,
     notes: Vec<Arc<Note>>,
+    secrets: Needed,
 }
 
 impl Planner {
@@ -138,6 +143,12 @@ impl Planner {
         &self.memo.notes
     }
 
+    /// The Secrets that were looked up for the last Plan, of whatever type and whether they exist or not, when they are others than the
+    /// last time this was asked.
+    pub fn take_secrets(&mut self) -> Option<BTreeSet<Key>> {
+        self.memo.take_secrets()
+    }
+
     /// How many routes the last Plan looked at.
     pub fn looked_at(&self) -> usize {
         self.looked_at
@@ -149,8 +160,8 @@ impl Memo {
         let all = changed.is_none();
         let changed = changed.unwrap_or_default();
         for (kind, key) in changed {
-            if matches!(kind, Kind::Secret | Kind::ConfigMap) && world.entry(*kind, &key.namespace, &key.name).is_none()
-            {
+            let holds_keys = matches!(kind, Kind::Secret | Kind::ConfigMap | Kind::ClusterTrustBundle);
+            if holds_keys && world.entry(*kind, &key.namespace, &key.name).is_none() {
                 self.vault.forget(*kind, key);
             }
         }
@@ -158,6 +169,7 @@ impl Memo {
         let policies_changed = self.refresh_policies(world, settings, all, &mut dirty);
         let frame_changed = self.refresh_frame(world, settings, all, changed, &mut dirty);
         let tracing_changed = self.refresh_tracing(world, settings, all || policies_changed || frame_changed, &dirty);
+        self.secrets.changed |= frame_changed || policies_changed || tracing_changed;
         if frame_changed || tracing_changed {
             self.publish_listeners();
         }
@@ -210,7 +222,7 @@ impl Memo {
         if !all && !dirty.iter().any(concerns) {
             return false;
         }
-        let mut new = Frame::build(world, settings, &mut self.vault);
+        let mut new = Frame::build(world, settings, &self.policies, &mut self.vault);
         let old = std::mem::take(&mut self.frame);
         for (id, parent) in &mut new.parents {
             match old.parents.get(id) {
@@ -228,6 +240,7 @@ impl Memo {
         dirty.extend(changed.iter().filter(|id| made_of(id.0) && !new.parents.contains_key(id)).cloned());
         self.alike.clear();
         self.users.secrets.swap(&mut self.config, &new.secrets, old.secrets.keys());
+        self.use_filters(&new);
         self.status.gateway_classes = std::mem::take(&mut new.classes);
         let gone: Vec<Key> = self.status.orphans.keys().filter(|key| !new.orphans.contains_key(key)).cloned().collect();
         for key in gone {
@@ -245,6 +258,22 @@ impl Memo {
         }
         self.frame = new;
         true
+    }
+
+    /// What the filters of listeners use, counted as if each Gateway were a route.
+    fn use_filters(&mut self, frame: &Frame) {
+        let keys: BTreeSet<Key> = frame.uses.keys().chain(self.entries.keys()).cloned().collect();
+        let nothing = Uses::default();
+        for key in keys {
+            let uses = frame.uses.get(&key);
+            let new = uses.map(|uses| Trace::of_gateway(&key, uses)).unwrap_or_default();
+            let old = self.entries.remove(&key).unwrap_or_default();
+            self.users.swap(&mut self.config, uses.unwrap_or(&nothing), &old);
+            self.counts.swap(&(Kind::Gateway, key.clone()), &new, &old);
+            if uses.is_some() {
+                self.entries.insert(key, new);
+            }
+        }
     }
 
     fn dirty_routes(
@@ -284,11 +313,13 @@ impl Memo {
             if let Some(routes) = self.dependents.get_mut(gone) {
                 routes.remove(&id);
                 if routes.is_empty() {
+                    self.secrets.changed |= gone.0 == Kind::Secret;
                     self.dependents.remove(gone);
                 }
             }
         }
         for read in only(&new.reads, &old.reads) {
+            self.secrets.changed |= read.0 == Kind::Secret;
             self.dependents.entry(read.clone()).or_default().insert(id.clone());
         }
         self.users.swap(&mut self.config, &plan.uses, &old);

@@ -46,9 +46,12 @@ impl Policies {
     pub fn build(world: &World, settings: &Settings, vault: &mut Vault) -> Self {
         let tls = TlsPolicies::build(world, settings, vault);
         let traffic = TrafficPolicies::build(world);
+        // None that holds for an XBackend depends on another policy.
+        let none = Policies::default();
         let mut context = Context {
             reader: Reader::new(world),
             vault,
+            policies: &none,
             settings,
             secrets: BTreeMap::new(),
             node_services: HashSet::default(),
@@ -62,6 +65,11 @@ impl Policies {
             || self.tls.reads.contains(on)
             || self.traffic.reads.contains(on)
             || self.xbackends.reads.contains(on)
+    }
+
+    /// All that was looked up.
+    pub fn reads(&self) -> impl Iterator<Item = &Dependency> {
+        self.tls.reads.iter().chain(&self.traffic.reads).chain(&self.xbackends.reads)
     }
 
     /// Targets for which something else holds than before.

@@ -4,10 +4,9 @@ use crate::Settings;
 use crate::host::Host;
 use crate::reader::Reader;
 use crate::status::{Fault, Reason};
-use crate::tls::Vault;
-use fairlead_crds::core::{ConfigMap, Secret as SecretObject};
+use crate::tls::{Vault, ca};
+use fairlead_crds::Kind;
 use fairlead_crds::gateway::{BackendTLSPolicyValidation, SubjectAltNameType, WellKnownCACertificatesType};
-use fairlead_crds::{Kind, Typed as _};
 use fairlead_ir::{CaSource, Secret, SubjectAltName};
 use fairlead_store::Key;
 use std::sync::Arc;
@@ -107,23 +106,15 @@ impl Compiled {
         let mut found = Vec::new();
         for (i, reference) in validation.ca_certificate_refs.iter().enumerate() {
             let path = format!("{}.caCertificateRefs[{i}]", at.path);
-            let name = Key::new(at.key.namespace.clone(), reference.name.as_str());
-            let (kind, object) = match Kind::of_group(&reference.group, &reference.kind) {
-                Some(Kind::ConfigMap) => {
-                    ("ConfigMap", reader.find::<ConfigMap>(&name).map(|map| ConfigMap::wrap(map.clone())))
-                }
-                Some(Kind::Secret) => {
-                    ("Secret", reader.find::<SecretObject>(&name).map(|secret| SecretObject::wrap(secret.clone())))
-                }
-                _ => {
-                    let message = format!(
-                        "kind {} of group {:?} can't hold CA certificates; use a ConfigMap",
-                        reference.kind, reference.group
-                    );
+            let kind = match ca::kind(&reference.group, &reference.kind, settings) {
+                Ok(kind) => kind,
+                Err(message) => {
                     self.refs.push(Fault::new(Reason::InvalidKind, path, message));
                     continue;
                 }
             };
+            let name = ca::key(kind, &at.key.namespace, &reference.name);
+            let object = ca::find(kind, &name, reader);
             match object.ok_or_else(|| "it does not exist".to_owned()).and_then(|object| vault.bundle(&name, object)) {
                 Ok(bundle) => {
                     if let Some(problem) = bundle.validity.problem(settings.now) {

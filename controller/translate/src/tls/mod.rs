@@ -1,11 +1,12 @@
-//! Secrets and ConfigMaps → PEM material that is known to parse.
+//! Secrets, ConfigMaps and ClusterTrustBundles → PEM material that is known to parse.
 
+pub(crate) mod ca;
 mod key;
 #[cfg(test)]
 mod tests;
 
 use crate::host::Host;
-use fairlead_crds::core::{ConfigMap, Secret};
+use fairlead_crds::core::{ClusterTrustBundle, ConfigMap, Secret};
 use fairlead_crds::{Kind, Object, Typed as _};
 use fairlead_store::Key;
 use foldhash::HashMap;
@@ -52,7 +53,7 @@ impl Validity {
     }
 }
 
-/// What was made of Secrets and ConfigMaps, kept while the objects stay the same.
+/// What was made of Secrets, ConfigMaps and ClusterTrustBundles, kept while the objects stay the same.
 #[derive(Default)]
 pub(crate) struct Vault {
     pairs: HashMap<Key, Known<Arc<Secret>, KeyPair>>,
@@ -75,7 +76,7 @@ impl Vault {
         result
     }
 
-    /// The CA bundle in `ca.crt` of a ConfigMap or Secret.
+    /// The CA bundle in `ca.crt` of a ConfigMap or Secret, or in a ClusterTrustBundle.
     pub fn bundle(&mut self, key: &Key, object: Object) -> Result<Arc<Bundle>, String> {
         let at = (object.kind(), key.clone());
         if let Some((known, result)) = self.bundles.get(&at)
@@ -101,6 +102,7 @@ fn same(a: &Object, b: &Object) -> bool {
     match (a, b) {
         (Object::Secret(a), Object::Secret(b)) => Arc::ptr_eq(a, b),
         (Object::ConfigMap(a), Object::ConfigMap(b)) => Arc::ptr_eq(a, b),
+        (Object::ClusterTrustBundle(a), Object::ClusterTrustBundle(b)) => Arc::ptr_eq(a, b),
         _ => false,
     }
 }
@@ -122,17 +124,21 @@ fn key_pair(name: &Key, secret: &Secret) -> Result<KeyPair, String> {
 }
 
 fn bundle(name: &Key, object: &Object) -> Result<Bundle, String> {
+    let mut field = "ca.crt";
     let (prefix, pem) = if let Some(map) = ConfigMap::of(object) {
         let pem = map.data.as_ref().and_then(|data| data.get("ca.crt")).ok_or("it has no key ca.crt")?;
         ("configmap", pem.as_str())
     } else if let Some(secret) = Secret::of(object) {
         ("secret", text(secret, "ca.crt")?)
+    } else if let Some(bundle) = ClusterTrustBundle::of(object) {
+        field = "spec.trustBundle";
+        ("clustertrustbundle", bundle.spec.trust_bundle.as_str())
     } else {
-        return Err("it is neither a ConfigMap nor a Secret".to_owned());
+        return Err("it is neither a ConfigMap nor a Secret nor a ClusterTrustBundle".to_owned());
     };
-    let certificates = certificates(pem, "ca.crt")?;
+    let certificates = certificates(pem, field)?;
     for (i, certificate) in certificates.iter().enumerate() {
-        parse(certificate, "ca.crt", i)?;
+        parse(certificate, field, i)?;
     }
     // Another id than the key pair of the same Secret would have.
     let id = if prefix == "secret" { format!("secret/{name}/ca.crt") } else { format!("{prefix}/{name}") };

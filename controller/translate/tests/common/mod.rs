@@ -63,8 +63,7 @@ pub fn settings(case: &Path) -> Settings {
             "bundleVersion" => settings.bundle_version = Some(value.as_str().unwrap().into()),
             "cluster" => {
                 assert!(value.as_bool().unwrap());
-                let (features, now) = (settings.features, settings.now);
-                settings = Settings { features, now, ..Settings::in_cluster(fleet()) };
+                settings = Settings::in_cluster(fleet());
             }
             // Of the golden file only.
             "shownObjects" => {}
