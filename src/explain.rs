@@ -6,6 +6,7 @@
 
 mod answer;
 mod gateway;
+mod names;
 mod request;
 mod text;
 mod words;

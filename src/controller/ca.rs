@@ -62,7 +62,7 @@ impl Keeper {
     pub async fn run(self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(error) = self.look().await {
+            if let Err(error) = Box::pin(self.look()).await {
                 tracing::warn!("the push channel's CA can't be looked after: {error:#}");
             }
         }

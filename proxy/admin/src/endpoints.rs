@@ -27,13 +27,7 @@ const ENDPOINTS: &[Endpoint<AdminState>] = &[
         what: READY,
         run: |state, _, _| Ok(ready(&state.readiness.borrow())),
     },
-    Endpoint {
-        path: "/live",
-        methods: Methods::Read,
-        parameters: &[],
-        what: LIVE,
-        run: |_, _, _| Ok(Reply::live()),
-    },
+    Endpoint { path: "/live", methods: Methods::Read, parameters: &[], what: LIVE, run: |_, _, _| Ok(Reply::live()) },
     Endpoint {
         path: "/metrics",
         methods: Methods::Read,

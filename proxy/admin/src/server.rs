@@ -109,12 +109,7 @@ impl Drop for Admin {
 type Answer = dyn Fn(&Method, &str, &str) -> Reply + Send + Sync;
 
 /// Serves until the sender of `stopped` is gone; open connections end with the runtime.
-async fn serve(
-    listener: TcpListener,
-    audience: Audience,
-    answer: Arc<Answer>,
-    mut stopped: oneshot::Receiver<()>,
-) {
+async fn serve(listener: TcpListener, audience: Audience, answer: Arc<Answer>, mut stopped: oneshot::Receiver<()>) {
     let permits = Arc::new(Semaphore::new(Admin::CONNECTIONS));
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let side = Side { audience, loopback };
