@@ -1,6 +1,6 @@
 //! All that routes attach to: Gateways, ListenerSets and their listeners.
 //!
-//! The frame depends on classes, Gateways, ListenerSets, Namespaces, ReferenceGrants, certificates and the settings, not
+//! The frame depends on classes, Gateways, ListenerSets, Namespaces, ReferenceGrants, certificates, what filters of listeners refer to, and the settings, not
 //! on routes; it is made anew as a whole when one of these changes. Routes see it through [`Parent`]s, and only those whose
 //! parent came out different are looked at again.
 
@@ -12,7 +12,9 @@ use crate::gateway::{self, GatewayDraft};
 use crate::host::Host;
 use crate::listener::Draft;
 use crate::listenerset::{self, SetDraft};
+use crate::policy::Policies;
 use crate::reader::{Dependency, Reader};
+use crate::route::Uses;
 use crate::status::{GatewayClassStatus, GatewayStatus, ListenerSetStatus};
 use crate::tls::Vault;
 use crate::{Note, Settings};
@@ -88,6 +90,8 @@ pub(crate) struct Frame {
     /// ListenerSets whose Gateway does not exist.
     pub orphans: BTreeMap<Key, ListenerSetStatus>,
     pub fleets: BTreeMap<Key, Fleet>,
+    /// What the filters of listeners that are served make the configuration hold, by Gateway.
+    pub uses: BTreeMap<Key, Uses>,
     pub reads: HashSet<Dependency>,
     /// Services whose endpoints are published as addresses of a Gateway.
     pub node_services: HashSet<Key>,
@@ -98,17 +102,19 @@ pub(crate) struct Frame {
 pub(crate) struct Context<'a, 'v> {
     pub reader: Reader<'a>,
     pub vault: &'v mut Vault,
+    pub policies: &'v Policies,
     pub settings: &'v Settings,
     pub secrets: BTreeMap<Id, Arc<Secret>>,
     pub node_services: HashSet<Key>,
 }
 
 impl Frame {
-    pub fn build(world: &World, settings: &Settings, vault: &mut Vault) -> Frame {
+    pub fn build(world: &World, settings: &Settings, policies: &Policies, vault: &mut Vault) -> Frame {
         let classes = Classes::of(world, settings);
         let mut context = Context {
             reader: Reader::new(world),
             vault,
+            policies,
             settings,
             secrets: BTreeMap::new(),
             node_services: HashSet::default(),
@@ -240,6 +246,9 @@ impl Frame {
             draft.ids.push(id.clone());
             let listener = draft.listener(id.clone(), gateway, bind, settings.http.clone());
             self.listeners.insert(id, Arc::new(listener));
+        }
+        if draft.uses != Uses::default() {
+            self.uses.entry(gateway.clone()).or_default().extend(std::mem::take(&mut draft.uses));
         }
     }
 }

@@ -100,7 +100,8 @@ pub(crate) fn draft<'a>(
             }
         }
     });
-    let owner = Owner { kind: Kind::Gateway, key, frontend: &frontend };
+    let owner =
+        Owner { kind: Kind::Gateway, key, frontend: &frontend, client_certificate: client_certificate.as_ref() };
     let listeners =
         spec.listeners.iter().enumerate().map(|(i, l)| listener::draft(&Spec::from(l), i, &owner, context)).collect();
     GatewayDraft {

@@ -22,6 +22,7 @@ mod frontend;
 mod gateway;
 mod host;
 mod listener;
+mod listener_filters;
 mod listenerset;
 mod memo;
 mod plan;

@@ -6,6 +6,8 @@
 
 use crate::frame::{Context, Door, Namespaces};
 use crate::host::Host;
+use crate::listener_filters;
+use crate::route::Uses;
 use crate::selector;
 use crate::status::{Condition, ConditionType, Fault, ListenerStatus, Reason, observed};
 use fairlead_crds::Kind;
@@ -13,7 +15,7 @@ use fairlead_crds::gateway::{
     AllowedRoutes, FromNamespaces, GROUP, Listener, ListenerEntry, ListenerFilters, ListenerTLSConfig, ProtocolType,
     RouteGroupKind, TLSModeType,
 };
-use fairlead_ir::{Bind, ClientValidation, HttpSettings, Id, ListenerProtocol, ListenerTls};
+use fairlead_ir::{Bind, ClientValidation, HttpSettings, Id, ListenerProtocol, ListenerTls, Secret};
 use fairlead_store::Key;
 use std::sync::Arc;
 
@@ -54,6 +56,8 @@ pub(crate) struct Owner<'a> {
     pub key: &'a Key,
     /// CA validation of clients by port, from the Gateway.
     pub frontend: &'a crate::frontend::Frontend,
+    /// What the Gateway presents to backends.
+    pub client_certificate: Option<&'a Arc<Secret>>,
 }
 
 /// A listener on its way through the checks.
@@ -75,6 +79,9 @@ pub(crate) struct Draft {
     /// DNS names of the certificates.
     pub certificate_names: Vec<Host>,
     client_validation: Option<ClientValidation>,
+    filters: Option<fairlead_ir::ListenerFilters>,
+    /// What its filters make the configuration hold.
+    pub uses: Uses,
     accepted: Vec<Fault>,
     refs: Vec<Fault>,
     pub conflict: Option<Fault>,
@@ -101,6 +108,8 @@ pub(crate) fn draft<'a>(spec: &Spec<'a>, index: usize, owner: &Owner<'_>, contex
         certificates: Vec::new(),
         certificate_names: Vec::new(),
         client_validation: None,
+        filters: None,
+        uses: Uses::default(),
         accepted: Vec::new(),
         refs: Vec::new(),
         conflict: None,
@@ -127,11 +136,12 @@ pub(crate) fn draft<'a>(spec: &Spec<'a>, index: usize, owner: &Owner<'_>, contex
             }
         }
     }
-    if spec.filters.is_some_and(|filters| !filters.requests.is_empty()) {
-        draft.reject(&path, ".filters", "filters of listeners are experimental and not served; a listener without them would let through what they stop");
-    }
     draft.routes(spec.allowed_routes, &path, owner.key);
     draft.tls(spec, &path, owner, context);
+    let lowered = listener_filters::lower(spec.filters, protocol, &path, owner, context);
+    draft.accepted.extend(lowered.accepted);
+    draft.refs.extend(lowered.refs);
+    (draft.filters, draft.uses) = (lowered.filters, lowered.uses);
     draft
 }
 
@@ -311,7 +321,7 @@ impl Draft {
             hostname: self.hostname.as_ref().map(|host| host.as_str().into()),
             tls,
             http,
-            filters: None,
+            filters: self.filters.clone(),
         }
     }
 

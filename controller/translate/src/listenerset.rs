@@ -57,7 +57,12 @@ pub(crate) fn draft<'a>(
         );
         Fault::new(Reason::NotAllowed, "spec.parentRef", message)
     });
-    let owner = Owner { kind: Kind::ListenerSet, key, frontend: &gateway.frontend };
+    let owner = Owner {
+        kind: Kind::ListenerSet,
+        key,
+        frontend: &gateway.frontend,
+        client_certificate: gateway.client_certificate.as_ref(),
+    };
     let listeners = match refused {
         Some(_) => Vec::new(),
         None => set

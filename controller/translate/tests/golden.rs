@@ -10,7 +10,7 @@ mod common;
 
 use common::{cases, objects, settings, shown_objects};
 use fairlead_crds::Kind;
-use fairlead_ir::{BackendTarget, CaSource, Discovery, HttpSettings};
+use fairlead_ir::{BackendTarget, CaSource, Discovery, Filter, HttpSettings, ListenerFilters};
 use fairlead_store::World;
 use fairlead_translate::status::Reason;
 use fairlead_translate::{Plan, Settings, plan};
@@ -84,6 +84,12 @@ fn check_references(plan: &Plan, case: &Path) {
             clusters.extend(filter.cluster());
         }
     }
+    let filters = config.listeners.values().filter_map(|listener| listener.filters.as_ref());
+    let filters = filters.flat_map(|filters| match filters {
+        ListenerFilters::Run(filters) => filters.as_slice(),
+        ListenerFilters::Broken(_) => &[],
+    });
+    clusters.extend(filters.filter_map(Filter::cluster));
     let traced = config.listeners.values().filter_map(|listener| listener.http.tracing.as_ref());
     clusters.extend(traced.map(|tracing| &tracing.cluster));
     for cluster in config.clusters.values() {

@@ -4,7 +4,7 @@ use crate::Note;
 use crate::frame::ParentId;
 use crate::policy::Target;
 use crate::reader::Dependency;
-use crate::route::RoutePlan;
+use crate::route::{RoutePlan, Uses};
 use fairlead_ir::Id;
 use fairlead_store::Key;
 use std::sync::Arc;
@@ -30,6 +30,18 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    /// Of what a Gateway uses by itself.
+    pub fn of_gateway(gateway: &Key, uses: &Uses) -> Trace {
+        Trace {
+            clusters: uses.clusters.keys().cloned().collect(),
+            endpoints: uses.endpoints.keys().cloned().collect(),
+            secrets: uses.secrets.keys().cloned().collect(),
+            targets: uses.targets.iter().cloned().collect(),
+            gateways: [gateway.clone()].into(),
+            ..Trace::default()
+        }
+    }
+
     pub fn of(plan: &RoutePlan) -> Trace {
         Trace {
             routes: sorted(plan.routes.iter().map(|route| &route.id)),

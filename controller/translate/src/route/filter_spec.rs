@@ -1,8 +1,9 @@
 //! Filters as HTTPRoutes and GRPCRoutes write them, made one.
 
 use fairlead_crds::gateway::{
-    GRPCRouteFilter, GRPCRouteFilterType, HTTPCORSFilter, HTTPHeaderFilter, HTTPRequestMirrorFilter,
-    HTTPRequestRedirectFilter, HTTPRouteFilter, HTTPRouteFilterType, HTTPURLRewriteFilter, LocalObjectReference,
+    GRPCRouteFilter, GRPCRouteFilterType, HTTPCORSFilter, HTTPExternalAuthFilter, HTTPHeaderFilter,
+    HTTPRequestMirrorFilter, HTTPRequestRedirectFilter, HTTPRouteFilter, HTTPRouteFilterType, HTTPURLRewriteFilter,
+    LocalObjectReference,
 };
 
 /// A filter of a rule or backend.
@@ -14,11 +15,10 @@ pub(super) enum FilterSpec<'a> {
     Redirect(&'a HTTPRequestRedirectFilter),
     Rewrite(&'a HTTPURLRewriteFilter),
     Cors(&'a HTTPCORSFilter),
+    ExternalAuth(&'a HTTPExternalAuthFilter),
     Extension(&'a LocalObjectReference),
     /// The field that its type asks for is not there.
     Missing(&'static str),
-    /// Not served.
-    Unserved(&'a str),
     /// Not known.
     Unknown(&'a str),
 }
@@ -33,9 +33,10 @@ impl FilterSpec<'_> {
             FilterSpec::Redirect(_) => "requestRedirect",
             FilterSpec::Rewrite(_) => "urlRewrite",
             FilterSpec::Cors(_) => "cors",
+            FilterSpec::ExternalAuth(_) => "externalAuth",
             FilterSpec::Extension(_) => "extensionRef",
             FilterSpec::Missing(field) => field,
-            FilterSpec::Unserved(_) | FilterSpec::Unknown(_) => "type",
+            FilterSpec::Unknown(_) => "type",
         }
     }
 
@@ -64,7 +65,7 @@ impl<'a> From<&'a HTTPRouteFilter> for FilterSpec<'a> {
             Type::UrlRewrite => given(f.url_rewrite.as_ref(), "urlRewrite", FilterSpec::Rewrite),
             Type::Cors => given(f.cors.as_ref(), "cors", FilterSpec::Cors),
             Type::ExtensionRef => given(f.extension_ref.as_ref(), "extensionRef", FilterSpec::Extension),
-            Type::ExternalAuth => FilterSpec::Unserved(f.type_.as_str()),
+            Type::ExternalAuth => given(f.external_auth.as_ref(), "externalAuth", FilterSpec::ExternalAuth),
             Type::Other(other) => FilterSpec::Unknown(other),
         }
     }

@@ -1,9 +1,10 @@
 //! Filters of rules and backends.
 //!
 //! `RequestMirror` and `ExtensionRef` may stand there several times, the others once; `RequestRedirect` excludes `URLRewrite`
-//! (`IncompatibleFilters`). A mirror whose backend does not resolve is left out. An `ExtensionRef` that does not resolve is not
-//! skipped: the rule answers 500. Order is kept.
+//! (`IncompatibleFilters`). A mirror whose backend does not resolve is left out. An `ExtensionRef` or `ExternalAuth` that does not
+//! resolve is not skipped: the rule answers 500. Order is kept.
 
+use super::external_auth::{self, Wrong};
 use super::filter_spec::FilterSpec;
 use super::{Scope, headers, route_filter};
 use crate::cluster::{self, BackendRef};
@@ -68,21 +69,27 @@ impl Filters {
             FilterSpec::Extension(reference) => {
                 match extension(reference, path, scope) {
                     Ok(filters) => self.filters.extend(filters),
-                    Err(fault) => {
-                        self.unresolved.get_or_insert_with(|| fault.clone());
-                        scope.refs.push(fault);
-                    }
+                    Err(fault) => self.unresolved(fault, scope),
                 }
                 return;
             }
+            FilterSpec::ExternalAuth(spec) => match external_auth::lower(spec, path, scope) {
+                Ok(auth) => Ok(Some(Filter::ExternalAuth(auth))),
+                Err(Wrong::Invalid(fault)) => Err(fault),
+                Err(Wrong::Unresolved(fault)) => return self.unresolved(fault, scope),
+            },
             FilterSpec::Missing(field) => wrong(format!("a filter of this type needs {field}")),
-            FilterSpec::Unserved(name) => wrong(format!("filters of type {name} are experimental and not served")),
             FilterSpec::Unknown(name) => wrong(format!("{name:?} is no type of filter")),
         };
         match filter {
             Ok(filter) => self.filters.extend(filter),
             Err(fault) => self.invalid.push(fault),
         }
+    }
+
+    fn unresolved(&mut self, fault: Fault, scope: &mut Scope<'_, '_>) {
+        self.unresolved.get_or_insert_with(|| fault.clone());
+        scope.refs.push(fault);
     }
 
     /// At most one filter answers by itself, and then none rewrites; at most one changes the host, and one the path.
@@ -258,7 +265,12 @@ fn mirror(spec: &HTTPRequestMirrorFilter, path: &str, scope: &mut Scope<'_, '_>)
     }
 }
 
-fn extension(reference: &LocalObjectReference, path: &str, scope: &mut Scope<'_, '_>) -> Result<Vec<Filter>, Fault> {
+/// What an `ExtensionRef` names.
+pub(crate) fn extension(
+    reference: &LocalObjectReference,
+    path: &str,
+    scope: &mut Scope<'_, '_>,
+) -> Result<Vec<Filter>, Fault> {
     if Kind::of_group(&reference.group, &reference.kind) != Some(Kind::RouteFilter) {
         let message = format!(
             "kind {} of group {:?} is no filter; RouteFilter (fairlead.dev) is",

@@ -13,6 +13,7 @@
 //!   requests to answer (TLSRoute, TCPRoute, UDPRoute) its share of the connections is closed, or of the sessions dropped.
 
 mod backends;
+pub(crate) mod external_auth;
 mod filter_spec;
 mod filters;
 mod grpc;
@@ -23,6 +24,8 @@ mod matches;
 mod route_filter;
 mod rules;
 
+pub(crate) use external_auth::Wrong;
+pub(crate) use filters::extension;
 pub(crate) use route_filter::check as check_route_filter;
 pub(crate) use rules::Rule;
 
@@ -84,6 +87,14 @@ pub(crate) struct Scope<'s, 'a> {
 }
 
 impl Uses {
+    /// Both together.
+    pub fn extend(&mut self, other: Uses) {
+        self.clusters.extend(other.clusters);
+        self.endpoints.extend(other.endpoints);
+        self.secrets.extend(other.secrets);
+        self.targets.extend(other.targets);
+    }
+
     /// Lets go of what no rule that is served names: backends of dropped and broken rules, mirrors that never fire.
     fn prune(&mut self, routes: &[Arc<Route>]) {
         let mut named: HashSet<&Id> = HashSet::default();

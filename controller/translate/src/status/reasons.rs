@@ -86,6 +86,10 @@ reasons! {
     PortUnavailable = "PortUnavailable",
     /// Listener: `certificateRefs` names something that is no key pair.
     InvalidCertificateRef = "InvalidCertificateRef",
+    /// Listener: a filter that can't be honoured.
+    InvalidListenerFilter = "InvalidListenerFilter",
+    /// Listener: a filter refers to what does not exist or can't be used.
+    InvalidListenerFilterRef = "InvalidListenerFilterRef",
     /// Listener: `allowedRoutes.kinds` names a kind that its protocol doesn't take.
     InvalidRouteKinds = "InvalidRouteKinds",
     /// Listener, BackendTLSPolicy: a CA reference that names no CA bundle.
