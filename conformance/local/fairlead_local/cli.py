@@ -93,7 +93,7 @@ def images(arguments):
     for name, maker in image.KNOWN.items():
         known = commands.add_parser(name, help=maker.__doc__)
         if name == "fairlead":
-            known.add_argument("--binary", help="default target/release/fairlead")
+            known.add_argument("--binary", help="default $FAIRLEAD_BIN or target/release/fairlead")
     files = commands.add_parser("files", help="an image of your own, from files")
     files.add_argument("archive", type=Path)
     files.add_argument("reference", help="like docker.io/library/mine:dev")

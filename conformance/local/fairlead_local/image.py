@@ -117,7 +117,7 @@ def certificates():
 
 def fairlead(binary=None):
     """The product: a glibc binary with the libraries of this machine."""
-    binary = Path(binary or ROOT / "target" / "release" / "fairlead")
+    binary = Path(binary or os.environ.get("FAIRLEAD_BIN") or ROOT / "target" / "release" / "fairlead")
     if not binary.exists():
         raise Problem(f"no {binary}: run `make build` first")
     return fairlead_of(binary).write(IMAGES / "fairlead.tar")

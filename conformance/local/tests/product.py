@@ -20,7 +20,8 @@ class Product(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         helm = subprocess.run([ROOT / "charts" / "helm", "--build"], capture_output=True, text=True, check=True).stdout.strip()
-        cls.environment = {**os.environ, "PATH": f"{helm}:{ROOT / 'target' / 'release'}:{os.environ['PATH']}"}
+        binary = Path(os.environ.get("FAIRLEAD_BIN", ROOT / "target" / "release" / "fairlead"))
+        cls.environment = {**os.environ, "PATH": f"{helm}:{binary.parent}:{os.environ['PATH']}"}
         cls.before = clean_machine()
         cls.addClassCleanup(cls.ended)
         cluster("up")
