@@ -190,6 +190,7 @@ fn admin_port(pod: &Pod) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fairlead_watch::testing::Server;
     use serde_json::json;
 
     #[test]
@@ -201,5 +202,65 @@ mod tests {
         assert_eq!(pod(json!(["proxy", "--admin-address=127.0.0.1:15900", "--workers=2"])), 15_900);
         assert_eq!(pod(json!(["proxy"])), 15_000);
         assert_eq!(pod(Value::Null), 15_000);
+    }
+
+    /// Two contexts, of two servers.
+    fn kubeconfig(dir: &tempfile::TempDir, first: &str, second: &str) -> PathBuf {
+        let path = dir.path().join("config");
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "first",
+            "clusters": [
+                {"name": "a", "cluster": {"server": first}}, {"name": "b", "cluster": {"server": second}},
+            ],
+            "contexts": [
+                {"name": "first", "context": {"cluster": "a", "namespace": "shop"}},
+                {"name": "second", "context": {"cluster": "b"}},
+            ],
+            "users": [],
+        });
+        std::fs::write(&path, text.to_string()).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn the_kubeconfig_and_its_context_say_which_cluster() {
+        let (first, second) = (Server::with_all_kinds().await, Server::with_all_kinds().await);
+        for (server, name) in [(&first, "one"), (&second, "two")] {
+            let api = "gateway.networking.k8s.io/v1";
+            server.put(json!({"apiVersion": api, "kind": "GatewayClass", "metadata": {"name": name}}));
+        }
+        let (dir, url) = (tempfile::tempdir().unwrap(), |server: &Server| format!("http://{}", server.address()));
+        let kubeconfig = Some(kubeconfig(&dir, &url(&first), &url(&second)));
+        let cluster =
+            |context: Option<&str>| Cluster { kubeconfig: kubeconfig.clone(), context: context.map(Into::into) };
+        for (context, namespace, expected) in [(None, "shop", "one"), (Some("second"), "default", "two")] {
+            let live = Live::connect(&cluster(context)).await.unwrap();
+            assert_eq!(live.client().default_namespace(), namespace);
+            let classes = live.list(Kind::GatewayClass, None).await.unwrap();
+            assert_eq!((classes.len(), &classes[0]["metadata"]["name"]), (1, &expected.into()));
+            assert_eq!(classes[0]["apiVersion"], "gateway.networking.k8s.io/v1");
+        }
+        let error = Live::connect(&cluster(Some("third"))).await.err().unwrap().to_string();
+        assert!(error.starts_with("the kubeconfig's context (third) can't be used: "), "{error}");
+        let absent = Cluster { kubeconfig: Some(dir.path().join("absent")), context: None };
+        let error = Live::connect(&absent).await.err().unwrap().to_string();
+        assert!(error.starts_with("no cluster to ask: ") && error.contains("absent"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn long_lists_come_in_pages_and_unknown_kinds_are_empty() {
+        let server = Server::with_all_kinds().await;
+        for index in 0..1_100 {
+            server.put(json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": format!("s{index}")},
+            }));
+        }
+        let live = Live::new(server.client());
+        assert_eq!(live.list(Kind::Service, None).await.unwrap().len(), 1_100);
+        assert_eq!(live.list(Kind::Service, Some("other")).await.unwrap().len(), 0);
+        let pages = server.requests().into_iter().filter(|request| request.path == "/api/v1/services");
+        assert_eq!(pages.count(), 3);
+        server.uninstall(Kind::UDPRoute);
+        assert_eq!(live.list(Kind::UDPRoute, None).await.unwrap().len(), 0);
     }
 }
