@@ -1,10 +1,7 @@
 //! Over real sockets, with a client that knows nothing but TCP.
 
 use super::*;
-use fairlead_ir::{
-    Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, HttpSettings, Listener, ListenerProtocol,
-    ListenerTls, LoadBalancing, Millis, Protocol, Secret,
-};
+use fairlead_ir::{Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, Fraction, HeaderValue, HttpSettings, Listener, ListenerProtocol, ListenerTls, LoadBalancing, Millis, Otlp, Protocol, Secret, Tracing};
 use fairlead_telemetry::{BuildInfo, Caps, ListenerLabels, Registry};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -88,6 +85,17 @@ fn exchange(address: SocketAddr, request: &str) -> Answer {
 }
 
 fn config() -> Config {
+    let tracing = Tracing {
+        cluster: "service/shop/otel/4317~h2".into(),
+        protocol: Otlp::Grpc,
+        authority: "otel.shop.svc:4317".into(),
+        headers: vec![HeaderValue { name: "authorization".into(), value: "Bearer c2VjcmV0".into() }],
+        service_name: "edge.shop".into(),
+        span_name: None,
+        rate: Fraction { numerator: 1, denominator: 100 },
+        parent_rate: None,
+        attributes: vec![],
+    };
     let listener = Listener {
         id: "gateway/shop/edge/https".into(),
         gateway: "shop/edge".into(),
@@ -95,7 +103,7 @@ fn config() -> Config {
         protocol: ListenerProtocol::Https,
         hostname: Some("*.example.com".into()),
         tls: Some(ListenerTls { certificates: vec!["secret/shop/tls".into()], ..ListenerTls::default() }),
-        http: HttpSettings::default(),
+        http: HttpSettings { tracing: Some(Arc::new(tracing)), ..HttpSettings::default() },
         filters: None,
     };
     let cluster = |id: &str, discovery| Cluster {
@@ -178,6 +186,13 @@ fn config_is_yaml_without_keys() {
     for secret in expected.secrets.values_mut() {
         let key = secret.key.as_ref().map(|_| "[redacted]".into());
         *secret = Arc::new(Secret { key, ..Secret::clone(secret) });
+    }
+    for listener in expected.listeners.values_mut() {
+        let mut shown = Listener::clone(listener);
+        let mut tracing = Tracing::clone(shown.http.tracing.as_ref().unwrap());
+        tracing.headers[0].value = "[redacted]".into();
+        shown.http.tracing = Some(Arc::new(tracing));
+        *listener = Arc::new(shown);
     }
     assert_eq!(serde_saphyr::from_str::<Config>(&answer.body).unwrap(), expected, "what is shown is what is served");
     let json = house.get("/config?format=json");

@@ -1,5 +1,7 @@
-//! A collector of spans, by OTLP/gRPC and OTLP/HTTP on one port.
+//! A collector of spans, by OTLP/gRPC and OTLP/HTTP on one port, or by OTLP/gRPC over TLS.
 
+use crate::client::Io;
+use crate::tls::Pair;
 use bytes::Bytes;
 use fairlead_telemetry::trace::otlp::{ExportTraceServiceRequest, GRPC_PATH, HTTP_PATH, Span, Value};
 use http::{HeaderMap, Response};
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// See the module. Ends with the test's process.
 pub struct Collector {
@@ -39,6 +42,15 @@ struct State {
 impl Collector {
     /// Starts one on a free port.
     pub fn start() -> Collector {
+        Collector::with(None)
+    }
+
+    /// One that speaks gRPC over TLS.
+    pub fn encrypted(pair: &Pair) -> Collector {
+        Collector::with(Some(pair.acceptor(&[b"h2"])))
+    }
+
+    fn with(tls: Option<TlsAcceptor>) -> Collector {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("address");
@@ -49,7 +61,7 @@ impl Collector {
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("a listener");
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, shared.clone()));
+                    tokio::spawn(serve(stream, tls.clone(), shared.clone()));
                 }
             });
         });
@@ -139,7 +151,14 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<Mutex<State>>) {
+    if let Some(tls) = tls {
+        // A client that does not trust us is the client's business.
+        if let Ok(stream) = tls.accept(stream).await {
+            grpc(stream, state).await;
+        }
+        return;
+    }
     let mut first = [0; 3];
     while let Ok(n) = stream.peek(&mut first).await {
         if n == 3 || n == 0 {
@@ -149,7 +168,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     if &first == b"PRI" { grpc(stream, state).await } else { http(stream, state).await }
 }
 
-async fn grpc(stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn grpc(stream: impl Io, state: Arc<Mutex<State>>) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         tokio::spawn(call(request, respond, state.clone()));

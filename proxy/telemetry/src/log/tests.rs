@@ -66,6 +66,24 @@ fn text(format: &str) -> String {
 }
 
 #[test]
+fn a_trace_is_told_where_there_is_one() {
+    use crate::trace::TraceId;
+    let (request, response) = (request(), response());
+    let record = record(&request, &response);
+    let traced = Record { trace: Some(TraceId::new(0xabc)), ..record };
+    let id = "00000000000000000000000000000abc";
+    let json = AccessLog::parse("json").unwrap();
+    assert!(line(&json, &traced).ends_with(&format!(",\"trace_id\":\"{id}\"}}\n")), "{}", line(&json, &traced));
+    assert!(!line(&json, &record).contains("trace_id"));
+    let text = AccessLog::text("%TRACE_ID% %TRACE_ID:4%").unwrap();
+    assert_eq!((line(&text, &traced), line(&text, &record)), (format!("{id} 0000\n"), "- -\n".to_owned()));
+    let own = AccessLog::json(&[("trace", "%TRACE_ID%")]).unwrap();
+    assert_eq!((line(&own, &traced), line(&own, &record)), (format!("{{\"trace\":\"{id}\"}}\n"), "{\"trace\":null}\n".to_owned()));
+    assert!(AccessLog::text("%TRACE_ID(x)%").is_err());
+    assert_eq!(line(&AccessLog::json(&[] as &[(&str, &str)]).unwrap(), &record), "{}\n");
+}
+
+#[test]
 fn default_json_has_envoy_gateways_keys() {
     let (request, response) = (request(), response());
     let line = line(&AccessLog::default(), &record(&request, &response));

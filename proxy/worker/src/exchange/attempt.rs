@@ -69,14 +69,7 @@ pub async fn until_answered(
     let mut _permit = None;
     ex.body.keep(left > 0);
     loop {
-        let tried = one(worker, route, cluster, session, down, ex).await;
-        if let Err(missed) = &tried
-            && ex.trace.is_recorded()
-        {
-            let (status, error) = missed.outcome(ex.response.status);
-            tracing::ended(ex, status, error);
-        }
-        let missed = match tried {
+        let missed = match note(one(worker, route, cluster, session, down, ex).await, ex) {
             Ok(answered) => return Ok(answered),
             // The endpoint may have acted on it all the same: only what may be repeated is (RFC 9110 §9.2.2).
             Err(Missed::Stale) if stale_left > 0 && ex.request.method().is_idempotent() && ex.body.rewind() => {
@@ -118,6 +111,17 @@ pub async fn until_answered(
         }
         pause(backoff(retry, attempt), ex).await?;
     }
+}
+
+/// Tells the attempt's span what came of it, if that was no answer.
+fn note(tried: Result<Answered, Missed>, ex: &mut Exchange) -> Result<Answered, Missed> {
+    if let Err(missed) = &tried
+        && ex.trace.is_recorded()
+    {
+        let (status, error) = missed.outcome(ex.response.status);
+        tracing::ended(ex, status, error);
+    }
+    tried
 }
 
 /// What a miss comes to when nothing is tried again.

@@ -181,3 +181,82 @@ async fn deliver(link: &mut Link, queue: &Queue, body: &[u8], spans: u64, troubl
         backoff = (backoff * 2).min(BACKOFF.1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fairlead_telemetry::Registry;
+    use fairlead_telemetry::trace::{Protocol, Rate, Settings};
+
+    fn tracer() -> Arc<Tracer> {
+        Arc::new(Tracer::new(Settings {
+            destination: 7,
+            protocol: Protocol::Grpc,
+            authority: "nobody:4317".into(),
+            headers: vec![],
+            service_name: "test".into(),
+            span_name: None,
+            rate: Rate::new(1, 1),
+            parent_rate: None,
+            attributes: vec![],
+            version: "1".into(),
+        }))
+    }
+
+    fn count(registry: &Registry, series: &str) -> u64 {
+        let mut text = String::new();
+        registry.encode(&mut text);
+        text.lines().find_map(|line| line.strip_prefix(series)).unwrap().trim().parse().unwrap()
+    }
+
+    /// Without a collector batches wait, but not all of them, and not for ever.
+    #[test]
+    fn what_waits_is_bounded() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap();
+        runtime.block_on(async {
+            let (tracer, registry) = (tracer(), Registry::new(1));
+            let around = Rc::new(Around { snapshots: Arc::default(), registry: registry.clone() });
+            let mut lane = Lane::open(tracer.clone(), around);
+            assert!(lane.serves(&tracer) && !lane.serves(&self::tracer()));
+            let batch = || Batch { tracer: tracer.clone(), bytes: vec![0; 64 * 1024], spans: 100 };
+            let fits = WAITING / (64 * 1024);
+            for _ in 0..fits + 5 {
+                lane.push(batch());
+            }
+            assert_eq!(count(&registry, "fairlead_trace_exported_spans_total{outcome=\"dropped\"}"), 500);
+            assert_eq!(count(&registry, "fairlead_trace_exported_spans_total{outcome=\"failed\"}"), 0);
+            // A request's worth is given up after a minute, the next one after another.
+            tokio::time::sleep(PATIENCE + Duration::from_secs(1)).await;
+            let failed = count(&registry, "fairlead_trace_exported_spans_total{outcome=\"failed\"}");
+            assert_eq!(failed, 100 * (REQUEST / (64 * 1024)) as u64);
+            lane.push(batch());
+            assert_eq!(count(&registry, "fairlead_trace_exported_spans_total{outcome=\"dropped\"}"), 500, "room again");
+            lane.close();
+            lane.over().await;
+            let failed = count(&registry, "fairlead_trace_exported_spans_total{outcome=\"failed\"}");
+            assert_eq!(failed, 100 * (fits + 1) as u64, "nothing is lost without a count");
+            assert!(lane.is_over());
+        });
+    }
+
+    #[test]
+    fn an_idle_lane_ends() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap();
+        runtime.block_on(async {
+            let around = Rc::new(Around { snapshots: Arc::default(), registry: Registry::new(1) });
+            let lane = Lane::open(tracer(), around);
+            tokio::time::sleep(TICK * (IDLE - 2)).await;
+            assert!(!lane.is_over());
+            tokio::time::sleep(TICK * 4).await;
+            assert!(lane.is_over());
+        });
+    }
+}
