@@ -155,6 +155,11 @@ impl Watch {
         secrets::need(&self.shared, secrets)
     }
 
+    /// Whether a Secret that is [needed](Watch::need) exists and has not been read yet.
+    pub fn lacks_secrets(&self) -> bool {
+        self.shared.edit(|state| state.secrets.lacks())
+    }
+
     /// A handle that ends it.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.shared.clone())

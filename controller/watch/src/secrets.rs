@@ -56,7 +56,7 @@ impl Secrets {
     }
 
     /// Whether one is needed, there, and not read at all.
-    fn lacks(&self) -> bool {
+    pub fn lacks(&self) -> bool {
         self.needed.iter().any(|key| self.there.get(key).is_some_and(|versions| versions.read.is_none()))
     }
 }

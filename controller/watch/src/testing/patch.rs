@@ -30,6 +30,20 @@ pub(crate) fn apply(target: &mut Value, before: Option<&Value>, now: &Value) {
     merge(target, now.clone());
 }
 
+/// Leaves of what was applied what is still so: what somebody else changed since is theirs.
+pub(crate) fn prune(applied: &mut Value, now: &Value) {
+    let (Some(applied), Some(now)) = (applied.as_object_mut(), now.as_object()) else { return };
+    applied.retain(|name, value| match now.get(name) {
+        Some(now) if value.is_object() && now.is_object() => {
+            let was_empty = value.as_object().is_some_and(Map::is_empty);
+            prune(value, now);
+            was_empty || value.as_object().is_some_and(|value| !value.is_empty())
+        }
+        Some(now) => value == now,
+        None => false,
+    });
+}
+
 /// The fields of what was applied that are still so, as `FieldsV1` has them, lists as one. `None` when there is none.
 pub(crate) fn owned(applied: &Value, now: &Value) -> Option<Value> {
     fn fields(applied: &Value, now: &Value, depth: usize) -> Option<Value> {

@@ -316,12 +316,13 @@ impl Storage {
     }
 
     /// Says whose fields are whose, of those who apply: what a manager applied and nobody changed since.
-    fn manage(&self, resource: &Resource, object: &mut Value) {
+    fn manage(&mut self, resource: &Resource, object: &mut Value) {
         let (namespace, name) = key(object);
         let of = applied_key(resource, (&namespace, &name), Part::Main);
-        let own = self.applied.iter().filter(|((object, _), _)| *object == of);
+        let own = self.applied.iter_mut().filter(|((object, _), _)| *object == of);
         let entries: Vec<Value> = own
             .filter_map(|((_, manager), applied)| {
+                patch::prune(applied, object);
                 let fields = patch::owned(applied, object)?;
                 Some(json!({
                     "manager": manager, "operation": "Apply", "apiVersion": applied["apiVersion"], "time": TIME,
