@@ -147,17 +147,24 @@ impl Fields {
         self.append(Known::of(name), name, &[value]);
     }
 
-    /// Appends a field whose name may have upper-case letters; says what it is.
-    pub fn push_any_case(&mut self, name: &[u8], value: &[u8]) -> Known {
+    /// Appends a field whose name may have upper-case letters.
+    pub fn push_any_case(&mut self, name: &[u8], value: &[u8]) {
+        let (at, known) = self.copy_line(name, value);
+        self.push_line(at, name.len(), value.len(), known);
+    }
+
+    /// Copies a field to make one of it with [`Fields::push_line`]; says where it starts and what it is.
+    pub(crate) fn copy_line(&mut self, name: &[u8], value: &[u8]) -> (usize, Known) {
         let at = self.data.len();
         self.data.reserve(name.len() + value.len() + SEPARATOR.len() + LINE_END.len());
         for part in [name, SEPARATOR, value, LINE_END] {
             self.data.extend_from_slice(part);
         }
-        self.push_line(at, name.len(), value.len())
+        (at, self.name_line(at, name.len()))
     }
 
-    /// Copies lines of a head (`name: value\r\n`) to make fields of them with [`Fields::push_line`]; says where they start.
+    /// Copies lines of a head (`name: value\r\n`) to make fields of them with [`Fields::name_line`] and [`Fields::push_line`]; says where
+    /// they start.
     #[inline]
     pub(crate) fn copy_lines(&mut self, lines: &[u8]) -> usize {
         let at = self.data.len();
@@ -165,21 +172,19 @@ impl Fields {
         at
     }
 
-    /// Appends the field whose line was copied to `at`; says what it is. Its name may have upper-case letters.
+    /// Makes the name of a line that was copied to `at` lower-case; says what it is.
     #[inline]
-    pub(crate) fn push_line(&mut self, at: usize, name_len: usize, value_len: usize) -> Known {
+    pub(crate) fn name_line(&mut self, at: usize, name_len: usize) -> Known {
         let name = &mut self.data[at..at + name_len];
         let ends = lower(name);
-        let known = Known::with_ends(name, ends);
-        self.list.push(Field { at: at as u32, name_len: name_len as u32, value_len: value_len as u32, known });
-        self.note(known);
-        known
+        Known::with_ends(name, ends)
     }
 
-    /// Takes the last field back.
+    /// Appends the field whose line was copied to `at`.
     #[inline]
-    pub(crate) fn pop(&mut self) {
-        self.list.pop();
+    pub(crate) fn push_line(&mut self, at: usize, name_len: usize, value_len: usize, known: Known) {
+        self.list.push(Field { at: at as u32, name_len: name_len as u32, value_len: value_len as u32, known });
+        self.note(known);
     }
 
     /// Appends a field with a known name.

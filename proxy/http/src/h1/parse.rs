@@ -67,11 +67,9 @@ pub(crate) fn request(
     if head.version == Version::Http10 && !limits.accept_http10 {
         return Err(Reject::closing(426, "low_version"));
     }
-    check_line_ends(&bytes[..len])?;
-    let host = take_fields(&bytes[..len], parsed.headers, &mut head.fields, Some(limits.underscores))?;
+    let (host, options) = take_fields(&bytes[..len], parsed.headers, &mut head.fields, Some(limits.underscores))?;
     place_target(head, path.as_bytes(), host, limits)?;
     let framing = Framing::of_request(head.version, &head.fields, None)?;
-    let options = Options::of(&head.fields);
     head.upgrade = requested_upgrade(head, options);
     if head.upgrade.is_some() && framing != Framing::Empty {
         // Behind an upgrade a body and the new protocol's first bytes cannot be told apart by everyone.
@@ -113,11 +111,10 @@ pub(crate) fn response(
     }
     head.status = status;
     head.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    check_line_ends(&bytes[..len])
-        .and_then(|()| take_fields(&bytes[..len], parsed.headers, &mut head.fields, None))
-        .map_err(|r| Error::protocol(r.details))?;
+    let (_, options) =
+        take_fields(&bytes[..len], parsed.headers, &mut head.fields, None).map_err(|r| Error::protocol(r.details))?;
     let framing = Framing::of_response(head.version, &head.fields, status, to_head, None)?;
-    let keep_alive = framing != Framing::UntilClose && Options::of(&head.fields).keep_alive(head.version);
+    let keep_alive = framing != Framing::UntilClose && options.keep_alive(head.version);
     Ok(Some(Parsed { len, framing, keep_alive }))
 }
 
@@ -136,12 +133,7 @@ impl Options {
     pub(crate) fn of(fields: &Fields) -> Options {
         let mut options = Options::default();
         for value in fields.all(Known::Connection) {
-            // Nearly always one word.
-            if !options.add(value) {
-                for token in tokens(value) {
-                    options.nominates |= !options.add(token);
-                }
-            }
+            options.nominates |= options.add_all(value);
         }
         options
     }
@@ -154,6 +146,17 @@ impl Options {
     /// Whether the connection outlives the exchange, as far as the peer is concerned (RFC 9112 §9.3).
     fn keep_alive(self, version: Version) -> bool {
         !self.close && (self.keep_alive || version != Version::Http10)
+    }
+
+    /// Takes a field's value; says whether it nominates.
+    #[inline]
+    fn add_all(&mut self, value: &[u8]) -> bool {
+        // Nearly always one word.
+        let mut nominates = false;
+        if !self.add(value) {
+            tokens(value).for_each(|token| nominates |= !self.add(token));
+        }
+        nominates
     }
 
     #[inline]
@@ -188,65 +191,67 @@ fn empty_line(input: &[u8]) -> Result<Option<usize>, Reject> {
     }
 }
 
-/// Refuses line feeds without a carriage return at the start line's end and the head's, which httparse accepts; [`take_fields`] does at
-/// the fields' ends. Carriage returns elsewhere httparse refuses itself.
-#[inline]
-fn check_line_ends(head: &[u8]) -> Result<(), Reject> {
-    let start_line = memchr::memchr(b'\n', head).unwrap_or(0);
-    if start_line == 0 || head[start_line - 1] != b'\r' || !head.ends_with(b"\r\n") {
-        return Err(BARE_LF);
-    }
-    Ok(())
-}
-
 /// Moves the fields into the head: all lines with one copy, and again those that are not `name: value\r\n` to the byte. For requests, which
-/// `underscores` is given for, `Host` is returned instead.
+/// `underscores` is given for, `Host` is returned instead. A response's `Connection` that nominates nothing has said all with the options
+/// that are returned, and is left out.
+///
+/// Refuses line feeds without a carriage return, which httparse accepts. Carriage returns elsewhere it refuses itself.
 #[inline]
 fn take_fields<'a>(
     bytes: &'a [u8],
     headers: &[httparse::Header<'a>],
     fields: &mut Fields,
     underscores: Option<Underscores>,
-) -> Result<Option<&'a [u8]>, Reject> {
+) -> Result<(Option<&'a [u8]>, Options), Reject> {
     let offset = |part: *const u8| part as usize - bytes.as_ptr() as usize;
-    let Some(first) = headers.first().map(|h| offset(h.name.as_ptr())) else { return Ok(None) };
+    // The start line ends where the first field begins, or the empty line.
+    let first = headers.first().map_or(bytes.len().saturating_sub(2), |h| offset(h.name.as_ptr()));
+    if !bytes[..first].ends_with(b"\r\n") || !bytes.ends_with(b"\r\n") {
+        return Err(BARE_LF);
+    }
     let copied = fields.copy_lines(&bytes[first..]);
-    let (mut host, mut underscored) = (None, false);
+    let (mut host, mut options, mut underscored) = (None, Options::default(), false);
     for h in headers {
         let (name, value) = (h.name.as_bytes(), h.value);
         let (start, value_start) = (offset(name.as_ptr()), offset(value.as_ptr()));
         let end = value_start + value.len();
         let ends = bytes[end..].starts_with(b"\r\n");
-        let known = if ends && bytes[start + name.len()..value_start] == *b": " {
-            fields.push_line(copied + start - first, name.len(), value.len())
+        let (at, known) = if ends && bytes[start + name.len()..value_start] == *b": " {
+            let at = copied + start - first;
+            (at, fields.name_line(at, name.len()))
         } else if ends || bytes[end..].iter().find(|c| !matches!(c, b' ' | b'\t')) == Some(&b'\r') {
-            fields.push_any_case(name, value)
+            fields.copy_line(name, value)
         } else {
             return Err(BARE_LF);
         };
-        let Some(underscores) = underscores else { continue };
-        match known {
-            Known::Host => {
-                fields.pop();
+        match (known, underscores) {
+            (Known::Connection, _) => {
+                let nominates = options.add_all(value);
+                if underscores.is_none() && !nominates {
+                    continue;
+                }
+            }
+            (Known::Host, Some(_)) => {
                 if host.replace(value).is_some() {
                     return Err(Reject::bad("http1.several_hosts"));
                 }
+                continue;
             }
             // No known name has one.
-            Known::Other if underscores != Underscores::Allow && name.contains(&b'_') => {
-                if underscores == Underscores::Drop {
-                    fields.pop();
-                } else {
-                    underscored = true;
+            (Known::Other, Some(wanted)) if wanted != Underscores::Allow && name.contains(&b'_') => {
+                if wanted == Underscores::Drop {
+                    continue;
                 }
+                underscored = true;
             }
             _ => {}
         }
+        fields.push_line(at, name.len(), value.len(), known);
     }
     if underscored && underscores.is_some_and(|underscores| underscores.refuse(fields)) {
         return Err(Reject::bad("http1.unexpected_underscore"));
     }
-    Ok(host)
+    Ok((host, options))
 }
 
 const BARE_LF: Reject = Reject::bad("http1.invalid_line_end");

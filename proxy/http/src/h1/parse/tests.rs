@@ -356,13 +356,23 @@ const RESPONSES: &[(&str, &[u8], &str)] = &[
     (
         "close",
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n",
-        "200 [connection: close, content-length: 1] Length(1) close",
+        "200 [content-length: 1] Length(1) close",
+    ),
+    (
+        "close and more",
+        b"HTTP/1.1 200 OK\r\nConnection: Close, Keep-Alive\r\nContent-Length: 1\r\n\r\n",
+        "200 [content-length: 1] Length(1) close",
+    ),
+    (
+        "nominations stay until they are heeded",
+        b"HTTP/1.1 200 OK\r\nConnection: x-hop\r\nConnection: keep-alive\r\nConnection: y-hop, close\r\nContent-Length: 1\r\n\r\n",
+        "200 [connection: x-hop, connection: y-hop, close, content-length: 1] Length(1) close",
     ),
     ("1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", "200 [content-length: 1] Length(1) close"),
     (
         "1.0 keep-alive",
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n",
-        "200 [connection: keep-alive, content-length: 1] Length(1)",
+        "200 [content-length: 1] Length(1)",
     ),
     ("204", b"HTTP/1.1 204 No Content\r\n\r\n", "204 [] Empty"),
     ("304 with length", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "304 [content-length: 9] Empty"),
