@@ -60,6 +60,8 @@ pub struct Exchange {
 /// What the log and the metrics want to know at the end.
 pub(crate) struct Notes {
     pub start: Instant,
+    /// When all of it was over.
+    pub end: Instant,
     /// Status sent to the client; 0 if none was.
     pub status: u16,
     pub flags: Flags,
@@ -92,12 +94,6 @@ pub(crate) struct Notes {
     pub cut: bool,
 }
 
-impl Default for Notes {
-    fn default() -> Self {
-        Notes::starting(Instant::now())
-    }
-}
-
 impl Exchange {
     /// Forgets the request; false when its buffers have grown too large to be kept.
     pub(crate) fn clear(&mut self) -> bool {
@@ -107,7 +103,6 @@ impl Exchange {
         self.up = None;
         self.tee = None;
         self.additions.clear();
-        self.clock.clear();
         self.notes.pick = None;
         self.notes.tried.clear();
         self.notes.presented.clear();
@@ -120,14 +115,7 @@ impl Exchange {
 
     fn begin(&mut self, framing: Framing, idle: Option<Duration>) {
         let now = Instant::now();
-        self.notes = Notes {
-            start: now,
-            original_path: std::mem::take(&mut self.notes.original_path),
-            original_authority: std::mem::take(&mut self.notes.original_authority),
-            tried: std::mem::take(&mut self.notes.tried),
-            presented: std::mem::take(&mut self.notes.presented),
-            ..Notes::starting(now)
-        };
+        self.notes.restart(now);
         self.body.start(framing);
         self.reply = ResponseBody::default();
         self.clock.begin(now, idle);
@@ -141,12 +129,46 @@ impl Exchange {
 }
 
 impl Notes {
-    fn starting(start: Instant) -> Notes {
-        Notes {
+    /// For a new request. What [`Exchange::clear`] has emptied keeps its memory.
+    fn restart(&mut self, now: Instant) {
+        // Each field is named, so that none outlives its request by mistake.
+        let Notes {
+            original_path: _,
+            original_authority: _,
+            tried: _,
+            presented: _,
             start,
+            end,
+            status,
+            flags,
+            details,
+            pick,
+            cluster,
+            prepared,
+            consented,
+            upstream_time,
+            takes_backend_host,
+            answered,
+            protocol,
+            failure,
+            cut,
+        } = self;
+        (*start, *end, *status, *flags, *details) = (now, now, 0, Flags::default(), VIA_UPSTREAM);
+        (*pick, *cluster, *protocol, *failure) = (None, None, None, None);
+        (*consented, *upstream_time, *answered) = (None, None, None);
+        (*prepared, *takes_backend_host, *cut) = (false, false, false);
+    }
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        let now = Instant::now();
+        Notes {
+            start: now,
+            end: now,
             status: 0,
             flags: Flags::default(),
-            details: "via_upstream",
+            details: VIA_UPSTREAM,
             original_path: Vec::new(),
             original_authority: Vec::new(),
             pick: None,
@@ -164,6 +186,9 @@ impl Notes {
         }
     }
 }
+
+/// Envoy's words for an answer that came from a backend.
+const VIA_UPSTREAM: &str = "via_upstream";
 
 /// Buffers larger than this are not kept for the next request.
 const KEPT_BYTES: usize = 16 * 1024;

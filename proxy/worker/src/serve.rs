@@ -14,6 +14,7 @@ use fairlead_snapshot::Port;
 use fairlead_telemetry::RejectReason;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What a connection is served with.
 pub(crate) struct Connection {
@@ -26,6 +27,11 @@ pub(crate) struct Connection {
 impl Connection {
     fn http(&self) -> &HttpSettings {
         &self.port.http
+    }
+
+    /// When a connection that waits since then is closed.
+    fn idle_until(&self, since: Instant) -> Option<Instant> {
+        self.http().idle_timeout.limit().map(|limit| since + limit)
     }
 
     fn limits(&self) -> Limits {
@@ -89,7 +95,7 @@ mod tests {
     #[test]
     fn connections_are_small() {
         let (plain, tls) = (size_of_future(h1::serve), size_of_future(tls::serve));
-        assert!(plain <= 1136, "a plain connection's future has {plain} bytes");
+        assert!(plain <= 1216, "a plain connection's future has {plain} bytes");
         assert!(tls <= 1280, "a TLS handshake's future has {tls} bytes");
     }
 }

@@ -34,6 +34,11 @@ impl Deadlines {
         *self = Deadlines { timer: std::mem::take(&mut self.timer), ..Deadlines::default() };
     }
 
+    /// Takes the timer of a connection that needs none meanwhile, or gives it back: it is armed for that connection's task already.
+    pub fn swap_timer(&mut self, timer: &mut Timer) {
+        std::mem::swap(&mut self.timer, timer);
+    }
+
     /// For a new request.
     pub fn begin(&mut self, now: Instant, idle: Option<Duration>) {
         self.clear();

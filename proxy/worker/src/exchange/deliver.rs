@@ -8,7 +8,7 @@ use crate::exchange::find::Found;
 use crate::exchange::pump::{self, Cut, Failure};
 use crate::exchange::{Exchange, clock::Expired, forwarded, local, mirror, session, tunnel};
 use crate::worker::{Current, Worker};
-use fairlead_filter::{Chain, RequestCtx, ResponseCtx, Stop, Verdict};
+use fairlead_filter::{Chain, Reply, RequestCtx, ResponseCtx, Stop, Verdict};
 use fairlead_http::{Known, Leg, RequestHead, hop};
 use fairlead_snapshot::{Backend, Listener, Route, Session, Target};
 use std::net::{IpAddr, SocketAddr};
@@ -48,9 +48,7 @@ pub async fn deliver(
         }
     };
     if let Some(reply) = reply {
-        conn.announce_end(down);
-        local::reply(down, ex, &reply, None).await;
-        return Ok(());
+        return Box::pin(replied(conn, down, ex, reply, None)).await;
     }
     let backend = draw(route)?;
     let session = backend.session.as_deref();
@@ -67,9 +65,7 @@ pub async fn deliver(
         }
     };
     if let Some(reply) = reply {
-        conn.announce_end(down);
-        local::reply(down, ex, &reply, Some(&route.chain)).await;
-        return Ok(());
+        return Box::pin(replied(conn, down, ex, reply, Some(&route.chain))).await;
     }
     if ex.request.authority().is_empty() {
         ex.request.set_authority(own_authority(conn, &ex.request).as_bytes());
@@ -104,6 +100,19 @@ pub async fn deliver(
         up.finish();
     }
     result.map_err(|cut| cause_of_cut(&cut, ex))
+}
+
+/// Answers what a filter says. Boxed where it is used: the future of an exchange that is passed on need not hold a reply.
+async fn replied(
+    conn: &ConnInfo,
+    down: &mut Leg,
+    ex: &mut Exchange,
+    reply: Box<Reply>,
+    chain: Option<&Chain>,
+) -> Result<(), Cause> {
+    conn.announce_end(down);
+    local::reply(down, ex, &reply, chain).await;
+    Ok(())
 }
 
 /// Makes the head what backends get, but for the filters. A client that waits for `100 Continue` gets it when its body is wanted.

@@ -9,10 +9,12 @@ use fairlead_telemetry::{Flag, Protocol, Record, Upstream};
 use fairlead_upstream::Cluster;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Counts the exchange, logs it, and lets its spans go.
 pub fn record(worker: &Worker, current: &Current, conn: &ConnInfo, found: &Found<'_>, ex: &mut Exchange) {
-    let duration = ex.notes.start.elapsed();
+    ex.notes.end = Instant::now();
+    let duration = ex.notes.end - ex.notes.start;
     let status = ex.notes.status;
     if let Some(listener) = found.listener {
         let cells = listener.metrics.at(worker.index);

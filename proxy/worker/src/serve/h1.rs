@@ -23,9 +23,11 @@ const LINGER: Duration = Duration::from_secs(1);
 pub async fn serve(connection: Connection, stream: Stream) {
     let mut timer = Timer::default();
     let mut leg = Leg::H1(Conn::new(stream));
+    timer.set(connection.idle_until(Instant::now()));
     while let Next::Readable = next(&connection, &mut leg, &mut timer).await {
         let mut ex = connection.worker.exchange();
         let after = one(&connection, &mut leg, &mut ex, &mut timer).await;
+        timer.set(connection.idle_until(ex.notes.end));
         connection.worker.recycle(ex);
         match after {
             After::Next => {}
@@ -60,21 +62,15 @@ enum After {
     Http2,
 }
 
-/// Waits for the first byte of a request. The connection owns no buffer and no exchange meanwhile.
+/// Waits for the first byte of a request, or the end of the timer. The connection owns no buffer and no exchange meanwhile.
 async fn next(connection: &Connection, leg: &mut Leg, timer: &mut Timer) -> Next {
     let Leg::H1(conn) = leg else { return Next::Over };
-    let mut idle_since = None;
     poll_fn(|cx| {
         if conn.poll_readable(cx).is_ready() {
             return Poll::Ready(Next::Readable);
         }
         if connection.registered.phase(cx) == Phase::Draining {
             return Poll::Ready(Next::Over);
-        }
-        if idle_since.is_none() {
-            let now = Instant::now();
-            idle_since = Some(now);
-            timer.set(connection.http().idle_timeout.limit().map(|limit| now + limit));
         }
         timer.poll_expired(cx).map(|()| Next::Over)
     })
@@ -98,7 +94,12 @@ async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &
     })
     .await;
     match head {
-        Ok(Some(framing)) => answer(connection, leg, ex, framing).await,
+        Ok(Some(framing)) => {
+            ex.clock.swap_timer(timer);
+            let after = answer(connection, leg, ex, framing).await;
+            ex.clock.swap_timer(timer);
+            after
+        }
         Ok(None) | Err(RequestError::Closed(_)) => After::Close,
         Err(RequestError::Reject(_)) if conn.speaks_http2() => After::Http2,
         Err(RequestError::Reject(reject)) => {
