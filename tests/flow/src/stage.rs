@@ -136,8 +136,13 @@ impl Backends {
     fn put_in(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some(at) = rest.find("port: ") {
-            let (before, after) = rest.split_at(at + "port: ".len());
+        // An XBackend's is a number.
+        let next = |rest: &str| {
+            let field = |name: &str| rest.find(name).map(|at| at + name.len());
+            field("port: ").into_iter().chain(field("number: ")).min()
+        };
+        while let Some(at) = next(rest) {
+            let (before, after) = rest.split_at(at);
             let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
             let (number, tail) = after.split_at(end);
             out.push_str(before);
