@@ -3,7 +3,6 @@ import argparse
 import json
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -218,7 +217,7 @@ def run_suite(cluster, options, theirs):
             process.kill()
     print("\n".join(report.summary(events, time.monotonic() - began, written)), flush=True)
     if written.exists():
-        shutil.copyfile(written, target)
+        target.write_text(report.in_order(written.read_text()))
         say(f"report: {target}" + ("" if whole else " (of a part of the suite)"))
     passed = process.returncode == 0 and bool(events.of_result("PASS"))
     if passed and options.expect and (differences := report.differences(options.expect, written)):

@@ -120,6 +120,11 @@ class Reading(unittest.TestCase):
             one.write_text('date: "2026-01-01T00:00:00Z"\n' + REPORT)
             two.write_text('date: "2026-01-02T00:00:00Z"\n' + REPORT)
             self.assertEqual(report.differences(one, two), [])
+            first, second = REPORT.index("- core:"), REPORT.rindex("- core:")
+            end = REPORT.index("succeeded")
+            two.write_text(REPORT[:first] + REPORT[second:end] + REPORT[first:second] + REPORT[end:])
+            self.assertNotEqual(two.read_text(), REPORT)
+            self.assertEqual(report.differences(one, two), [])
             two.write_text(REPORT.replace("Skipped: 2", "Skipped: 3"))
             self.assertIn("+      Skipped: 3", report.differences(one, two))
 
