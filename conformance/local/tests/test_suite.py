@@ -121,7 +121,7 @@ class Reading(unittest.TestCase):
             two.write_text('date: "2026-01-02T00:00:00Z"\n' + REPORT)
             self.assertEqual(report.differences(one, two), [])
             first, second = REPORT.index("- core:"), REPORT.rindex("- core:")
-            end = REPORT.index("succeeded")
+            end = REPORT.index("succeededProvisional")
             two.write_text(REPORT[:first] + REPORT[second:end] + REPORT[first:second] + REPORT[end:])
             self.assertNotEqual(two.read_text(), REPORT)
             self.assertEqual(report.differences(one, two), [])
