@@ -3,6 +3,7 @@ each thing is told, and all is well again when the cause is gone."""
 import json
 import os
 import signal
+import subprocess
 
 from product import NAMESPACE, Product, Traffic
 
@@ -117,6 +118,28 @@ class Trouble(Product):
         self.says("still-the-first")
         self.shell("kubectl delete gateway theirs && helm uninstall other -n other --wait")
         self.says("after-the-other")
+
+    def test_strangers(self):
+        """A pod that is no proxy of a Gateway gets no certificate, and a proxy trusts no controller of another CA. Both say so; nobody else notices."""
+        words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=other", "-keyout", "/dev/null"]
+        other = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        bundle = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other-ca"}, "data": {"ca.crt": other}}
+        proxy = self.get("deployment fairlead-quickstart")["spec"]["template"]["spec"]
+        stranger, misled = json.loads(json.dumps(proxy)), json.loads(json.dumps(proxy))
+        stranger["serviceAccountName"] = stranger["serviceAccount"] = "default"
+        next(volume for volume in misled["volumes"] if "configMap" in volume)["configMap"]["name"] = "other-ca"
+        pods = {"stranger": stranger, "misled": misled}
+        with Traffic(self) as traffic:
+            self.apply(bundle, *({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec} for name, spec in pods.items()))
+            log = lambda name: self.shell(f"kubectl logs {name}", check=False).stdout
+            self.until("what the stranger is told", lambda: "none of our Gateways" in log("stranger"))
+            self.until("whom the other does not trust", lambda: "UnknownIssuer" in log("misled") or "unknown issuer" in log("misled").lower())
+            for name in pods:
+                conditions = {c["type"]: c["status"] for c in self.get(f"pod {name}")["status"]["conditions"]}
+                self.assertEqual(conditions["Ready"], "False", name)
+            self.says("among-strangers")
+            self.shell("kubectl delete pod stranger misled --grace-period=1 && kubectl delete configmap other-ca")
+        traffic.answered()
 
     def apply(self, *objects, how="apply"):
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
