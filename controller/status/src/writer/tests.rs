@@ -7,6 +7,8 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+mod gateways;
+
 const OURS: &str = "fairlead.dev/gateway-controller";
 const GATEWAY: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/gateways/edge";
 const CLASS: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses/fairlead";
@@ -58,11 +60,9 @@ impl Stage {
         let objects: Vec<Value> =
             self.server.with(|state| state.objects.values().filter(|o| o["kind"] != "Event").cloned().collect());
         for mut value in objects {
-            let Some(kind) = value["kind"].as_str().and_then(|kind| Kind::of_group("gateway.networking.k8s.io", kind))
-            else {
-                continue;
-            };
-            value["apiVersion"] = "gateway.networking.k8s.io/v1".into();
+            let (api, kind) =
+                (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
+            let Some(kind) = Kind::of(api, kind) else { continue };
             let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default().to_owned();
             let key = Key::new(text("namespace"), text("name"));
             let status =
