@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod backend;
+pub mod calls;
 mod client;
 mod command;
 mod dir;
