@@ -1,7 +1,10 @@
 //! Over real sockets, with a client that knows nothing but TCP.
 
 use super::*;
-use fairlead_ir::{Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, Fraction, HeaderValue, HttpSettings, Listener, ListenerProtocol, ListenerTls, LoadBalancing, Millis, Otlp, Protocol, Secret, Tracing};
+use fairlead_ir::{
+    Address, Bind, Cluster, Config, Discovery, Endpoint, Endpoints, Fraction, HeaderValue, HttpSettings, Listener,
+    ListenerProtocol, ListenerTls, LoadBalancing, Millis, Otlp, Protocol, Secret, Tracing,
+};
 use fairlead_telemetry::{BuildInfo, Caps, ListenerLabels, Registry};
 use serde_json::Value;
 use std::io::{Read, Write};

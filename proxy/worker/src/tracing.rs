@@ -109,12 +109,19 @@ pub fn ended(ex: &mut Exchange, status: u16, error: &'static str) {
     }
 }
 
-/// The matched path, as the route has it: `http.route`.
-pub fn pattern(route: &Route, match_index: usize) -> &str {
+/// The matched path, as the route has it: `http.route`. For gRPC it is the method where the route names it, else unknown.
+pub fn pattern<'a>(route: &'a Route, match_index: usize, request: &'a RequestHead) -> &'a str {
+    use fairlead_ir::MethodMatch;
     use fairlead_ir::PathMatch::{Exact, Prefix, Regex};
-    match route.config.matches.get(match_index).and_then(|found| found.path.as_ref()) {
-        Some(Exact(path) | Prefix(path) | Regex(path)) => path,
-        None => "/",
+    use fairlead_ir::StringMatch::Exact as Text;
+    let Some(found) = route.config.matches.get(match_index) else { return "/" };
+    match (&found.path, &found.grpc) {
+        (Some(Exact(path) | Prefix(path) | Regex(path)), _) => path,
+        (None, Some(MethodMatch { service: Some(Text(_)), method: Some(Text(_)) })) => {
+            str::from_utf8(request.path()).unwrap_or_default()
+        }
+        (None, Some(_)) => "",
+        (None, None) => "/",
     }
 }
 

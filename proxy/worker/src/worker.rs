@@ -14,6 +14,7 @@ use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Scope, Timestamp,
 use fairlead_upstream::Cluster;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,6 +253,8 @@ impl Port {
 
 /// The thread's body.
 pub(crate) fn run(seed: Seed, commands: UnboundedReceiver<Command>) {
+    // Ids of requests and traces are to differ from those of any other proxy: what a thread begins with is not random enough.
+    fastrand::seed(RandomState::new().hash_one(seed.index));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build_local(tokio::runtime::LocalOptions::default());
     match runtime {

@@ -106,7 +106,12 @@ fn apply(compiler: &mut Compiler, snapshots: &Cell, upserts: Vec<ir::Resource>) 
 }
 
 impl Proxy {
-    fn start(tracing: Option<ir::Tracing>, rule: ir::Route, backends: &[SocketAddr], collectors: &[SocketAddr]) -> Proxy {
+    fn start(
+        tracing: Option<ir::Tracing>,
+        rule: ir::Route,
+        backends: &[SocketAddr],
+        collectors: &[SocketAddr],
+    ) -> Proxy {
         let registry = Registry::new(1);
         let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
         let upserts = vec![
@@ -200,7 +205,10 @@ fn a_request_gives_a_server_span_and_one_of_its_attempt() {
     assert!(s.start_time_unix_nano < s.end_time_unix_nano && s.status.is_none());
     assert_eq!(last(&backend).headers("traceparent"), [format!("00-{}-{}-01", client.trace(), client.id())]);
     let head = &collector.heads()[0];
-    assert_eq!((&head["x-key"], &head["content-type"], &head["te"]), (&"secret".parse().unwrap(), &"application/grpc".parse().unwrap(), &"trailers".parse().unwrap()));
+    assert_eq!(
+        (&head["x-key"], &head["content-type"], &head["te"]),
+        (&"secret".parse().unwrap(), &"application/grpc".parse().unwrap(), &"trailers".parse().unwrap())
+    );
     wait_until(Duration::from_secs(5), "the count", || {
         (proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}") == 2).then_some(())
     });
@@ -316,10 +324,19 @@ fn every_attempt_has_its_span() {
     }
     let spans = sorted(collector.take(3));
     let [server, first, second] = &spans[..] else { panic!("{} spans", spans.len()) };
-    assert_eq!((server.attribute("fairlead.retries"), server.attribute("http.response.status_code")), ("1".into(), "200".into()));
+    assert_eq!(
+        (server.attribute("fairlead.retries"), server.attribute("http.response.status_code")),
+        ("1".into(), "200".into())
+    );
     assert_eq!(first.span.status.as_ref().map(|status| status.code()), Some(StatusCode::Error));
-    assert_eq!((first.attribute("error.type"), first.attribute("http.request.resend_count")), ("503".into(), String::new()));
-    assert_eq!((second.attribute("http.response.status_code"), second.attribute("http.request.resend_count")), ("200".into(), "1".into()));
+    assert_eq!(
+        (first.attribute("error.type"), first.attribute("http.request.resend_count")),
+        ("503".into(), String::new())
+    );
+    assert_eq!(
+        (second.attribute("http.response.status_code"), second.attribute("http.request.resend_count")),
+        ("200".into(), "1".into())
+    );
     assert!(first.span.end_time_unix_nano <= second.span.start_time_unix_nano);
     assert_eq!((first.parent(), second.parent()), (server.id(), server.id()));
     assert!(last(&fails).headers("traceparent")[0].contains(&first.id()));
@@ -335,7 +352,10 @@ fn answers_of_the_proxys_own_are_traced() {
     assert_eq!((server.attribute("fairlead.response_flags"), server.span.status.is_none()), ("NR".into(), true));
     assert_eq!(proxy.get("/api", ""), 503);
     let [server] = &collector.take(1)[..] else { panic!("one span") };
-    assert_eq!((server.attribute("error.type"), server.attribute("fairlead.response_flags")), ("no_healthy_upstream".into(), "UH".into()));
+    assert_eq!(
+        (server.attribute("error.type"), server.attribute("fairlead.response_flags")),
+        ("no_healthy_upstream".into(), "UH".into())
+    );
     drop(backend);
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = Proxy::start(Some(tracing()), rule(), &[gone], &[collector.address]);
@@ -353,7 +373,14 @@ fn collectors_over_http_get_the_same() {
     assert_eq!((proxy.get("/api", ""), proxy.get("/api", "")), (200, 200));
     assert_eq!(collector.take(4).len(), 4);
     let head = &collector.heads()[0];
-    assert_eq!((&head["x-key"], &head["content-type"], &head["host"]), (&"secret".parse().unwrap(), &"application/x-protobuf".parse().unwrap(), &"collector.default.svc:4317".parse().unwrap()));
+    assert_eq!(
+        (&head["x-key"], &head["content-type"], &head["host"]),
+        (
+            &"secret".parse().unwrap(),
+            &"application/x-protobuf".parse().unwrap(),
+            &"collector.default.svc:4317".parse().unwrap()
+        )
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Tracing: example `tracing`, and policies that change.
 
+#![allow(clippy::expect_used)]
+
 use fairlead_test_flow::{Setup, Stage, repository};
 use fairlead_testkit::tls::Ca;
 use fairlead_testkit::tracing::{Collected, Collector};

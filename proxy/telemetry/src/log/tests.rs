@@ -78,7 +78,10 @@ fn a_trace_is_told_where_there_is_one() {
     let text = AccessLog::text("%TRACE_ID% %TRACE_ID:4%").unwrap();
     assert_eq!((line(&text, &traced), line(&text, &record)), (format!("{id} 0000\n"), "- -\n".to_owned()));
     let own = AccessLog::json(&[("trace", "%TRACE_ID%")]).unwrap();
-    assert_eq!((line(&own, &traced), line(&own, &record)), (format!("{{\"trace\":\"{id}\"}}\n"), "{\"trace\":null}\n".to_owned()));
+    assert_eq!(
+        (line(&own, &traced), line(&own, &record)),
+        (format!("{{\"trace\":\"{id}\"}}\n"), "{\"trace\":null}\n".to_owned())
+    );
     assert!(AccessLog::text("%TRACE_ID(x)%").is_err());
     assert_eq!(line(&AccessLog::json(&[] as &[(&str, &str)]).unwrap(), &record), "{}\n");
 }

@@ -3,6 +3,7 @@
 use super::otlp::{AnyValue, ArrayValue, Value};
 use crate::Record;
 use fairlead_http::{Fields, Known, Method, RequestHead, Version};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of a value; longer ones are cut.
@@ -92,7 +93,7 @@ impl Fact {
             Fact::ErrorType => error(record).map(|error| text(&error)),
             Fact::UrlScheme => Some(text(request.scheme.name())),
             Fact::UrlPath => Some(bytes(path_and_query(record).0)),
-            Fact::UrlQuery => path_and_query(record).1.map(bytes),
+            Fact::UrlQuery => path_and_query(record).1.map(|query| bytes(&discreet(query))),
             Fact::UrlFull => {
                 let target = record.original_path.unwrap_or(request.path_and_query());
                 Some(url(request.scheme.name(), authority(record), target))
@@ -145,9 +146,39 @@ pub(super) fn version(version: Version) -> &'static str {
 pub(super) fn url(scheme: &str, authority: &[u8], target: &[u8]) -> Value {
     let mut url = format!("{scheme}://").into_bytes();
     url.extend_from_slice(authority);
-    url.extend_from_slice(target);
+    let (path, query) = split(target);
+    url.extend_from_slice(path);
+    if let Some(query) = query {
+        url.push(b'?');
+        url.extend_from_slice(&discreet(query));
+    }
     bytes(&url)
 }
+
+/// A query without the signatures of URLs that are as good as passwords (semantic conventions, `url.query`).
+fn discreet(query: &[u8]) -> Cow<'_, [u8]> {
+    let secret = |pair: &[u8]| SECRET.iter().find(|name| pair.starts_with(name) && pair.get(name.len()) == Some(&b'='));
+    if query.split(|byte| *byte == b'&').all(|pair| secret(pair).is_none()) {
+        return Cow::Borrowed(query);
+    }
+    let mut out = Vec::with_capacity(query.len());
+    for (i, pair) in query.split(|byte| *byte == b'&').enumerate() {
+        if i > 0 {
+            out.push(b'&');
+        }
+        match secret(pair) {
+            Some(name) => {
+                out.extend_from_slice(name);
+                out.extend_from_slice(b"=REDACTED");
+            }
+            None => out.extend_from_slice(pair),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Parameters whose values are left out.
+const SECRET: &[&[u8]] = &[b"AWSAccessKeyId", b"Signature", b"sig", b"X-Goog-Signature", b"X-Amz-Signature"];
 
 /// All values of a field; `None` when there is none.
 pub(super) fn values(fields: &Fields, name: &str) -> Option<Value> {
@@ -184,7 +215,10 @@ pub(super) fn port(address: SocketAddr) -> Value {
 
 /// What the client asked for.
 fn path_and_query<'a>(record: &Record<'a>) -> (&'a [u8], Option<&'a [u8]>) {
-    let target = record.original_path.unwrap_or(record.request.path_and_query());
+    split(record.original_path.unwrap_or(record.request.path_and_query()))
+}
+
+fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),

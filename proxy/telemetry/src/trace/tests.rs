@@ -157,7 +157,7 @@ fn decisions_heed_the_parent_when_they_are_to() {
     let decide = |rate: u32, parent_rate: Option<u32>, parent: Option<&str>| {
         let of = |share| Rate::new(share, 100);
         let tracer = Tracer::new(Settings { rate: of(rate), parent_rate: parent_rate.map(of), ..settings() });
-        tracer.decide(parent.and_then(|p| self::parse(p)).as_ref(), u64::MAX / 2)
+        tracer.decide(parent.and_then(self::parse).as_ref(), u64::MAX / 2)
     };
     let (yes, no) = (Some(GOOD), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"));
     use Decision::{Pass, Record, Skip};
@@ -290,6 +290,19 @@ fn spans_follow_the_semantic_conventions() {
     assert_eq!(says(second, "url.full"), "https://Shop.example.com:8080/cart/7?x=1");
     assert_eq!(says(second, "network.peer.address"), "10.0.0.9");
     assert_eq!((second.start_time_unix_nano, second.end_time_unix_nano), (1_020_000_000, 1_030_000_000));
+}
+
+#[test]
+fn signatures_of_urls_are_no_business_of_collectors() {
+    let mut head = request();
+    head.set_path_and_query(b"/file?sig=abc&x=1&Signature=a%2B/=&design=y&X-Goog-Signature=");
+    let response = ResponseHead::new(200);
+    let mut recording = Recording::begin(Arc::new(Tracer::new(settings())), parse(GOOD).expect("valid"), None, &head);
+    recording.attempt(Attempt::new(SpanId::new(1), Duration::ZERO, "c".into(), false, &head));
+    let spans: Vec<Span> = recording.spans(&record(&head, &response)).collect();
+    let query = "sig=REDACTED&x=1&Signature=REDACTED&design=y&X-Goog-Signature=REDACTED";
+    assert_eq!(says(&spans[0], "url.query"), query);
+    assert_eq!(says(&spans[1], "url.full"), format!("http://Shop.example.com:8080/file?{query}"));
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn facts<'a>(
         bytes_sent: ex.reply.bytes,
         cut: ex.notes.cut,
         route: hit.map_or("", |hit| &hit.route.config.id),
-        pattern: hit.map_or("", |hit| tracing::pattern(hit.route, hit.match_index)),
+        pattern: hit.map_or("", |hit| tracing::pattern(hit.route, hit.match_index, &ex.request)),
         trace: ex.trace.id(),
         upstream: cluster.map(|cluster| upstream(cluster, ex)),
         local: Some(conn.local),
