@@ -79,7 +79,10 @@ async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
     let status = fairlead_status::Settings::new(args.controller_name.as_str(), args.pod.as_str());
     let tardy = args.test_delay.map_or_else(|| client.clone(), |delay| delay.slow(client.clone()));
     let writer = Writer::start(tardy, lease.leading(), server.progress(), status);
-    let fleets = fairlead_fleet::Settings { namespaces: args.watch_namespaces.clone() };
+    let fleets = fairlead_fleet::Settings {
+        namespaces: args.watch_namespaces.clone(),
+        controller: args.controller_name.clone(),
+    };
     let applier = fairlead_fleet::Applier::start(client.clone(), lease.leading(), fleets);
     tokio::spawn(obstacles::tell(applier.problems(), writer.clone()));
     let watched = fairlead_watch::Settings {

@@ -22,7 +22,7 @@ mod run;
 pub use problem::{Problem, ProblemReason};
 
 use fairlead_store::Key;
-use fairlead_translate::fleet::Fleet;
+use fairlead_translate::fleet::{Fleet, label_value};
 use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ pub const FIELD_MANAGER: &str = "fairlead";
 /// Annotation of each object: a hash of what was applied, so that a new leader begins with what differs.
 pub const APPLIED: &str = "fairlead.dev/applied";
 
+/// Label of each object: whose it is, as several controllers may be in a cluster. [`Settings::controller`], as far as a label can say it.
+pub const CONTROLLER: &str = "fairlead.dev/controller";
+
 /// What is wrong, by Gateway.
 pub type Problems = Arc<BTreeMap<Key, Vec<Problem>>>;
 
@@ -43,6 +46,17 @@ pub type Problems = Arc<BTreeMap<Key, Vec<Problem>>>;
 pub struct Settings {
     /// Namespaces to look for objects of ours in; empty: all.
     pub namespaces: Vec<String>,
+    /// `controllerName` of our GatewayClasses. What belongs to Gateways of others is never touched.
+    pub controller: String,
+}
+
+impl Settings {
+    /// Value of [`CONTROLLER`].
+    fn label(&self) -> Arc<str> {
+        let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
+        let value: String = self.controller.chars().map(fits).collect();
+        label_value(value.trim_matches(['-', '.', '_'])).into()
+    }
 }
 
 /// Applies fleets, as long as it lives.

@@ -1,7 +1,7 @@
 //! What there is: objects with our labels, watched, and the little of each that matters.
 
 use crate::book::Id;
-use crate::{APPLIED, FIELD_MANAGER, problem};
+use crate::{APPLIED, CONTROLLER, FIELD_MANAGER, problem};
 use fairlead_store::Key;
 use fairlead_translate::fleet::{APP, MANAGED_BY, ObjectKind, owner_key};
 use foldhash::fast::FixedState;
@@ -13,6 +13,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::Value;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
 /// An object as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,7 +21,7 @@ pub(crate) struct Live {
     pub uid: Box<str>,
     /// `metadata.resourceVersion`, as a number (which it is, KEP-5504); 0 when it is none.
     pub version: u64,
-    /// It has our label.
+    /// It has our labels.
     pub ours: bool,
     /// The Gateway that owns it, or what stands for one among fleets.
     pub gateway: Option<Box<str>>,
@@ -39,16 +40,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Reads `metadata`; `rest` is the object where it was watched as a whole, else null.
-    pub fn of(metadata: &ObjectMeta, rest: &Value) -> Live {
+    /// Reads `metadata`; `rest` is the object where it was watched as a whole, else null. `controller` is our label's value.
+    pub fn of(metadata: &ObjectMeta, rest: &Value, controller: &str) -> Live {
         let mut live = Live {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
             version: metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0),
             leaving: metadata.deletion_timestamp.is_some(),
             ..Live::default()
         };
-        let (label, value) = MANAGED_BY;
-        live.ours = metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|is| is == value);
+        let says = |(label, value): (&str, &str)| {
+            metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|is| is == value)
+        };
+        live.ours = says(MANAGED_BY) && says((CONTROLLER, controller));
         let owners = metadata.owner_references.iter().flatten();
         live.gateway = owners.filter_map(|owner| owner_key(&owner.api_version, &owner.kind, &owner.name)).next();
         live.applied = metadata.annotations.as_ref().and_then(|all| all.get(APPLIED)).map(|hash| hash.as_str().into());
@@ -95,32 +98,39 @@ pub(crate) enum Sight {
 pub(crate) type Sights = SelectAll<BoxStream<'static, Sight>>;
 
 /// Watches objects with our labels, of all kinds.
-pub(crate) fn watch(client: &kube::Client, namespaces: &[String]) -> Sights {
+pub(crate) fn watch(client: &kube::Client, namespaces: &[String], controller: &Arc<str>) -> Sights {
     let places: Vec<Option<&str>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(name.as_str())).collect() };
     let mut all = SelectAll::new();
     for kind in ObjectKind::ALL {
         for place in &places {
-            all.push(watch_kind(client.clone(), *kind, *place));
+            all.push(watch_kind(client.clone(), *kind, *place, controller.clone()));
         }
     }
     all
 }
 
-fn watch_kind(client: kube::Client, kind: ObjectKind, namespace: Option<&str>) -> BoxStream<'static, Sight> {
-    let selector = [MANAGED_BY, APP].map(|(label, value)| format!("{label}={value}")).join(",");
+fn watch_kind(
+    client: kube::Client,
+    kind: ObjectKind,
+    namespace: Option<&str>,
+    controller: Arc<str>,
+) -> BoxStream<'static, Sight> {
+    let selector = [MANAGED_BY, APP, (CONTROLLER, &*controller)].map(|(label, value)| format!("{label}={value}")).join(",");
     let config = watcher::Config::default().labels(&selector);
     let place: Option<Box<str>> = namespace.map(Into::into);
     // Of workloads the status is needed, too.
     if matches!(kind, ObjectKind::Deployment | ObjectKind::DaemonSet) {
         let api: Api<DynamicObject> = api(client, kind, namespace);
-        let read = |object: DynamicObject| (Live::of(&object.metadata, &object.data), object.metadata);
-        watcher(api, config).default_backoff().flat_map(move |event| sights(event, kind, &place, read)).boxed()
+        let read =
+            move |object: DynamicObject| (Live::of(&object.metadata, &object.data, &controller), object.metadata);
+        watcher(api, config).default_backoff().flat_map(move |event| sights(event, kind, &place, &read)).boxed()
     } else {
         let api: Api<PartialObjectMeta<DynamicObject>> = api(client, kind, namespace);
-        let read =
-            |object: PartialObjectMeta<DynamicObject>| (Live::of(&object.metadata, &Value::Null), object.metadata);
-        watcher(api, config).default_backoff().flat_map(move |event| sights(event, kind, &place, read)).boxed()
+        let read = move |object: PartialObjectMeta<DynamicObject>| {
+            (Live::of(&object.metadata, &Value::Null, &controller), object.metadata)
+        };
+        watcher(api, config).default_backoff().flat_map(move |event| sights(event, kind, &place, &read)).boxed()
     }
 }
 

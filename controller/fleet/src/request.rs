@@ -3,16 +3,17 @@
 use crate::book::{Action, Apply, Id, Outcome, digits};
 use crate::live::{Live, api};
 use crate::problem::{Failure, ProblemReason};
-use crate::{APPLIED, FIELD_MANAGER};
+use crate::{APPLIED, CONTROLLER, FIELD_MANAGER};
 use kube::api::{Api, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Does it. Never fails: that is an outcome, too.
-pub(crate) async fn run(client: kube::Client, action: Action) -> (Id, Outcome) {
+pub(crate) async fn run(client: kube::Client, controller: Arc<str>, action: Action) -> (Id, Outcome) {
     match action {
         Action::Apply(wanted) => {
             let id = wanted.id.clone();
-            let outcome = apply(client, wanted).await.unwrap_or_else(Outcome::Failed);
+            let outcome = apply(client, &controller, wanted).await.unwrap_or_else(Outcome::Failed);
             (id, outcome)
         }
         Action::Delete { id, uid } => {
@@ -22,12 +23,12 @@ pub(crate) async fn run(client: kube::Client, action: Action) -> (Id, Outcome) {
     }
 }
 
-async fn apply(client: kube::Client, wanted: Apply) -> Result<Outcome, Failure> {
+async fn apply(client: kube::Client, controller: &str, wanted: Apply) -> Result<Outcome, Failure> {
     let (kind, key) = &wanted.id;
     let objects: Api<DynamicObject> = api(client.clone(), *kind, Some(&key.namespace));
     let live = match &wanted.live {
         Some(live) => Some(live.clone()),
-        None => look(client, &wanted.id).await?,
+        None => look(client, controller, &wanted.id).await?,
     };
     if live.as_ref().is_some_and(|live| !is_ours(live, &wanted.gateway)) {
         let message = format!(
@@ -40,20 +41,20 @@ async fn apply(client: kube::Client, wanted: Apply) -> Result<Outcome, Failure> 
     if live.as_ref().is_some_and(|live| live.leaving) {
         return Err(Failure::quiet("it is being deleted"));
     }
-    let mut manifest = manifest(&wanted)?;
+    let mut manifest = manifest(&wanted, controller)?;
     if let Some(replicas) = wanted.scaled {
         keep_replicas(&mut manifest, replicas, live.as_ref(), &objects, &key.name).await?;
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let applied = objects.patch(&key.name, &params, &Patch::Apply(&manifest)).await;
     let applied = applied.map_err(|error| Failure::from(&error))?;
-    let live = Live::of(&applied.metadata, &applied.data);
+    let live = Live::of(&applied.metadata, &applied.data, controller);
     tracing::debug!(kind = kind.as_str(), object = %key, version = live.version, "applied");
     Ok(Outcome::Applied { hash: wanted.hash, live })
 }
 
-/// The object as it is wanted, with the hash of that.
-fn manifest(wanted: &Apply) -> Result<Value, Failure> {
+/// The object as it is wanted, with the hash of that, and whose it is.
+fn manifest(wanted: &Apply, controller: &str) -> Result<Value, Failure> {
     let (kind, key) = &wanted.id;
     let object = wanted.fleet.objects.iter().find(|object| object.kind == *kind && object.key == *key);
     // A Book hands out what is there.
@@ -63,6 +64,7 @@ fn manifest(wanted: &Apply) -> Result<Value, Failure> {
         *annotations = json!({});
     }
     annotations[APPLIED] = json!(digits(wanted.hash));
+    manifest["metadata"]["labels"][CONTROLLER] = json!(controller);
     Ok(manifest)
 }
 
@@ -89,10 +91,10 @@ async fn keep_replicas(
 }
 
 /// What is known of an object that no watch has told of.
-async fn look(client: kube::Client, (kind, key): &Id) -> Result<Option<Live>, Failure> {
+async fn look(client: kube::Client, controller: &str, (kind, key): &Id) -> Result<Option<Live>, Failure> {
     let objects: Api<PartialObjectMeta<DynamicObject>> = api(client, *kind, Some(&key.namespace));
     let found = objects.get_opt(&key.name).await.map_err(|error| Failure::from(&error))?;
-    Ok(found.map(|found| Live::of(&found.metadata, &Value::Null)))
+    Ok(found.map(|found| Live::of(&found.metadata, &Value::Null, controller)))
 }
 
 /// By its owner; by its label when somebody took the owner away.

@@ -54,7 +54,8 @@ async fn session(
     settings: &Settings,
 ) {
     let mut book = Book::default();
-    let mut sights = live::watch(client, &settings.namespaces);
+    let controller = settings.label();
+    let mut sights = live::watch(client, &settings.namespaces, &controller);
     let watches = sights.len();
     let mut under_way = FuturesUnordered::new();
     let mut broken: HashSet<ObjectKind> = HashSet::default();
@@ -70,7 +71,7 @@ async fn session(
         while under_way.len() < PARALLEL
             && let Some(action) = book.next(Instant::now())
         {
-            under_way.push(request::run(client.clone(), action));
+            under_way.push(request::run(client.clone(), controller.clone(), action));
         }
         if let Some(problems) = book.take_problems() {
             tell(problems, report);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use fairlead_fleet::{APPLIED, Applier, Problem, ProblemReason, Settings};
+use fairlead_fleet::{APPLIED, Applier, CONTROLLER, Problem, ProblemReason, Settings};
 use fairlead_store::Key;
 use fairlead_translate::fleet::{APP, Fleet, MANAGED_BY, Object, ObjectKind};
 use fairlead_watch::testing::{Request, Server};
@@ -25,7 +25,7 @@ impl Stage {
     async fn new(leading: bool) -> Stage {
         let server = Server::start().await;
         let (lead, leading) = watch::channel(leading);
-        let applier = Applier::start(server.client(), leading, Settings::default());
+        let applier = Applier::start(server.client(), leading, settings("fairlead.dev/gateway-controller"));
         Stage { server, lead, applier }
     }
 
@@ -75,6 +75,10 @@ impl Stage {
         let found = timeout(Duration::from_secs(20), problems.wait_for(|all| is(&of(all)))).await;
         of(&found.expect("problems in time").unwrap())
     }
+}
+
+fn settings(controller: &str) -> Settings {
+    Settings { controller: controller.to_owned(), ..Settings::default() }
 }
 
 fn gateway() -> Key {
@@ -169,7 +173,7 @@ async fn nothing_is_written_when_nothing_changed() {
     // Another leader looks, and what it applies is what there is.
     let before = stage.get(ObjectKind::Service).unwrap();
     let (_lead, leading) = watch::channel(true);
-    let other = Applier::start(stage.server.client(), leading, Settings::default());
+    let other = Applier::start(stage.server.client(), leading, settings("fairlead.dev/gateway-controller"));
     other.submit(OrdMap::unit(gateway(), Arc::new(fleet.clone())));
     stage.quiet().await;
     assert_eq!(stage.get(ObjectKind::Service).unwrap(), before);
@@ -239,6 +243,27 @@ async fn what_is_not_wanted_any_more_goes_as_far_as_it_is_ours() {
     stage.until("nothing", |stage| smaller.objects.iter().all(|object| stage.get(object.kind).is_none())).await;
     stage.quiet().await;
     assert_eq!(stage.server.all("services").len(), 2);
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_controller_is_left_alone() {
+    let stage = Stage::new(true).await;
+    let fleet = whole();
+    stage.submit(&[fleet.clone()]);
+    stage.settled(&fleet).await;
+    let service = stage.get(ObjectKind::Service).unwrap();
+    assert_eq!(service["metadata"]["labels"][CONTROLLER], "fairlead.dev_gateway-controller");
+    stage.server.clear_requests();
+    let (_lead, leading) = watch::channel(true);
+    let other = Applier::start(stage.server.client(), leading.clone(), settings("example.com/other"));
+    other.submit(OrdMap::new());
+    stage.quiet().await;
+    assert_eq!(stage.server.writes(), []);
+    // One of the same name would have deleted all of it.
+    let twin = Applier::start(stage.server.client(), leading, settings("fairlead.dev/gateway-controller"));
+    stage.applier.submit(OrdMap::new());
+    twin.submit(OrdMap::new());
+    stage.until("nothing", |stage| fleet.objects.iter().all(|object| stage.get(object.kind).is_none())).await;
 }
 
 #[tokio::test]
