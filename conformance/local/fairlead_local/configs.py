@@ -20,12 +20,19 @@ def write(plugins):
     """Writes all of them; `plugins` is the folder of the CNI plugins."""
     for folder in ("cni", "coredns", "containerd", "containerd-state", "containerd-opt", "kubelet", "volume-plugins"):
         (STATE / folder).mkdir(parents=True, exist_ok=True)
-    (STATE / "containerd.toml").write_text(containerd(plugins))
-    (STATE / "cni" / "10-bridge.conflist").write_text(json.dumps(cni(), indent=1))
-    (STATE / "kubelet.json").write_text(json.dumps(kubelet(), indent=1))
-    (STATE / "kube-proxy.json").write_text(json.dumps(kube_proxy(), indent=1))
+    files = {
+        "containerd.toml": containerd(plugins),
+        "cni/10-bridge.conflist": json.dumps(cni(), indent=1),
+        "kubelet.json": json.dumps(kubelet(), indent=1),
+        "kube-proxy.json": json.dumps(kube_proxy(), indent=1),
+        "coredns/Corefile": corefile(),
+    }
+    for name, text in files.items():
+        file = STATE / name
+        # kube-proxy ends when its file is written, also with what was there before.
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
     (STATE / "coredns" / "hosts").touch()
-    (STATE / "coredns" / "Corefile").write_text(corefile())
 
 
 def snapshotter():

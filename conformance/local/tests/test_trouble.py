@@ -53,7 +53,7 @@ class Trouble(Product):
             self.shell(f"kubectl delete {binding}")
             self.roll()
             logs = f"kubectl -n {NAMESPACE} logs -l app.kubernetes.io/component=controller --tail=-1"
-            told = lambda: [line for line in self.shell(logs).splitlines() if "secrets" in line.lower() and "forbidden" in line.lower()]
+            told = lambda: [line for line in self.shell(logs, check=False).stdout.splitlines() if "secrets" in line.lower() and "forbidden" in line.lower()]
             self.until("a message about it", told)
             self.apply(held, how="create")
             self.rolled()
@@ -105,6 +105,7 @@ class Trouble(Product):
         objects = "kubectl get deployments,services,gateways,httproutes -n default -l app.kubernetes.io/instance!=fairlead-theirs -o json"
         versions = lambda: {o["metadata"]["name"]: o["metadata"]["resourceVersion"] for o in json.loads(self.shell(objects))["items"] if o["metadata"]["name"] != "theirs"}
         before = versions()
+        self.addCleanup(self.shell, "helm uninstall other -n other --wait --ignore-not-found; kubectl delete gateway theirs --ignore-not-found")
         values = "controllerName=example.com/other,gatewayClass.name=other,crds.install=false,replicaCount=1"
         self.shell(f"helm install other charts/fairlead -n other --create-namespace --set {values} --wait --timeout 60s")
         gateway = {
