@@ -7,7 +7,7 @@ use fairlead_ir::{Bind, Config, Push, ResourceId};
 use fairlead_net::tls::Tickets;
 use fairlead_snapshot::{Cell, Compiler};
 use fairlead_telemetry::{AccessLog, LogWriter, PushOutcome, Registry};
-use fairlead_upstream::dns::{NameServers, Resolver};
+use fairlead_upstream::dns::{NameServers, Resolver, is_local};
 use fairlead_worker::Workers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -24,6 +24,9 @@ pub struct Settings {
     pub registry: Arc<Registry>,
     /// The access log, if there is one.
     pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
+    /// Whether host names of backends may stand for addresses of this machine. Not where those who name them are not those who run it:
+    /// its admin interface is there.
+    pub local_names: bool,
 }
 
 /// Where each bind listens, or why it does not.
@@ -42,6 +45,7 @@ struct Shared {
     compiler: Mutex<Compiler>,
     snapshots: Arc<Cell>,
     registry: Arc<Registry>,
+    local_names: bool,
 }
 
 /// What became of a push.
@@ -61,6 +65,7 @@ impl DataPlane {
             compiler: Mutex::new(Compiler::new(settings.registry.clone(), tickets)),
             snapshots: Arc::default(),
             registry: settings.registry,
+            local_names: settings.local_names,
         });
         let workers = Workers::start(&fairlead_worker::Settings {
             workers: settings.workers,
@@ -145,8 +150,53 @@ impl Shared {
     }
 
     fn resolve(&self, host: &str, addresses: &[IpAddr]) {
+        let allowed: Vec<IpAddr> = addresses.iter().copied().filter(|a| self.local_names || !is_local(*a)).collect();
+        if allowed.len() < addresses.len() {
+            tracing::warn!(host, ?addresses, "addresses of this machine are left out: a host name may not lead there");
+        }
+        let addresses = &allowed;
         let mut compiler = self.compiler();
         compiler.resolve(host, addresses);
         self.snapshots.store(Arc::new(compiler.snapshot()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fairlead_ir::{Cluster, Discovery, LoadBalancing, Millis, Protocol, Resource};
+
+    fn addresses(local_names: bool) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let settings = Settings {
+            workers: 1,
+            port_map: BTreeMap::new(),
+            registry: Registry::new(1),
+            access_log: None,
+            local_names,
+        };
+        let plane = DataPlane::start(settings).unwrap();
+        let cluster = Cluster {
+            id: "xbackend/shop/api".into(),
+            protocol: Protocol::Http1,
+            tls: None,
+            discovery: Discovery::Dns { host: "api.example".into(), port: 15000 },
+            load_balancing: LoadBalancing::RoundRobin,
+            connect_timeout: Millis(1000),
+            idle_timeout: Millis(1000),
+            retry_budget: None,
+        };
+        plane.apply(&Push { version: 1, upserts: vec![Resource::Cluster(Arc::new(cluster))], removals: vec![] });
+        plane.shared.resolve("api.example", &["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
+        let snapshot = plane.shared.snapshots.load().1;
+        let clusters = snapshot.clusters.iter().flatten().flat_map(|entry| entry.endpoints.targets.to_vec());
+        clusters.map(|target| target.address.to_string()).collect()
+    }
+
+    #[test]
+    fn names_that_others_give_do_not_lead_to_the_admin_interface() {
+        assert_eq!(addresses(false), ["10.0.0.1:15000"]);
+        assert_eq!(addresses(true), ["10.0.0.1:15000", "127.0.0.1:15000"]);
     }
 }

@@ -32,6 +32,8 @@ pub struct Settings {
     pub drain_lead: Duration,
     /// How long requests may go on after that.
     pub drain_timeout: Duration,
+    /// Whether host names of backends may stand for addresses of this machine.
+    pub local_names: bool,
     /// The program's own log.
     pub logs: Logs,
 }
@@ -66,6 +68,7 @@ impl Process {
             port_map: settings.port_map,
             registry: registry.clone(),
             access_log,
+            local_names: settings.local_names,
         })?);
         let (ready, readiness) = watch::channel(Readiness::Starting);
         let wish = Arc::new(Notify::new());

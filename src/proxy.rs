@@ -7,7 +7,7 @@
 use crate::dataplane::{Binds, DataPlane};
 use crate::process::{Process, Settings};
 use crate::thread::Thread;
-use crate::{log, options};
+use crate::{findings, log, options};
 use anyhow::Context as _;
 use fairlead_admin::Readiness;
 use fairlead_ir::{Bind, Id, Transport};
@@ -154,7 +154,7 @@ impl Session {
         let applied = self.data_plane.apply(push);
         tracing::debug!(version = push.version, upserts = push.upserts.len(), removals = push.removals.len(), "pushed");
         for (id, why) in &applied.rejected {
-            tracing::warn!("can't serve {id:?}: {why}; its last good version serves on");
+            tracing::warn!("can't serve {}: {why}; its last good version serves on", findings::resource(id));
         }
         self.bound(applied.binds);
         // A socket that can't be opened is its listener's problem: the others are to get their traffic.
@@ -204,6 +204,8 @@ impl Args {
             health_address: Some(self.health_address),
             drain_lead: self.drain_lead,
             drain_timeout: self.drain_timeout,
+            // Whoever may write routes and backends names hosts.
+            local_names: false,
             logs,
         })
     }

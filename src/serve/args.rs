@@ -105,6 +105,7 @@ impl Args {
             health_address: None,
             drain_lead: self.drain_lead,
             drain_timeout: self.drain_timeout,
+            local_names: true,
             logs,
         })
     }

@@ -65,7 +65,13 @@ impl Running {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
         let port_map = BTreeMap::from([(80, port)]);
-        let settings = Proxy { workers: 1, port_map: port_map.clone(), registry: Registry::new(1), access_log: None };
+        let settings = Proxy {
+            workers: 1,
+            port_map: port_map.clone(),
+            registry: Registry::new(1),
+            access_log: None,
+            local_names: true,
+        };
         let data_plane = Arc::new(DataPlane::start(settings).unwrap());
         let printed = Arc::new(Mutex::new(String::new()));
         let sink = printed.clone();

@@ -33,7 +33,13 @@ struct Set {
     endpoints: Box<[Rc<Endpoint>]>,
     balancer: Balancer,
     /// What the endpoints are called in tokens, for each session that asked.
-    tags: RefCell<Vec<(Arc<SessionKey>, HashMap<Tag, usize>)>>,
+    tags: RefCell<Vec<Tagged>>,
+}
+
+/// The endpoints of a set by their tags.
+struct Tagged {
+    key: Arc<SessionKey>,
+    endpoints: HashMap<Tag, usize>,
 }
 
 /// Sessions of a cluster whose tags are kept; each is a route rule's, or the backend's own. More are made anew each time.
@@ -241,16 +247,16 @@ impl Set {
     /// The endpoint of a tag.
     fn find(&self, key: &Arc<SessionKey>, tag: &Tag) -> Option<usize> {
         let mut all = self.tags.borrow_mut();
-        if let Some((_, known)) = all.iter().find(|(known, _)| known.tags_as(key)) {
-            return known.get(tag).copied();
+        if let Some(known) = all.iter().find(|known| known.key.tags_as(key)) {
+            return known.endpoints.get(tag).copied();
         }
-        let tags: HashMap<Tag, usize> =
+        let endpoints: HashMap<Tag, usize> =
             self.endpoints.iter().enumerate().map(|(i, endpoint)| (key.tag(endpoint.name()), i)).collect();
-        let found = tags.get(tag).copied();
+        let found = endpoints.get(tag).copied();
         if all.len() == TAGGED {
             all.remove(0);
         }
-        all.push((key.clone(), tags));
+        all.push(Tagged { key: key.clone(), endpoints });
         found
     }
 }
