@@ -1,7 +1,7 @@
 //! SIGTERM: not ready any more, what is in progress is finished, then the end.
 
 use fairlead_test_flow::{Setup, Stage};
-use fairlead_testkit::{Ask, Client, End, Version, Wire, exchange, wait_until};
+use fairlead_testkit::{Ask, Client, End, Version, Wire, ask, exchange, wait_until};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,38 @@ fn the_drain_timeout_bounds_it() {
     let took = start.elapsed();
     assert!((600..3000).contains(&took.as_millis()), "{took:?}");
     assert!(stage.proxy.process.output().contains("did not end within the drain timeout"));
+}
+
+/// The time that a load balancer needs: not ready at once, but whoever still comes is served, and told to go elsewhere.
+#[test]
+fn the_lead_serves_those_who_do_not_know_yet() {
+    let lead = Duration::from_millis(1500);
+    let mut stage = stage(&["--drain-lead", "1500ms", "--drain-timeout", "5s"]);
+    let address = stage.proxy.address(8080);
+    let mut idle = Wire::connect(address);
+    assert_eq!(idle.get("a.test", "/").header("connection"), None);
+    let start = Instant::now();
+    stage.proxy.process.signal("TERM");
+    wait_until(Duration::from_secs(1), "not to be ready", || (is_ready(&stage) == Some(false)).then_some(()));
+    let mut served = 0;
+    while start.elapsed() < lead - Duration::from_millis(300) {
+        for version in [Version::H1, Version::H2] {
+            let answer = ask(version, address, &Ask::get("/").host("a.test")).whole();
+            let told = (version == Version::H1).then_some("close");
+            assert_eq!((answer.status, answer.header("connection")), (200, told), "{version:?} {:?}", start.elapsed());
+        }
+        served += 1;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(served > 3, "{served}");
+    assert!(stage.proxy.process.is_running());
+    // A connection that was idle may be used once more, and is told with the answer.
+    let answer = idle.get("a.test", "/");
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert_eq!(stage.proxy.process.wait(Duration::from_secs(5)), Some(0));
+    let took = start.elapsed();
+    assert!(took >= lead && took < lead + Duration::from_secs(3), "{took:?}");
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]

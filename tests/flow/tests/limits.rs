@@ -61,6 +61,10 @@ fn what_is_refused() {
         (get("/a\\b", ""), 400),
         (get("/a#b", ""), 400),
         (get("/%c0%af", ""), 400),
+        (get("/a%2Fb", ""), 400),
+        (get("/a%5cb", ""), 400),
+        (get("/a/..;x=y/b", ""), 400),
+        (get("/;/a", ""), 400),
     ];
     for (request, expected) in cases {
         assert_eq!(status(&request), expected, "{request:?}");
@@ -76,7 +80,6 @@ fn paths_have_one_spelling() {
         ("/a/%2e%2E/b", "/b"),
         ("//a//b", "/a/b"),
         ("/%41%7e", "/A~"),
-        ("/a%2Fb%5C", "/a%2Fb%5C"),
         ("/../../etc", "/etc"),
         ("/a?b=//../%41", "/a?b=//../%41"),
     ] {

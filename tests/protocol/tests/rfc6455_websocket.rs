@@ -1,7 +1,9 @@
 //! RFC 6455 and RFC 8441: WebSockets over HTTP/1.1 and over HTTP/2.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fairlead_test_protocol::{House, Way};
@@ -88,6 +90,86 @@ fn handshake(host: &str, path: &str, more: &str) -> String {
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
     )
+}
+
+/// A backend that switches and then does what `serve` says.
+fn switching(serve: impl Fn(TcpListener) + Send + 'static) -> Proxy {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || serve(listener));
+    Proxy::serve(&fairlead_test_protocol::Manifests::new().backend("own.test", port, Version::H1, "").text(), &[80])
+}
+
+/// Takes a connection and its handshake.
+fn switched(listener: &TcpListener) -> std::net::TcpStream {
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").unwrap();
+    stream
+}
+
+/// Each direction ends by itself: what the other side still has to say arrives.
+#[test]
+fn a_client_that_has_said_all_still_hears_the_answer() {
+    let (told, got) = std::sync::mpsc::channel();
+    let proxy = switching(move |listener| {
+        let mut stream = switched(&listener);
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        told.send(all).unwrap();
+        // Later than the end, and in pieces.
+        for piece in [&b"still "[..], b"here"] {
+            std::thread::sleep(Duration::from_millis(200));
+            stream.write_all(piece).unwrap();
+        }
+    });
+    let mut wire = Wire::connect(proxy.address(80));
+    wire.send(handshake("own.test", "/", ""));
+    assert_eq!(wire.response(false).unwrap().status, 101);
+    wire.send("last words").finish();
+    assert_eq!(got.recv_timeout(Duration::from_secs(5)).unwrap(), b"last words", "the end arrives");
+    assert_eq!(wire.read_to_end(Duration::from_secs(5)).unwrap(), b"still here");
+}
+
+#[test]
+fn a_backend_that_has_said_all_still_hears_the_client() {
+    let (told, got) = std::sync::mpsc::channel();
+    let proxy = switching(move |listener| {
+        let mut stream = switched(&listener);
+        stream.write_all(b"last words").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        told.send(all).unwrap();
+    });
+    let mut wire = Wire::connect(proxy.address(80));
+    wire.send(handshake("own.test", "/", ""));
+    assert_eq!(wire.response(false).unwrap().status, 101);
+    assert_eq!(wire.read_to_end(Duration::from_secs(5)).unwrap(), b"last words");
+    wire.send("still here").finish();
+    assert_eq!(got.recv_timeout(Duration::from_secs(5)).unwrap(), b"still here");
+}
+
+/// A side that has ended and hears nothing more is not kept waiting for ever (RFC 6455 §7.1.1).
+#[test]
+fn half_closed_and_silent_is_over_soon() {
+    let proxy = switching(move |listener| {
+        let _silent = switched(&listener);
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let mut wire = Wire::connect(proxy.address(80));
+    wire.send(handshake("own.test", "/", ""));
+    assert_eq!(wire.response(false).unwrap().status, 101);
+    let start = Instant::now();
+    wire.finish();
+    assert!(wire.is_closed_within(Duration::from_secs(9)));
+    assert!(start.elapsed() > Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 #[test]

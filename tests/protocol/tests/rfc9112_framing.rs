@@ -129,42 +129,6 @@ fn requests_in_single_bytes() {
 }
 
 #[test]
-fn http10_ends_with_the_connection_unless_it_asks() {
-    let house = HOUSE.take();
-    let second = Duration::from_secs(1);
-    let mut wire = Wire::connect(house.proxy.address(80));
-    wire.send("GET /a HTTP/1.0\r\nHost: script.test\r\n\r\n");
-    assert_eq!(wire.response(false).unwrap().text(), "GET /a");
-    assert!(wire.is_closed_within(second));
-
-    let mut wire = Wire::connect(house.proxy.address(80));
-    for path in ["/a", "/b"] {
-        wire.send(format!("GET {path} HTTP/1.0\r\nHost: script.test\r\nConnection: keep-alive\r\n\r\n"));
-        let answer = wire.response(false).unwrap();
-        assert_eq!((answer.text(), answer.header("connection")), (format!("GET {path}"), Some("keep-alive")));
-    }
-    // Chunks would not be understood: the end of the connection ends the content.
-    wire.send("GET /chunked HTTP/1.0\r\nHost: script.test\r\nConnection: keep-alive\r\n\r\n");
-    let answer = wire.response(false).unwrap();
-    assert_eq!(
-        (answer.header("transfer-encoding"), answer.header("connection"), answer.text()),
-        (None, Some("close"), "hello".into())
-    );
-
-    let mut wire = Wire::connect(house.proxy.address(80));
-    wire.send("GET / HTTP/1.0\r\n\r\n");
-    assert_eq!(wire.response(false).unwrap().status, 404, "without a host there is no route");
-}
-
-#[test]
-fn http10_requests_go_on_as_http11() {
-    let house = HOUSE.take();
-    let mut wire = Wire::connect(house.proxy.address(80));
-    wire.send("POST / HTTP/1.0\r\nHost: echo.test\r\nContent-Length: 3\r\n\r\nabc");
-    assert_eq!(wire.response(false).unwrap().json()["proto"], "HTTP/1.1");
-}
-
-#[test]
 fn connection_close_is_honoured_and_announced() {
     let house = HOUSE.take();
     for value in ["close", "Close", "x, close", "keep-alive, close"] {

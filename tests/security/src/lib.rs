@@ -4,7 +4,11 @@
 //! strictly as RFC 9112 allows ([`fairlead_testkit::Backend`]).
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod guarded;
+
 use fairlead_testkit::{Backend, Proxy};
+
+pub use guarded::{Got, Guarded};
 
 /// A Gateway on port 80 and one route for every host to a backend.
 pub fn manifests(port: u16, http2: bool) -> String {

@@ -1,63 +1,11 @@
 //! Path tricks: whatever spelling of a path a client takes, the rule that protects a prefix gets it, or nobody.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use fairlead_test_security::{Got, Guarded as House};
 use fairlead_testkit::frames::{Frame, Frames, flag};
-use fairlead_testkit::{Backend, Proxy, Shared, exchange};
+use fairlead_testkit::{Shared, exchange};
 
-struct House {
-    proxy: Proxy,
-    open: Backend,
-    guarded: Backend,
-}
-
-static HOUSE: Shared<House> = Shared::new(|| {
-    let (open, guarded) = (Backend::answering(), Backend::answering());
-    let text = MANIFESTS
-        .replace("OPEN", &open.address.port().to_string())
-        .replace("GUARDED", &guarded.address.port().to_string());
-    House { proxy: Proxy::serve(&text, &[80]), open, guarded }
-});
-
-const MANIFESTS: &str = "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  gatewayClassName: fairlead
-  listeners:
-    - {name: http, protocol: HTTP, port: 80}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: all}
-spec:
-  parentRefs: [{name: gw}]
-  rules:
-    - matches: [{path: {type: PathPrefix, value: /admin}}]
-      backendRefs: [{group: fairlead.dev, kind: Backend, name: guarded}]
-    - backendRefs: [{group: fairlead.dev, kind: Backend, name: open}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: redirect}
-spec:
-  parentRefs: [{name: gw}]
-  hostnames: [redirect.test]
-  rules:
-    - matches: [{path: {type: PathPrefix, value: /old}}]
-      filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}]
----
-apiVersion: fairlead.dev/v1alpha1
-kind: Backend
-metadata: {name: open}
-spec:
-  endpoints: [{ip: {address: 127.0.0.1, port: OPEN}}]
----
-apiVersion: fairlead.dev/v1alpha1
-kind: Backend
-metadata: {name: guarded}
-spec:
-  endpoints: [{ip: {address: 127.0.0.1, port: GUARDED}}]
-";
+static HOUSE: Shared<House> = Shared::new(|| House::start(&[]));
 
 /// Who gets a path, and how it is spelled there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,15 +106,6 @@ const DISGUISED: &[&str] = &[
     "/public/..%3b/admin",
 ];
 
-fn seen(house: &House, number: usize) -> Vec<Gets> {
-    let marked = |backend: &Backend, gets: fn(&'static str) -> Gets| {
-        let own: Vec<_> =
-            backend.seen().requests.into_iter().filter(|r| r.headers("x-case") == [number.to_string()]).collect();
-        own.into_iter().map(move |r| gets(r.path().to_owned().leak())).collect::<Vec<_>>()
-    };
-    [marked(&house.guarded, Guarded), marked(&house.open, Open)].concat()
-}
-
 fn check(house: &House, first: usize, send: impl Fn(usize, &str) -> Option<u16>) {
     let known = KNOWN.iter().map(|(sent, got, _)| (*sent, Open(got)));
     let disguised = DISGUISED.iter().map(|path| (*path, Refused));
@@ -174,10 +113,11 @@ fn check(house: &House, first: usize, send: impl Fn(usize, &str) -> Option<u16>)
     for (n, (path, expected)) in CASES.iter().copied().chain(known).chain(disguised).enumerate() {
         let n = first + n;
         let status = send(n, path);
-        let got = seen(house, n);
+        let got = house.seen(&n.to_string());
         let right = match expected {
             Refused => got.is_empty() && matches!(status, Some(400) | None),
-            gets => got == [gets] && status == Some(200),
+            Guarded(path) => got == [Got::Guarded(path.to_owned())] && status == Some(200),
+            Open(path) => got == [Got::Open(path.to_owned())] && status == Some(200),
         };
         if !right {
             wrong.push(format!("{path}: {status:?} {got:?} instead of {expected:?}"));

@@ -12,7 +12,7 @@ use fairlead_net::tls::Tickets;
 use fairlead_snapshot::{Cell, Compiler};
 use fairlead_telemetry::Registry;
 use fairlead_test_security::{manifests, recorded};
-use fairlead_testkit::frames::{Ended, Frame, Frames, PREFACE, flag, hpack, kind};
+use fairlead_testkit::frames::{Ended, Frame, Frames, PREFACE, flag, get, hpack, hpack_field, kind};
 use fairlead_testkit::tls::Ca;
 use fairlead_testkit::{Act, Backend, Proxy, Wire};
 use fairlead_worker::{Settings, Workers};
@@ -71,7 +71,12 @@ fn resources(backend: SocketAddr) -> Vec<ir::Resource> {
         matches: vec![],
         order: ir::Order::default(),
         filters: vec![],
-        backends: vec![ir::Backend { weight: 1, target: ir::BackendTarget::Cluster("c".into()), filters: vec![], session: None }],
+        backends: vec![ir::Backend {
+            weight: 1,
+            target: ir::BackendTarget::Cluster("c".into()),
+            filters: vec![],
+            session: None,
+        }],
         broken: None,
         timeouts: ir::Timeouts::default(),
         retry: None,
@@ -136,6 +141,31 @@ fn a_head_must_be_there_in_time() {
     wire.send("GET /slow HT");
     assert_eq!(wire.response(false).unwrap().status, 408);
     assert!(wire.is_closed_within(SLACK));
+    assert!(backend.seen().requests.iter().all(|r| r.path() == "/"));
+}
+
+/// A head in many frames, each of them progress: the whole of it must be there in time all the same.
+#[test]
+fn a_head_in_many_frames_must_be_there_in_time() {
+    let backend = script();
+    let proxy = short(backend.address);
+    let field = Frame::new(kind::CONTINUATION, 0, 3, hpack_field(b"x", b"v")).bytes();
+    let bytes = field.iter().map(|byte| vec![*byte]).collect();
+    // Many small frames would end the connection for being many.
+    for (pieces, pause) in [(vec![field.clone()], HEADER / 3), (bytes, HEADER / 20)] {
+        let mut frames = Frames::connect(proxy.address);
+        frames.get(1, "/");
+        assert_eq!(frames.status(1), Some(200));
+        let start = Instant::now();
+        frames.send(&Frame::new(kind::HEADERS, flag::END_STREAM, 3, hpack(&get("/never-whole"))));
+        let mut pieces = pieces.iter().cycle();
+        while start.elapsed() < HEADER + SLACK && pieces.next().is_some_and(|piece| frames.bytes(piece)) {
+            std::thread::sleep(pause);
+        }
+        let took = start.elapsed();
+        assert!(took > HEADER && took < HEADER + SLACK, "{took:?}");
+        assert_ne!(frames.ended(SLACK), Ended::Open);
+    }
     assert!(backend.seen().requests.iter().all(|r| r.path() == "/"));
 }
 

@@ -263,18 +263,25 @@ fn bad_responses_of_http2_are_not_passed_on() {
 /// Floods from a backend end its connection, or are borne; the proxy goes on, and does not grow.
 #[test]
 fn floods_of_a_backend_are_bounded() {
-    let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("ping", Frame::new(kind::PING, 0, 0, [0; 8]).bytes()),
-        ("settings", Frame::new(kind::SETTINGS, 0, 0, []).bytes()),
-        ("empty data", Frame::new(kind::DATA, 0, 1, []).bytes()),
-        ("window update", Frame::window(0, 1).bytes()),
-        ("priority", Frame::new(kind::PRIORITY, 0, 1, [0, 0, 0, 3, 0]).bytes()),
-        ("unknown", Frame::new(0xee, 0, 1, [0; 64]).bytes()),
+    let trailers = Frame::new(kind::HEADERS, flag::END_STREAM, 1, hpack_field(b"x", b"y")).bytes();
+    let goaway = [0, 0, 0, 1, 0, 0, 0, 0];
+    let cases: Vec<(&str, Vec<u8>, Frame)> = vec![
+        ("ping", vec![], Frame::new(kind::PING, 0, 0, [0; 8])),
+        ("settings", vec![], Frame::new(kind::SETTINGS, 0, 0, [])),
+        ("empty data", vec![], Frame::new(kind::DATA, 0, 1, [])),
+        ("data of one byte", vec![], Frame::new(kind::DATA, 0, 1, *b"x")),
+        ("window update", vec![], Frame::window(0, 1)),
+        ("priority", vec![], Frame::new(kind::PRIORITY, 0, 1, [0, 0, 0, 3, 0])),
+        ("goaway", vec![], Frame::new(kind::GOAWAY, 0, 0, goaway)),
+        ("resets of nothing", vec![], Frame::reset(1, 8)),
+        ("trailers without end", trailers, Frame::new(kind::CONTINUATION, 0, 1, hpack_field(b"x", b"y"))),
+        ("unknown", vec![], Frame::new(0xee, 0, 1, [0; 64])),
     ];
-    for (name, frame) in cases {
-        let flood = frame.repeat(1000);
+    for (name, first, frame) in cases {
+        let flood = frame.bytes().repeat(1000);
         let proxy = frames(move |frames, stream| {
             frames.send(&Frame::headers(stream, 0, &[(":status", "200")]));
+            frames.bytes(&first);
             for _ in 0..200 {
                 if !frames.bytes(&flood) {
                     break;

@@ -1,0 +1,83 @@
+//! A rule that protects a prefix, and one that takes everything else, each with a backend that records what it gets.
+
+use fairlead_testkit::{Backend, Proxy};
+
+/// `/admin` goes to one backend, the rest to the other; on host `redirect.test`, `/old` is redirected.
+pub struct Guarded {
+    /// The proxy, on port 80.
+    pub proxy: Proxy,
+    /// Gets what no rule protects.
+    pub open: Backend,
+    /// Gets `/admin` and what is below.
+    pub guarded: Backend,
+}
+
+/// Who got a path, and how it was spelled there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// The backend of `/admin`.
+    Guarded(String),
+    /// The other one.
+    Open(String),
+}
+
+impl Guarded {
+    /// Starts the three, the proxy with more arguments.
+    pub fn start(args: &[&str]) -> Guarded {
+        let (open, guarded) = (Backend::answering(), Backend::answering());
+        let text = MANIFESTS
+            .replace("OPEN", &open.address.port().to_string())
+            .replace("GUARDED", &guarded.address.port().to_string());
+        Guarded { proxy: Proxy::builder(&text, &[80]).args(args).start(), open, guarded }
+    }
+
+    /// What became of the request with this `x-case`.
+    pub fn seen(&self, case: &str) -> Vec<Got> {
+        let of = |backend: &Backend, got: fn(String) -> Got| {
+            let requests = backend.seen().requests.into_iter().filter(|r| r.headers("x-case") == [case]);
+            requests.map(|r| got(r.path().to_owned())).collect::<Vec<_>>()
+        };
+        [of(&self.guarded, Got::Guarded), of(&self.open, Got::Open)].concat()
+    }
+}
+
+const MANIFESTS: &str = "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  gatewayClassName: fairlead
+  listeners:
+    - {name: http, protocol: HTTP, port: 80}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: all}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /admin}}]
+      backendRefs: [{group: fairlead.dev, kind: Backend, name: guarded}]
+    - backendRefs: [{group: fairlead.dev, kind: Backend, name: open}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: redirect}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [redirect.test]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /old}}]
+      filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}]
+---
+apiVersion: fairlead.dev/v1alpha1
+kind: Backend
+metadata: {name: open}
+spec:
+  endpoints: [{ip: {address: 127.0.0.1, port: OPEN}}]
+---
+apiVersion: fairlead.dev/v1alpha1
+kind: Backend
+metadata: {name: guarded}
+spec:
+  endpoints: [{ip: {address: 127.0.0.1, port: GUARDED}}]
+";
