@@ -4,7 +4,7 @@ use super::names::Names;
 use super::request::Asked;
 use super::words;
 use crate::findings;
-use fairlead_ir::{Bind, Config, Listener, ListenerProtocol, Route, RouteKind};
+use fairlead_ir::{Bind, Config, Listener, ListenerFilters, ListenerProtocol, Route, RouteKind};
 use fairlead_route::{Entry, Explanation, ListenerIndex, Probe, Table};
 use fairlead_store::World;
 use fairlead_translate::Plan;
@@ -43,6 +43,9 @@ pub struct Door {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Box<str>>,
     pub why: String,
+    /// What requests pass before they are routed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
 }
 
 /// The rule that takes the request, and what it does.
@@ -146,6 +149,10 @@ impl Answer {
             return answer;
         };
         answer.listener = Some(names.door(listener, &asked.server_name));
+        if let Some(ListenerFilters::Broken(problem)) = &listener.filters {
+            answer.outcome = format!("500: {problem}");
+            return answer;
+        }
         let table = table(config.routes.values().filter(|route| route.listeners.contains(&listener.id)));
         let l4 = listener.protocol.is_l4();
         let probe = match l4 {

@@ -78,12 +78,7 @@ pub fn require(name: &str, plan: &Plan) -> anyhow::Result<()> {
     }
 }
 
-fn narrow(
-    asked: &Asked,
-    listening: BTreeMap<&Id, Vec<&Listener>>,
-    seen: &Seen,
-    plan: &Plan,
-) -> anyhow::Result<Choice> {
+fn narrow(asked: &Asked, listening: BTreeMap<&Id, Vec<&Listener>>, seen: &Seen, plan: &Plan) -> anyhow::Result<Choice> {
     let all: BTreeSet<&Id> = listening.keys().copied().collect();
     let only = |of: &BTreeSet<&Id>| if of.len() == 1 { of.first().map(|id| Id::clone(id)) } else { None };
     if all.len() < 2 {

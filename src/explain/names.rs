@@ -4,7 +4,8 @@ use super::answer::{Door, Other, Share, Taken, failure};
 use super::words;
 use fairlead_crds::Kind;
 use fairlead_ir::{
-    Address, Backend, BackendTarget, Cluster, Config, Discovery, Listener, ListenerProtocol, Protocol, Route, RouteKind,
+    Address, Backend, BackendTarget, Cluster, Config, Discovery, Listener, ListenerFilters, ListenerProtocol, Protocol,
+    Route, RouteKind,
 };
 use fairlead_route::Taker;
 use fairlead_store::{Key, Locator, World};
@@ -64,7 +65,11 @@ impl<'a> Names<'a> {
             Some(host) if host.starts_with("*.") => format!("{host} is the longest wildcard that takes {server_name}"),
             Some(host) => format!("{host} is the very name"),
         };
-        Door { name, place, port: listener.bind.port, hostname: listener.hostname.clone(), why }
+        let filters = match &listener.filters {
+            Some(ListenerFilters::Run(filters)) => filters.iter().map(words::filter).collect(),
+            Some(ListenerFilters::Broken(_)) | None => Vec::new(),
+        };
+        Door { name, place, port: listener.bind.port, hostname: listener.hostname.clone(), why, filters }
     }
 
     /// A rule that does not take the request.

@@ -22,7 +22,8 @@ async fn cluster(case: &str) -> (Server, World) {
     let files = Files::open(Manifests::new([format!("src/testdata/explain/{case}")]), |_| {});
     let world = files.change().world;
     let server = Server::with_all_kinds().await;
-    for (kind, (key, entry)) in Kind::ALL.iter().flat_map(|kind| world.entries(*kind).map(move |entry| (*kind, entry))) {
+    for (kind, (key, entry)) in Kind::ALL.iter().flat_map(|kind| world.entries(*kind).map(move |entry| (*kind, entry)))
+    {
         if entry.source.is_some() {
             let mut value = entry.object.to_value().unwrap();
             value["apiVersion"] = api_version(kind).into();

@@ -25,6 +25,12 @@ pub fn render(answer: &Answer, style: Style, nearest: usize) -> String {
     if let Some(door) = &answer.listener {
         page.line("listener", &door.name, door.place.as_deref());
         page.line("", &door.why, None);
+        for (index, filter) in door.filters.iter().enumerate() {
+            page.line(if index == 0 { "first" } else { "" }, filter, None);
+        }
+        if !door.filters.is_empty() {
+            page.line("", "(what follows is for the request as it came: what these change is not known here)", None);
+        }
     }
     if let Some(route) = &answer.route {
         let named = route.rule_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();

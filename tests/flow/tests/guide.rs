@@ -105,8 +105,8 @@ fn options_and_flags_are_all_there() {
     let log = text("access-log.md");
     for flag in Flag::ALL {
         let row = format!("| `{}` |", flag.short());
-        let used =
-            ["UH", "UT", "UR", "UF", "UC", "UO", "NR", "DC", "URX", "SI", "DPE", "UPE", "NC"].contains(&flag.short());
+        let used = ["UH", "UT", "UR", "UF", "UC", "UO", "NR", "DC", "URX", "SI", "DPE", "UPE", "NC", "UAEX"]
+            .contains(&flag.short());
         assert_eq!(log.contains(&row), used, "{row}");
     }
     let all: String = pages.iter().map(|page| page.text.as_str()).collect();
