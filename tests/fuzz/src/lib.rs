@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     targets::path::TARGET,
     targets::request_head::TARGET,
     targets::response_head::TARGET,
+    targets::trace_context::TARGET,
 ];
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod path;
 pub mod request_head;
 pub mod response_head;
+pub mod trace_context;
 
 /// Where to cut an input, decided by the input itself so that a run can be repeated.
 fn cut(data: &[u8]) -> usize {
