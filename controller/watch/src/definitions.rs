@@ -158,7 +158,7 @@ impl Supervisor {
         };
         let crd: Crd = serde_json::from_str(&text).map_err(|error| unexpected(error.to_string()))?;
         let is = |condition: &Condition| condition.type_ == "Established" && condition.status == "True";
-        if !crd.status.conditions.iter().any(is) {
+        if !crd.conditions().any(is) {
             return Ok(Vec::new());
         }
         Ok(crd.spec.versions.into_iter().filter(|version| version.served).map(|version| version.name).collect())
@@ -335,7 +335,13 @@ impl<'de> Deserialize<'de> for Definition {
 struct Crd {
     spec: Spec,
     #[serde(default)]
-    status: CrdStatus,
+    status: Option<CrdStatus>,
+}
+
+impl Crd {
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.status.iter().flat_map(|status| &status.conditions).flatten()
+    }
 }
 
 #[derive(Deserialize)]
@@ -350,10 +356,11 @@ struct Version {
     served: bool,
 }
 
-#[derive(Default, Deserialize)]
+/// All of it is null in the first moment.
+#[derive(Deserialize)]
 struct CrdStatus {
     #[serde(default)]
-    conditions: Vec<Condition>,
+    conditions: Option<Vec<Condition>>,
 }
 
 #[derive(Deserialize)]
