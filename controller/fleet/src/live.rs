@@ -116,7 +116,8 @@ fn watch_kind(
     namespace: Option<&str>,
     controller: Arc<str>,
 ) -> BoxStream<'static, Sight> {
-    let selector = [MANAGED_BY, APP, (CONTROLLER, &*controller)].map(|(label, value)| format!("{label}={value}")).join(",");
+    let selector =
+        [MANAGED_BY, APP, (CONTROLLER, &*controller)].map(|(label, value)| format!("{label}={value}")).join(",");
     let config = watcher::Config::default().labels(&selector);
     let place: Option<Box<str>> = namespace.map(Into::into);
     // Of workloads the status is needed, too.
