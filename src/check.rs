@@ -85,7 +85,7 @@ impl Report {
     /// Checks everything. `now`, in seconds since 1970, is for certificates.
     pub fn of(change: Change, now: Option<i64>) -> Report {
         let Change { world, mut problems, .. } = change;
-        let settings = Settings { now, ..Settings::default() };
+        let settings = Settings { now, anywhere: true, ..Settings::default() };
         let mut conditions = findings::of_plan(&world, &plan(&world, &settings));
         let schema = findings::of_schema(&world);
         // What an API server refuses anyway needs no condition.

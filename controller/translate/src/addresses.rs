@@ -10,7 +10,9 @@ use crate::Settings;
 use crate::fleet::Asked;
 use crate::frame::Context;
 use crate::status::{Condition, ConditionType, Fault, Reason};
+use fairlead_crds::Kind;
 use fairlead_crds::gateway::{AddressType, GatewaySpecAddress, GatewayStatusAddress};
+use fairlead_store::Key;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `routability` of an address that only the cluster knows.
@@ -60,7 +62,7 @@ pub(crate) struct Addresses {
 }
 
 /// Reads `spec.addresses`.
-pub(crate) fn read(wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>) -> Addresses {
+pub(crate) fn read(key: &Key, wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>) -> Addresses {
     let mut found = Addresses { entries: wanted.len(), ..Addresses::default() };
     let status =
         |type_: AddressType, value: String| GatewayStatusAddress { type_: Some(type_), value, routability: None };
@@ -68,7 +70,10 @@ pub(crate) fn read(wanted: &[GatewaySpecAddress], context: &mut Context<'_, '_>)
     for (i, address) in wanted.iter().enumerate() {
         let path = format!("spec.addresses[{i}]");
         let value = address.value.as_deref().unwrap_or_default();
-        if let Scope::Cluster | Scope::Unknown(_) = Scope::of(address) {
+        if Scope::of(address) == Scope::Cluster && settings.anywhere {
+            let message = "an address within the cluster has no effect outside of one; there the Gateway is not served";
+            context.reader.note(Kind::Gateway, key, format!("{path}.routability"), message);
+        } else if let Scope::Cluster | Scope::Unknown(_) = Scope::of(address) {
             let message =
                 "there is no cluster here, and no other routability is known; remove it for an address of the machine";
             found.unmet.push(Fault::new(Reason::AddressNotAssigned, format!("{path}.routability"), message));

@@ -110,7 +110,7 @@ pub(crate) fn draft<'a>(
         listeners,
         addresses: match context.settings.fleet {
             Some(_) => fleet::read_addresses(key, &spec.addresses, valid.then_some(&parameters), context),
-            None => addresses::read(&spec.addresses, context),
+            None => addresses::read(key, &spec.addresses, context),
         },
         frontend,
         client_certificate,

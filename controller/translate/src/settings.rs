@@ -37,6 +37,9 @@ pub struct Settings {
     pub features: Arc<[Arc<str>]>,
     /// Whether the installed CRDs know `routability` of addresses (experimental channel). Then the outcome of each address is told.
     pub routability: bool,
+    /// Whether the objects may be for a cluster as well as for this machine, as those that are only checked: what a cluster alone can
+    /// honour is worth a note then, and no failure.
+    pub anywhere: bool,
     /// Whether there is a kind ClusterTrustBundle.
     pub trust_bundles: bool,
     /// In a cluster: how the proxies of each Gateway run. They listen on all addresses of their pods then, and a Gateway's addresses
@@ -79,6 +82,7 @@ impl Default for Settings {
             now: None,
             bundle_version: None,
             routability: false,
+            anywhere: false,
             trust_bundles: true,
             fleet: None,
             features: features::SUPPORTED.iter().map(|name| Arc::from(*name)).collect(),

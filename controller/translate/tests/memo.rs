@@ -249,3 +249,32 @@ fn ten_thousand_routes() {
     }
     assert_eq!(last.unwrap().config.routes.len(), 10_000);
 }
+
+/// Which Secrets a Plan depends on is told once, whether they exist or not, and again when it changes.
+#[test]
+fn secrets_that_are_needed_are_told() {
+    let object = |text: &str| {
+        let value: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+        let kind = Kind::of(value["apiVersion"].as_str().unwrap(), value["kind"].as_str().unwrap()).unwrap();
+        fairlead_crds::Object::parse(kind, value).unwrap()
+    };
+    let gateway = object(
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: web, namespace: shop}, spec: {gatewayClassName: fairlead, listeners: \
+         [{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}]}}",
+    );
+    let policy = object(
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: p, namespace: shop}, spec: {targetRefs: \
+         [{group: '', kind: Service, name: s}], validation: {hostname: a.example, caCertificateRefs: [{group: '', kind: Secret, name: ca}]}}}",
+    );
+    let mut planner = Planner::new(Settings::default());
+    let key = |name: &str| Key::new("shop", name);
+    planner.update(&World::of([gateway.clone()]), &[]);
+    assert_eq!(planner.take_secrets(), Some([key("cert")].into()));
+    assert_eq!(planner.take_secrets(), None);
+    planner.update(&World::of([gateway.clone(), policy]), &[(Kind::BackendTLSPolicy, key("p"))]);
+    assert_eq!(planner.take_secrets(), Some([key("ca"), key("cert")].into()));
+    planner.update(&World::of([gateway]), &[(Kind::BackendTLSPolicy, key("p"))]);
+    assert_eq!(planner.take_secrets(), Some([key("cert")].into()));
+    planner.update(&World::default(), &[(Kind::Gateway, key("web"))]);
+    assert_eq!(planner.take_secrets(), Some([].into()));
+}

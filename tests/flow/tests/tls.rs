@@ -65,6 +65,12 @@ fn the_example() {
     assert!(private(&["--cert", &cert, "--key", &key]).1.ends_with("200 2"));
     assert_ne!(private(&[]).0, 0);
     assert_ne!(private(&["--cert", &other, "--key", &other_key]).0, 0);
+    // The same CA, known to the whole cluster.
+    let members = |args: &[&str]| {
+        fetch(&stage, 8445, "https://members.example.com:8445/", &[&["--cacert", ca.as_str()], args].concat())
+    };
+    assert!(members(&["--cert", &cert, "--key", &key]).1.ends_with("200 2"));
+    assert_ne!(members(&["--cert", &other, "--key", &other_key]).0, 0);
     // Ended here without a word about ALPN, and passed through to the backend's own certificate.
     let (code, text) = fetch(&stage, 8883, "https://shop.example.com:8883/x", &["--cacert", &ca]);
     assert!(code == 0 && text.ends_with("200 1.1") && text.contains("\"pod\": \"app\""), "{code} {text}");
@@ -227,6 +233,46 @@ fn policy(name: &str, service: &str, section: &str, validation: &str) -> String 
 fn config_map(name: &str, pem: &str) -> String {
     let pem: String = pem.lines().map(|line| format!("    {line}\n")).collect();
     format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  ca.crt: |\n{pem}")
+}
+
+fn trust_bundle(name: &str, pem: &str) -> String {
+    let pem: String = pem.lines().map(|line| format!("    {line}\n")).collect();
+    let api = "certificates.k8s.io/v1beta1";
+    format!(
+        "---\napiVersion: {api}\nkind: ClusterTrustBundle\nmetadata: {{name: '{name}'}}\nspec:\n  trustBundle: |\n{pem}"
+    )
+}
+
+/// GEP-5075: found, followed, gone, and what can't be used.
+#[test]
+fn trust_bundles_verify_backends() {
+    let files = TempDir::new();
+    let (ca, own, port) = (files.path().join("ca.pem"), Ca::new(), free_port());
+    let echo = tls_echo(port, &ca, &[]);
+    let pem = std::fs::read_to_string(&ca).expect("written");
+    let named = |name: &str| {
+        format!(
+            "hostname: abc.example.com, caCertificateRefs: [{{group: certificates.k8s.io, kind: ClusterTrustBundle, name: '{name}'}}]"
+        )
+    };
+    let base = gateway("", &["  - {name: http, protocol: HTTP, port: 8080}\n".to_owned()])
+        + &secured("good", 3443, Some(&named("example.com:ca:v1")), "")
+        + &secured("wrong", 3443, Some(&named("example.com:other:v1")), "")
+        + &secured("missing", 3443, Some(&named("example.com:none:v1")), "")
+        + &secured("empty", 3443, Some(&named("empty")), "");
+    let other = trust_bundle("example.com:other:v1", own.pem());
+    let manifests = base.clone() + &trust_bundle("example.com:ca:v1", &pem) + &other + &trust_bundle("empty", "# none");
+    let stage = Setup::manifests(&manifests).port(3443, port).start();
+    let status = |path: &str| stage.get(8080, "front.test", path).status;
+    assert_eq!(status("/good"), 200);
+    assert_eq!(status("/wrong"), 503, "another CA has signed it");
+    assert_eq!((status("/missing"), status("/empty")), (500, 500));
+    stage.until_printed(&["NoValidCACertificate", "InvalidCACertificateRef"]);
+    // It is followed: another CA comes, and the first one goes.
+    stage.update(&(base + &trust_bundle("example.com:other:v1", &pem)));
+    stage.until_pod(8080, "front.test", "/wrong", "secured");
+    wait_until(Duration::from_secs(5), "the policy without its bundle", || (status("/good") == 500).then_some(()));
+    drop(echo);
 }
 
 /// An echo server with a certificate for abc.example.com and a URI; its CA is written to `ca`.
