@@ -80,6 +80,15 @@ pub fn of_rejections(world: &World, rejected: &[(ResourceId, String)]) -> Vec<Pr
     findings.found
 }
 
+/// A resource of the configuration in words; what is called by the object that it comes from needs no kind.
+pub fn resource(resource: &ResourceId) -> String {
+    match resource {
+        ResourceId::Endpoints(id) => format!("endpoints {id}"),
+        ResourceId::Cluster(id) => format!("cluster {id}"),
+        ResourceId::Secret(id) | ResourceId::Route(id) | ResourceId::Listener(id) => id.to_string(),
+    }
+}
+
 fn id_of(resource: &ResourceId) -> &str {
     match resource {
         ResourceId::Secret(id)

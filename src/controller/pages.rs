@@ -2,6 +2,7 @@
 //! who serves which version, what is in the way, who leads, and the log's filter.
 
 use super::metrics::Metrics;
+use crate::findings;
 use crate::log::Logs;
 use crate::status::{GatewayProxies, Proxy};
 use anyhow::Context as _;
@@ -151,7 +152,7 @@ fn proxies(progress: &Progress, versions: &BTreeMap<Id, u64>) -> Vec<GatewayProx
                 pod: pod.to_string(),
                 version: proxy.acked,
                 program: proxy.program.clone(),
-                rejected: proxy.rejected.iter().map(|(id, why)| format!("{id:?}: {why}")).collect(),
+                rejected: proxy.rejected.iter().map(|(id, why)| format!("{}: {why}", findings::resource(id))).collect(),
                 unbound: proxy.unbound.clone(),
             })
             .collect(),
@@ -168,6 +169,7 @@ fn problems(state: &State) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fairlead_ir::ResourceId;
     use fairlead_publish::ProxyProgress;
 
     #[test]
@@ -178,7 +180,8 @@ mod tests {
 
     #[test]
     fn gateways_without_proxies_are_told_of_too() {
-        let proxy = ProxyProgress { acked: 3, program: "0.1.0".into(), ..ProxyProgress::default() };
+        let rejected = vec![(ResourceId::Route("httproute/shop/cart/0".into()), "too large".into())];
+        let proxy = ProxyProgress { acked: 3, program: "0.1.0".into(), rejected, ..ProxyProgress::default() };
         let gateway = GatewayProgress { proxies: [("pod-a".into(), proxy)].into_iter().collect() };
         let progress: Progress = [("shop/web".into(), Arc::new(gateway))].into_iter().collect();
         let versions = BTreeMap::from([(Id::from("shop/web"), 4), (Id::from("shop/new"), 4)]);
@@ -186,5 +189,6 @@ mod tests {
         let short: Vec<_> = told.iter().map(|one| (&*one.gateway, one.version, one.proxies.len())).collect();
         assert_eq!(short, [("shop/new", 4, 0), ("shop/web", 4, 1)]);
         assert_eq!((&*told[1].proxies[0].pod, told[1].proxies[0].version), ("pod-a", 3));
+        assert_eq!(told[1].proxies[0].rejected, ["httproute/shop/cart/0: too large"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What is printed on stdout: the tables at the start, a line per change, problems as they come and go.
 
+use crate::findings;
 use crate::output::{Format, Paint, count};
 use crate::table;
 use crate::view::View;
@@ -141,7 +142,7 @@ impl Reporter {
             "removals": event.removals,
             "milliseconds": event.took.as_secs_f64() * 1000.0,
             "problems": event.problems.iter().chain(event.findings).collect::<Vec<_>>(),
-            "rejected": event.rejected.iter().map(|(id, why)| json!({"resource": name(id), "reason": why})).collect::<Vec<_>>(),
+            "rejected": event.rejected.iter().map(|(id, why)| json!({"resource": findings::resource(id), "reason": why})).collect::<Vec<_>>(),
         });
         if let (Some(view), Some(object)) = (event.view, line.as_object_mut()) {
             object.insert("listeners".to_owned(), serde_json::to_value(&view.listeners)?);
@@ -159,15 +160,6 @@ fn names(changed: &[(Kind, Key)]) -> String {
         let _ = write!(text, " and {}", count(changed.len() - MAX_NAMES, "other"));
     }
     text
-}
-
-fn name(resource: &ResourceId) -> String {
-    match resource {
-        ResourceId::Secret(id) => id.to_string(),
-        ResourceId::Endpoints(id) => format!("endpoints {id}"),
-        ResourceId::Cluster(id) => format!("cluster {id}"),
-        ResourceId::Route(id) | ResourceId::Listener(id) => id.to_string(),
-    }
 }
 
 fn duration(took: Duration) -> String {
