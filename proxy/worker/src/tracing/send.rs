@@ -31,10 +31,6 @@ impl Refused {
     pub fn later(why: impl Into<Cow<'static, str>>) -> Refused {
         Refused { why: why.into(), again: true, after: None }
     }
-
-    fn broken(error: fairlead_http::Error) -> Refused {
-        Refused::later(error.to_string())
-    }
 }
 
 /// A tracer's collector.
@@ -89,18 +85,23 @@ impl Link {
             Protocol::Grpc => Want::Http2,
             Protocol::Http => cluster.want(),
         };
-        let pick = cluster.pick(&[]).ok_or_else(|| Refused::later("it has no endpoint"))?;
-        let mut up = match cluster.try_checkout(&pick, want) {
-            Some(up) => up,
-            None => cluster.checkout(&pick, want).await.map_err(|error| Refused::later(error.to_string()))?,
-        };
         let head = head(&self.tracer, cluster.config().is_tls());
-        up.leg().send_request(&head, Framing::Length(body.len() as u64)).map_err(Refused::broken)?;
-        let mut rest = body;
-        poll_fn(|cx| poll_send(cx, up.leg(), &mut rest)).await.map_err(Refused::broken)?;
-        let answer = Answer::read(&mut up).await.map_err(Refused::broken)?;
-        up.finish();
-        answer.outcome(settings.protocol)
+        let mut again = true;
+        loop {
+            let pick = cluster.pick(&[]).ok_or_else(|| Refused::later("it has no endpoint"))?;
+            let mut up = match cluster.try_checkout(&pick, want) {
+                Some(up) => up,
+                None => cluster.checkout(&pick, want).await.map_err(|error| Refused::later(error.to_string()))?,
+            };
+            let answer = match exchange(&mut up, &head, body).await {
+                Ok(answer) => answer,
+                // It may have been closed since it was last used.
+                Err(_) if up.is_reused() && std::mem::take(&mut again) => continue,
+                Err(error) => return Err(Refused::later(error.to_string())),
+            };
+            up.finish();
+            return answer.outcome(settings.protocol);
+        }
     }
 
     /// The collector's cluster as it is now; connections to endpoints that stay are kept.
@@ -127,6 +128,14 @@ impl Link {
         }
         self.known.as_ref().map(|known| known.cluster.clone())
     }
+}
+
+/// A request and its answer.
+async fn exchange(up: &mut Upstream, head: &RequestHead, body: &[u8]) -> Result<Answer, fairlead_http::Error> {
+    up.leg().send_request(head, Framing::Length(body.len() as u64))?;
+    let mut rest = body;
+    poll_fn(|cx| poll_send(cx, up.leg(), &mut rest)).await?;
+    Answer::read(up).await
 }
 
 fn head(tracer: &Tracer, tls: bool) -> RequestHead {
