@@ -339,6 +339,7 @@ fn refusals_and_errors_over_grpc() {
 
 #[test]
 fn calls_that_fail_are_no_consent() {
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
     let good = frame(&ok(OkHttpResponse::default()));
     let decide = |status: u16, head: &[(&str, &str)], body: &[u8], trailers: &[(&str, &str)]| {
         grpc(&[]).decide(&answer(status, head), body.to_vec(), &answer(200, trailers).fields)
@@ -347,7 +348,7 @@ fn calls_that_fail_are_no_consent() {
     let mut compressed = good.clone();
     compressed[0] = 1;
     let two = [good.clone(), good.clone()].concat();
-    let cases: &[(u16, &[(&str, &str)], &[u8], &[(&str, &str)])] = &[
+    let cases: &[(u16, Pairs<'_>, &[u8], Pairs<'_>)] = &[
         (200, &[], &good, &[("grpc-status", "7")]),
         (200, &[("grpc-status", "14")], &[], &[]),
         (200, &[], &good, &[]),
