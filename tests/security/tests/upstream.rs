@@ -2,6 +2,7 @@
 //! backend sends too much is never taken for the answer to somebody else's request.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -310,4 +311,39 @@ fn pushes_are_refused() {
     });
     let reply = ask(Version::H2, proxy.address(80), &Ask::get("/"));
     assert!(matches!(reply.answer.status, 502 | 503), "we said that we take none: {reply:?}");
+}
+
+/// Answers to copies of requests are dropped as they come, however long they are (CVE-2024-34364).
+#[test]
+fn mirrors_without_end_are_not_collected() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000000\r\n\r\n");
+                while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+            });
+        }
+    });
+    let backend = Backend::answering();
+    let filter = "    - filters: [{type: RequestMirror, requestMirror: {backendRef: {group: fairlead.dev, kind: Backend, name: mirror}}}]\n      \
+                  backendRefs";
+    let text = manifests(backend.address.port(), false).replace("    - backendRefs", filter);
+    let mirror = format!(
+        "---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: mirror}}\nspec:\n  \
+         endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]\n"
+    );
+    let proxy = Proxy::serve(&(text + &mirror), &[80]);
+    let mut wire = Wire::connect(proxy.address(80));
+    assert_eq!(wire.get("test", "/").text(), "ok");
+    let before = proxy.process.memory();
+    for n in 0..5 {
+        let start = Instant::now();
+        assert_eq!(wire.get("test", &format!("/{n}")).text(), "ok");
+        assert!(start.elapsed() < Duration::from_secs(2), "{n}: {:?}", start.elapsed());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let grown = proxy.process.memory().saturating_sub(before);
+    assert!(grown < 16 << 10, "the proxy has grown by {grown} KiB");
 }

@@ -38,6 +38,7 @@ pub const CASES: &[Case] = &[
     case("target with another host", b"GET http://evil/c### HTTP/1.1\r\nHost: test\r\n\r\nGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(400)),
     case("target with user information", b"GET http://test@evil/c### HTTP/1.1\r\nHost: evil\r\n\r\nGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(400)),
     case("target of https on a plain port", b"GET https://test/c### HTTP/1.1\r\nHost: test\r\n\r\nGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(403)),
+    case("target of https in odd case on a plain port", b"GET hTTpS://test/c### HTTP/1.1\r\nHost: test\r\n\r\nGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(403)),
     case("target without authority", b"GET http:///c### HTTP/1.1\r\nHost: test\r\n\r\nGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(400)),
     case("CONNECT", b"CONNECT test:80 HTTP/1.1\r\nHost: test:80\r\n\r\nGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(501)),
     case("CONNECT with content", b"CONNECT test:80 HTTP/1.1\r\nHost: test:80\r\nContent-Length: 5\r\n\r\nhelloGET /s### HTTP/1.1\r\nHost: test\r\n\r\n", Refuse(501)),
