@@ -3,11 +3,9 @@
 
 use fairlead_test_flow::Setup;
 use fairlead_testkit::Wire;
-use fairlead_testkit::websocket::{frame, op, parse};
+use fairlead_testkit::websocket::{HANDSHAKE, frame, op, parse};
 use std::io::Read;
 use std::time::Duration;
-
-const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// Reads frames until one with `opcode` comes.
 fn until(wire: &mut Wire, bytes: &mut Vec<u8>, opcode: u8) -> Vec<u8> {

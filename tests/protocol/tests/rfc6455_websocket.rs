@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fairlead_test_protocol::{House, Way};
-use fairlead_testkit::websocket::{frame, op, parse};
+use fairlead_testkit::websocket::{HANDSHAKE, frame, op, parse};
 use fairlead_testkit::{Act, Ask, Backend, Proxy, Shared, Version, Wire, ask, h2, runtime};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::Request;
@@ -86,10 +86,7 @@ fn frames_sent_right_behind_the_handshake_are_not_lost() {
 }
 
 fn handshake(host: &str, path: &str, more: &str) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-    )
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{HANDSHAKE}{more}\r\n")
 }
 
 /// A backend that switches and then does what `serve` says.

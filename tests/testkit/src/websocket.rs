@@ -10,6 +10,10 @@ pub mod op {
     pub const PONG: u8 = 10;
 }
 
+/// The fields with which a client asks for a switch (RFC 6455 §1.3, with the key of its example).
+pub const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 /// A whole message as a client sends it: one frame, masked.
 pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
