@@ -195,3 +195,6 @@ impl Core {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
