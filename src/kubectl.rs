@@ -19,6 +19,10 @@ Examples:
 
 It has the rights of your kubeconfig's user. `kubectl fairlead help COMMAND` has examples of each command.";
 
+/// Where `explain` takes objects from, as its help has it.
+const FROM_EITHER: &str = "from files (-f), or from the API server of a cluster (--live)";
+const FROM_CLUSTER: &str = "from the cluster, or from files (-f)";
+
 /// Whether a program of this name was called as a plugin.
 pub fn is_plugin(program: Option<&OsStr>) -> bool {
     program.and_then(|program| Path::new(program).file_stem()).is_some_and(|name| name == "kubectl-fairlead")
@@ -40,7 +44,8 @@ pub fn command(command: Command) -> Command {
 /// Lets the examples call the program as it was called.
 fn renamed(subcommand: Command) -> Command {
     let Some(text) = subcommand.get_after_help().map(ToString::to_string) else { return subcommand };
-    subcommand.after_help(text.replace("\n  fairlead ", "\n  kubectl fairlead ").replace(" --live ", " "))
+    let text = text.replace("\n  fairlead ", "\n  kubectl fairlead ").replace(" --live ", " ");
+    subcommand.after_help(text.replace(FROM_EITHER, FROM_CLUSTER))
 }
 
 #[cfg(test)]
@@ -73,7 +78,7 @@ mod tests {
         let explain = help(&["kubectl-fairlead", "explain", "--help"]);
         assert!(explain.contains("Usage: kubectl fairlead explain [OPTIONS] [METHOD] URL\n"), "{explain}");
         assert!(explain.contains("\n  kubectl fairlead explain https://shop.example.com/cart\n"), "{explain}");
-        assert!(!explain.contains("  fairlead explain"), "{explain}");
+        assert!(!explain.contains("  fairlead explain") && !explain.contains("--live"), "{explain}");
     }
 
     #[test]
