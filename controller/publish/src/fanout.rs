@@ -220,6 +220,7 @@ fn named_by_listener(listener: &Listener) -> Vec<ResourceId> {
     if let Some(ListenerFilters::Run(filters)) = &listener.filters {
         named.extend(filters.iter().filter_map(Filter::cluster).cloned().map(ResourceId::Cluster));
     }
+    named.extend(listener.http.tracing.iter().map(|tracing| ResourceId::Cluster(tracing.cluster.clone())));
     named
 }
 

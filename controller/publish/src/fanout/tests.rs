@@ -1,6 +1,7 @@
 use super::*;
 use fairlead_ir::{
-    Backend, ClusterTls, Endpoints, ListenerProtocol, ListenerTls, Millis, Order, Protocol, RouteKind, Secret,
+    AuthProtocol, Backend, ClusterTls, Endpoints, ExternalAuth, ListenerProtocol, ListenerTls, Millis, Order, Protocol,
+    RouteKind, Secret,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -39,8 +40,12 @@ fn listener(number: u8, gateway: u8, secret: u8) -> Arc<Listener> {
 }
 
 fn route(number: u8, listeners: &[u8], clusters: &[u8]) -> Arc<Route> {
-    let backend =
-        |cluster: &u8| Backend { weight: 1, target: BackendTarget::Cluster(id("cluster", *cluster)), filters: vec![], session: None };
+    let backend = |cluster: &u8| Backend {
+        weight: 1,
+        target: BackendTarget::Cluster(id("cluster", *cluster)),
+        filters: vec![],
+        session: None,
+    };
     Arc::new(Route {
         id: id("route", number),
         name: id("route", number),
@@ -205,4 +210,38 @@ fn a_change_of_one_gateway_is_not_told_to_another() {
     assert_eq!(fanout.versions()["gateway/0"], 2);
     assert_eq!(fanout.versions()["gateway/1"], 1);
     assert!(fanout.update(&new, &ids(&new)).is_empty(), "nothing differs");
+}
+
+/// Nothing but the listener names the cluster.
+#[test]
+fn what_filters_of_listeners_ask_comes_and_goes_with_them() {
+    let sketch = Sketch {
+        listeners: [(0, (0, 0)), (1, (1, 0))].into(),
+        clusters: [(0, (0, None)), (1, (1, None))].into(),
+        endpoints: [(0, 0), (1, 0)].into(),
+        secrets: [(0, 0)].into(),
+        ..Sketch::default()
+    };
+    let old = sketch.config();
+    let mut new = old.clone();
+    let auth = ExternalAuth {
+        cluster: id("cluster", 1),
+        authority: "auth".into(),
+        protocol: AuthProtocol::Grpc { request_headers: vec![] },
+        max_body: 0,
+        timeout: Millis(1),
+    };
+    let filters = Some(ListenerFilters::Run(vec![Filter::ExternalAuth(auth)]));
+    let filtered = Listener { filters, ..(*listener(0, 0, 0)).clone() };
+    new.listeners.insert(id("listener", 0), Arc::new(filtered));
+    let mut fanout = Fanout::new();
+    fanout.update(&old, &ids(&old));
+    assert!(fanout.config("gateway/0").is_some_and(|config| config.clusters.is_empty()));
+    let pushes = fanout.update(&new, &touched(&old, &new));
+    assert_eq!(pushes.keys().map(|gateway| &**gateway).collect::<Vec<_>>(), ["gateway/0"]);
+    let held = fanout.config("gateway/0").expect("told");
+    assert_eq!(held.clusters.keys().collect::<Vec<_>>(), [&id("cluster", 1)]);
+    assert_eq!(held.endpoints.keys().collect::<Vec<_>>(), [&id("endpoints", 1)]);
+    fanout.update(&old, &touched(&new, &old));
+    assert!(fanout.config("gateway/0").is_some_and(|config| config.clusters.is_empty() && config.endpoints.is_empty()));
 }

@@ -21,8 +21,17 @@ const BIND: ir::Bind = ir::Bind::tcp(None, 80);
 
 /// A rule for all requests to the backend, and a listener for all hosts, as a test wants them; `auth` is where cluster `auth` leads.
 pub fn house(auth: &[SocketAddr], change: impl FnOnce(&mut Vec<ir::Route>, &mut ir::Listener)) -> House {
-    let backend =
+    let echo =
         Backend::start(|request| Act::ok(&format!("{}\n{}", request.head, String::from_utf8_lossy(&request.body))));
+    house_of(auth, echo, change)
+}
+
+/// The same with a backend of the test's own.
+pub fn house_of(
+    auth: &[SocketAddr],
+    backend: Backend,
+    change: impl FnOnce(&mut Vec<ir::Route>, &mut ir::Listener),
+) -> House {
     let registry = Registry::new(1);
     let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
     let mut routes = vec![route("all")];

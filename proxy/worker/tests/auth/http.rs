@@ -2,7 +2,7 @@
 
 use crate::house::{House, answer, house, http};
 use fairlead_ir as ir;
-use fairlead_testkit::{Act, Backend, Wire};
+use fairlead_testkit::{Act, Ask, Backend, Client, Content, Version, Wire};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -246,4 +246,54 @@ fn filters_run_in_order_and_backends_have_their_own() {
     assert_eq!(answer.headers_named("x-rule"), ["1"]);
     assert_eq!(service.take().requests.len(), 2);
     assert_eq!(house.wire().get("a", "/early").status, 403, "it was asked before the header was set");
+}
+
+#[test]
+fn over_http2_too() {
+    let service = Backend::start(|request| match request.body.len() {
+        0 => answer(401, "x-why: no body", "who?"),
+        length => answer(200, &format!("x-length: {length}"), ""),
+    });
+    let house = with(&[service.address], ir::ExternalAuth { max_body: 200_000, ..http("", &[], &[]) });
+    let mut client = Client::connect(Version::H2, house.address);
+    // More than the window of a stream: what is held is taken from it.
+    let body = vec![b'z'; 200_000];
+    for content in [Content::Sized(body.clone().into()), Content::Streamed(body.clone().into(), 16_000)] {
+        let answer = client.ask(&Ask::new("POST", "/").content(content)).whole();
+        assert_eq!(answer.status, 200);
+        assert!(answer.text().contains("x-length: 200000\r\n") && answer.body.ends_with(&body));
+    }
+    let refused = client.ask(&Ask::get("/")).whole();
+    assert_eq!((refused.status, refused.header("x-why"), refused.text().as_str()), (401, Some("no body"), "who?"));
+    let long = client.ask(&Ask::new("POST", "/").content(Content::Sized(vec![b'z'; 200_001].into())));
+    assert_eq!(long.answer.status, 413);
+    assert_eq!(client.ask(&Ask::get("/")).whole().status, 401, "the connection lives on");
+    assert_eq!(house.through(), 2);
+}
+
+#[test]
+fn upgrades_are_asked_for_as_requests() {
+    let service = Backend::start(|request| match request.headers("upgrade").len() {
+        0 => answer(if request.path() == "/no" { 403 } else { 200 }, "", ""),
+        _ => answer(500, "", ""),
+    });
+    let house = house_with_upgrade(&[service.address]);
+    for (path, status) in [("/no", 403), ("/yes", 101)] {
+        let mut wire = house.wire();
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"));
+        assert_eq!(wire.response(false).unwrap().status, status, "{path}");
+    }
+}
+
+/// A backend that switches protocols.
+fn house_with_upgrade(auth: &[SocketAddr]) -> House {
+    let mut filters = http("", &["upgrade", "connection"], &[]);
+    filters.timeout = ir::Millis(1000);
+    crate::house::house_of(
+        auth,
+        Backend::start(|_| {
+            Act::Hold(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_vec())
+        }),
+        |routes, _| routes[0].filters = vec![ir::Filter::ExternalAuth(filters)],
+    )
 }
