@@ -1,8 +1,8 @@
 //! `sessionPersistence` → [`Session`] (GEP-1619), wherever it stands.
 //!
 //! Of several that hold for a backend the XBackend's own counts, then the rule's, then an XBackendTrafficPolicy's. Tokens are made
-//! with keys that come from the `uid` of the object which asks (of a policy, from its target's): known to all proxies, the
-//! same after a restart, and not to clients. Objects of files that have no `uid` give their names.
+//! with keys that come from the `uid` of the object which asks: known to all proxies, the same after a restart, and not to
+//! clients. Objects of files that have no `uid` give their names.
 
 use crate::duration;
 use crate::fleet::short_hash;
@@ -18,7 +18,7 @@ pub(crate) struct Owner<'a> {
     pub kind: Kind,
     pub key: &'a Key,
     pub metadata: &'a ObjectMeta,
-    /// What is unique within it: a rule's name or number; mostly nothing.
+    /// What is unique within it: a rule's name or number, a policy's target; or nothing.
     pub part: &'a str,
 }
 

@@ -20,7 +20,6 @@ use fairlead_crds::v1alpha1::Backend;
 use fairlead_ir::{Millis, RetryBudget, Session};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,7 +57,7 @@ impl TrafficPolicies {
             let (mut named, mut faults, mut rejected) = (Vec::new(), Vec::new(), budget.as_ref().err().cloned());
             for (i, reference) in policy.spec.target_refs.iter().enumerate() {
                 let path = format!("spec.targetRefs[{i}]");
-                let (target, metadata) = match target(key, reference, &path, &mut reader) {
+                let target = match target(key, reference, &path, &mut reader) {
                     Ok(found) => found,
                     Err((target, fault)) => {
                         named.extend(target);
@@ -73,7 +72,9 @@ impl TrafficPolicies {
                     continue;
                 }
                 owners.insert(target.clone(), key);
-                let owner = Owner { kind: target.0, key: &target.1, metadata, part: "" };
+                let part = format!("{}/{}", target.0, target.1);
+                let (kind, metadata) = (Kind::XBackendTrafficPolicy, &policy.metadata);
+                let owner = Owner { kind, key, metadata, part: &part };
                 let spec = policy.spec.session_persistence.as_ref();
                 let session = spec.map(|spec| session::lower(spec, "spec.sessionPersistence", &owner)).transpose();
                 match (&budget, session) {
@@ -109,23 +110,23 @@ impl TrafficPolicies {
 }
 
 /// What a policy is for; when that does not exist, what it would be.
-fn target<'a>(
+fn target(
     policy: &Key,
     reference: &LocalPolicyTargetReference,
     path: &str,
-    reader: &mut Reader<'a>,
-) -> Result<(Target, &'a ObjectMeta), (Option<Target>, Fault)> {
+    reader: &mut Reader<'_>,
+) -> Result<Target, (Option<Target>, Fault)> {
     let key = Key::new(policy.namespace.clone(), reference.name.as_str());
     let kind = Kind::of_group(&reference.group, &reference.kind);
     let found = match kind {
-        Some(Kind::Service) => reader.find::<Service>(&key).map(|found| &found.metadata),
-        Some(Kind::Backend) => reader.find::<Backend>(&key).map(|found| &found.metadata),
-        Some(Kind::XBackend) => reader.find::<XBackend>(&key).map(|found| &found.metadata),
-        _ => None,
+        Some(Kind::Service) => reader.find::<Service>(&key).is_some(),
+        Some(Kind::Backend) => reader.find::<Backend>(&key).is_some(),
+        Some(Kind::XBackend) => reader.find::<XBackend>(&key).is_some(),
+        _ => false,
     };
     match (kind, found) {
-        (Some(kind), Some(metadata)) => Ok(((kind, key), metadata)),
-        (Some(kind @ (Kind::Service | Kind::Backend | Kind::XBackend)), None) => {
+        (Some(kind), true) => Ok((kind, key)),
+        (Some(kind @ (Kind::Service | Kind::Backend | Kind::XBackend)), false) => {
             let fault = Fault::new(Reason::TargetNotFound, path, format!("there is no {kind} {key}"));
             Err((Some((kind, key)), fault))
         }
