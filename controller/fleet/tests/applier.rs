@@ -1,6 +1,6 @@
 //! The Applier against an API server in the same process.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use fairlead_fleet::{APPLIED, Applier, CONTROLLER, Problem, ProblemReason, Settings};
 use fairlead_store::Key;
@@ -137,7 +137,7 @@ fn is_write_of(request: &Request, plural: &str) -> bool {
 async fn all_objects_are_made_and_only_while_leading() {
     let stage = Stage::new(false).await;
     let fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     sleep(Duration::from_millis(300)).await;
     assert_eq!(stage.server.requests(), []);
     stage.lead.send_replace(true);
@@ -161,10 +161,10 @@ async fn all_objects_are_made_and_only_while_leading() {
 async fn nothing_is_written_when_nothing_changed() {
     let stage = Stage::new(true).await;
     let fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     stage.server.clear_requests();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     // A status is nobody's wish.
     stage.edit(ObjectKind::Deployment, |object| object["status"] = json!({ "readyReplicas": 1 }));
     stage.quiet().await;
@@ -184,7 +184,7 @@ async fn nothing_is_written_when_nothing_changed() {
 async fn what_changes_is_applied_alone() {
     let stage = Stage::new(true).await;
     let mut fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     stage.server.clear_requests();
     fleet.objects[3] = deployment(Some(5));
@@ -199,7 +199,7 @@ async fn what_changes_is_applied_alone() {
 async fn what_others_change_of_ours_is_set_right_and_what_they_add_stays() {
     let stage = Stage::new(true).await;
     let fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     stage.edit(ObjectKind::Service, |service| {
         service["spec"]["type"] = json!("NodePort");
@@ -221,7 +221,7 @@ async fn what_others_change_of_ours_is_set_right_and_what_they_add_stays() {
 async fn what_is_not_wanted_any_more_goes_as_far_as_it_is_ours() {
     let stage = Stage::new(true).await;
     let fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     let (managed, app) = (MANAGED_BY, APP);
     // Owned by nobody, though it has our labels; and somebody else's by the same name in another namespace.
@@ -233,7 +233,7 @@ async fn what_is_not_wanted_any_more_goes_as_far_as_it_is_ours() {
     }
     let mut smaller = fleet.clone();
     smaller.objects.pop();
-    stage.submit(&[smaller.clone()]);
+    stage.submit(std::slice::from_ref(&smaller));
     stage.until("no budget", |stage| stage.get(ObjectKind::PodDisruptionBudget).is_none()).await;
     // A Gateway that can't be served as it is keeps all it has.
     stage.submit(&[Fleet { objects: vec![smaller.objects[1].clone()], partial: true, ..smaller.clone() }]);
@@ -249,7 +249,7 @@ async fn what_is_not_wanted_any_more_goes_as_far_as_it_is_ours() {
 async fn what_belongs_to_another_controller_is_left_alone() {
     let stage = Stage::new(true).await;
     let fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     let service = stage.get(ObjectKind::Service).unwrap();
     assert_eq!(service["metadata"]["labels"][CONTROLLER], "fairlead.dev_gateway-controller");
@@ -335,7 +335,7 @@ async fn failures_of_the_server_are_tried_again() {
 async fn a_daemon_set_takes_the_place_of_a_deployment_when_it_is_ready() {
     let stage = Stage::new(true).await;
     let mut fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     fleet.objects[3] = object(ObjectKind::DaemonSet, json!({ "spec": { "template": {} } }));
     stage.submit(&[fleet]);
@@ -352,7 +352,7 @@ async fn who_leads_no_more_writes_no_more() {
     let mut fleet = whole();
     let theirs = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "fairlead-web", "namespace": NAMESPACE } });
     stage.server.put(theirs);
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.problems(|problems| !problems.is_empty()).await;
     stage.quiet().await;
     stage.lead.send_replace(false);
@@ -374,7 +374,7 @@ async fn an_autoscaler_is_left_to_say_how_many_there_are() {
     let stage = Stage::new(true).await;
     let scaler = object(ObjectKind::HorizontalPodAutoscaler, json!({ "spec": { "minReplicas": 2, "maxReplicas": 9 } }));
     let mut fleet = fleet(vec![deployment(None), scaler]);
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     assert_eq!(stage.get(ObjectKind::Deployment).unwrap()["spec"]["replicas"], 2);
     stage.edit(ObjectKind::Deployment, |object| object["spec"]["replicas"] = json!(6));
@@ -393,7 +393,7 @@ async fn an_autoscaler_is_left_to_say_how_many_there_are() {
 async fn pods_that_are_refused_are_a_problem_of_the_gateway() {
     let stage = Stage::new(true).await;
     let fleet = whole();
-    stage.submit(&[fleet.clone()]);
+    stage.submit(std::slice::from_ref(&fleet));
     stage.settled(&fleet).await;
     let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods" }]);
     stage.edit(ObjectKind::Deployment, |object| object["status"] = json!({ "conditions": refused }));
