@@ -16,6 +16,8 @@ from .paths import DIR, LOG, REPORTS, ROOT, SUITE, Problem, say
 VERSION = "v1.7.0"
 CLASS = "fairlead"
 NAMESPACE = "fairlead-system"
+# The suite has up to two dozen Gateways at once. With the chart's requests, the CPUs of a small node would be given away before.
+PROXIES = {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}
 PROFILES = "GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP"
 # With --quick: a test that will fail should do so before one looks away. In seconds.
 QUICK = {
@@ -183,7 +185,7 @@ def render(delay=None):
     (folder / "namespace.json").write_text(json.dumps(namespace))
     for name in ("crds", "no-crds"):
         with open(folder / f"{name}.yaml", "w") as file:
-            command = [tool, f"--{name}", "-n", NAMESPACE, "--set", "image.tag=dev"]
+            command = [tool, f"--{name}", "-n", NAMESPACE, "--set", "image.tag=dev", "--set-json", f"proxy={json.dumps(PROXIES)}"]
             if delay:
                 command += ["--set-json", f"extraArgs={json.dumps([f'--test-delay={delay}'])}"]
             done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True)
