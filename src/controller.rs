@@ -85,11 +85,7 @@ async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
     };
     let applier = fairlead_fleet::Applier::start(client.clone(), lease.leading(), fleets);
     tokio::spawn(obstacles::tell(applier.problems(), writer.clone()));
-    let watched = fairlead_watch::Settings {
-        namespaces: args.watch_namespaces.clone(),
-        secret_namespaces: args.secret_namespaces.clone(),
-    };
-    let objects = Watch::start(client, watched).await?;
+    let objects = Watch::start(client, watched(&args)).await?;
     let stopper = objects.stopper();
     let metrics = Arc::new(Metrics::new()?);
     let core = Core::new(
@@ -128,6 +124,14 @@ async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
     lease.release().await;
     plans.join().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which objects are read.
+fn watched(args: &Args) -> fairlead_watch::Settings {
+    fairlead_watch::Settings {
+        namespaces: args.watch_namespaces.clone(),
+        secret_namespaces: args.secret_namespaces.clone(),
+    }
 }
 
 /// What plans depend on besides the objects.
