@@ -30,6 +30,20 @@ fn a_logged_get_takes_few_more_instructions_and_no_allocation() {
     check("logged keep-alive GET", SMALL, &small(), AccessLog::Json, 22_000.0);
 }
 
+/// Of a traced listener's requests most are not recorded: they are read, decided upon, and told to the backend.
+#[test]
+fn an_unrecorded_get_of_a_traced_listener_takes_few_more_instructions_and_no_allocation() {
+    let policy = "---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XTelemetryPolicy
+metadata: {name: load, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: load}]
+  tracing: {mode: Enabled, samplingRate: {numerator: 0}, provider: {backendRef: {name: b0, port: 80}}}
+";
+    check_with("unrecorded keep-alive GET", SMALL, &small(), AccessLog::Off, 16_000.0, policy);
+}
+
 /// The count has to see allocations where there are some: new connections take memory.
 #[test]
 fn allocations_of_new_connections_are_seen() {
@@ -54,11 +68,16 @@ fn small() -> Request {
 }
 
 fn check(what: &str, response: &[&str], request: &Request, log: AccessLog, budget: f64) {
+    check_with(what, response, request, log, budget, "");
+}
+
+fn check_with(what: &str, response: &[&str], request: &Request, log: AccessLog, budget: f64, more: &str) {
     if is_missing("valgrind") {
         return;
     }
     let backend = Backend::start(response);
-    let mut callgrind = Callgrind::start(&manifests(HUNDRED, backend.address.port()), log);
+    let manifests = manifests(HUNDRED, backend.address.port()) + more;
+    let mut callgrind = Callgrind::start(&manifests, log);
     let mut wires = open(callgrind.subject.address, CONNECTIONS, request);
     backend.gather(CONNECTIONS);
     drive(&mut wires, 25, request);

@@ -31,7 +31,9 @@ impl SpanBuffer {
         let mut batches = self.batches.borrow_mut();
         let known = batches.iter().position(|batch| Arc::ptr_eq(&batch.tracer, tracer));
         let at = known.unwrap_or_else(|| {
-            batches.push(Batch { tracer: tracer.clone(), bytes: Vec::new(), spans: 0 });
+            // Where there is one span there are more.
+            let bytes = Vec::with_capacity(Self::FULL + Self::FULL / 16);
+            batches.push(Batch { tracer: tracer.clone(), bytes, spans: 0 });
             batches.len() - 1
         });
         let batch = batches.get_mut(at)?;
