@@ -82,6 +82,27 @@ proptest! {
     }
 }
 
+/// Whatever goes and comes back is noticed by all that look at it.
+#[test]
+fn each_object_of_each_case_goes_and_comes_back() {
+    for case in common::cases() {
+        let (objects, settings) = (common::objects(&case), common::settings(&case));
+        let mut planner = Planner::new(settings.clone());
+        planner.plan(&World::of(objects.iter().cloned()), &[]);
+        for (i, object) in objects.iter().enumerate() {
+            let rest = objects.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other.clone());
+            for world in [World::of(rest), World::of(objects.iter().cloned())] {
+                planner.update(&world, &[id(object)]);
+                let (next, reference) = (planner.plan(&world, &[]), plan(&world, &settings));
+                let at = format!("{}: {:?}", case.display(), id(object));
+                assert_eq!(next.config, reference.config, "{at}");
+                assert_eq!(next.status, reference.status, "{at}");
+                assert_eq!(next.notes, reference.notes, "{at}");
+            }
+        }
+    }
+}
+
 /// What is equal is the same.
 fn shares(old: &Plan, new: &Plan) -> Result<(), TestCaseError> {
     macro_rules! check {
