@@ -21,7 +21,7 @@ use crate::strictness::Strictness;
 pub use answer::{Answer, Entrance};
 use anyhow::bail;
 use fairlead_store::{Severity, Style, World};
-use fairlead_translate::{Plan, Settings, fleet, plan};
+use fairlead_translate::{Plan, Planner, Settings, fleet, plan};
 use request::Asked;
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -170,7 +170,10 @@ pub fn answer(args: &Args, world: &World) -> anyhow::Result<Answer> {
 /// The answer of a cluster. There each Gateway has addresses of its own, so that one of them is asked.
 async fn of_cluster(live: &Live, args: &Args) -> anyhow::Result<Told> {
     let asked = asked(args)?;
-    let seen = live.see(&args.live.namespaces).await?;
+    let mut seen = live.see(&args.live.namespaces).await?;
+    let mut planner = Planner::new(settings(args));
+    planner.update(&seen.world, &[]);
+    live.see_secrets(&mut seen, planner.take_secrets().unwrap_or_default()).await?;
     let plan = plan(&seen.world, &settings(args));
     let choice = gateway::choose(&asked, args.gateway.as_deref(), args.address, &seen, &plan)?;
     let entrance = Entrance { address: None, gateway: choice.gateway.as_deref() };

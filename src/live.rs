@@ -112,6 +112,17 @@ impl Live {
         Ok(Vec::new())
     }
 
+    /// A Secret of whatever type; `None` when there is none.
+    pub async fn secret(&self, namespace: &str, name: &str) -> anyhow::Result<Option<Value>> {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+        let request = http::Request::get(&path).body(Vec::new())?;
+        match self.client.request(request).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(anyhow!(error).context(format!("GET {path}"))),
+        }
+    }
+
     async fn pages(&self, path: &str, selector: &str) -> anyhow::Result<Option<Vec<Value>>> {
         const PAGE: u32 = 500;
         let mut objects = Vec::new();

@@ -186,6 +186,35 @@ async fn what_may_not_be_read_is_left_out_and_told() {
 }
 
 #[tokio::test]
+async fn secrets_of_any_type_are_read_when_something_refers_to_them() {
+    let server = gateways().await;
+    let ca = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert.pem();
+    let secret = |name: &str, sort: &str| json!({ "apiVersion": "v1", "kind": "Secret", "type": sort, "metadata": { "namespace": "shop", "name": name }, "stringData": { "ca.crt": ca } });
+    server.put(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": "shop", "name": "s" }, "spec": { "ports": [{ "port": 443 }] } }));
+    server.put(secret("other", "Opaque"));
+    let reference = json!({ "group": "", "kind": "Secret", "name": "ca" });
+    server.put(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy", "metadata": { "namespace": "shop", "name": "p" },
+        "spec": { "targetRefs": [{ "group": "", "kind": "Service", "name": "s" }], "validation": { "hostname": "s.example", "caCertificateRefs": [reference] } },
+    }));
+    let mut to_service = route("b", "tls.example.com");
+    to_service["metadata"]["name"] = "to-service".into();
+    to_service["spec"]["rules"] = json!([{ "backendRefs": [{ "name": "s", "port": 443 }] }]);
+    server.put(to_service);
+    let mut answers = Vec::new();
+    for sort in ["", "kubernetes.io/tls", "Opaque"] {
+        server.delete("secrets", "shop", "ca");
+        if !sort.is_empty() {
+            server.put(secret("ca", sort));
+        }
+        answers.push(bare(&ask(&server, "--live http://tls.example.com/").await.unwrap().answer));
+    }
+    assert_eq!(answers[1], answers[2]);
+    assert_ne!(answers[0], answers[1], "without its CA the backend can't be reached");
+    assert!(!server.requests().iter().any(|request| request.path.ends_with("/secrets/other")));
+}
+
+#[tokio::test]
 async fn namespaces_can_be_restricted() {
     let (server, _) = cluster("shop").await;
     server.clear_requests();

@@ -3,9 +3,9 @@
 use super::Live;
 use anyhow::Context as _;
 use fairlead_crds::{Kind, Object, Scope};
-use fairlead_store::World;
+use fairlead_store::{Key, World};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use tokio::task::JoinSet;
 
@@ -47,6 +47,36 @@ impl Live {
         seen.left_out.sort();
         seen.world = World::of(all);
         Ok(seen)
+    }
+}
+
+impl Live {
+    /// Reads these Secrets as well, as far as they exist and are not known yet: lists have only those of TLS type.
+    ///
+    /// # Errors
+    ///
+    /// As [`see`](Live::see).
+    pub async fn see_secrets(&self, seen: &mut Seen, secrets: BTreeSet<Key>) -> anyhow::Result<()> {
+        let (kind, mut more) = (Kind::Secret, Vec::new());
+        let is_told = |seen: &Seen| seen.left_out.iter().any(|what| what.contains(kind.plural()));
+        for key in secrets {
+            if is_told(seen) {
+                break;
+            }
+            if seen.world.entry(kind, &key.namespace, &key.name).is_some() {
+                continue;
+            }
+            match self.secret(&key.namespace, &key.name).await {
+                Ok(found) => found.into_iter().for_each(|object| seen.add(kind, object, &mut more)),
+                Err(error) => seen.left_out.push(denial(&error).ok_or(error)?),
+            }
+        }
+        if !more.is_empty() {
+            let entries = |kind: &Kind| seen.world.entries(*kind).map(|(_, entry)| entry.object.clone());
+            let all: Vec<Object> = Kind::ALL.iter().flat_map(entries).chain(more).collect();
+            seen.world = World::of(all);
+        }
+        Ok(())
     }
 }
 

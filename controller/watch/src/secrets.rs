@@ -35,6 +35,8 @@ pub(crate) struct Secrets {
     /// All there are, with their versions.
     there: HashMap<Key, Versions, RandomState>,
     needed: HashSet<Key, RandomState>,
+    /// Those that are both and have not been read at all.
+    unread: HashSet<Key, RandomState>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,17 @@ impl Secrets {
 
     /// Whether one is needed, there, and not read at all.
     pub fn lacks(&self) -> bool {
-        self.needed.iter().any(|key| self.there.get(key).is_some_and(|versions| versions.read.is_none()))
+        !self.unread.is_empty()
+    }
+
+    /// Looks at one again whose state is another now.
+    fn note(&mut self, key: &Key) {
+        let unread = self.there.get(key).is_some_and(|versions| versions.read.is_none());
+        if unread && self.needed.contains(key) {
+            self.unread.insert(key.clone());
+        } else {
+            self.unread.remove(key);
+        }
     }
 }
 
@@ -70,6 +82,9 @@ pub(crate) fn need(shared: &Shared, secrets: impl IntoIterator<Item = Key>) -> b
         for key in dropped {
             drop_one(state, &key);
         }
+        let Secrets { there, needed, unread } = &mut state.secrets;
+        let lacks = |key: &&Key| there.get(*key).is_some_and(|versions| versions.read.is_none());
+        *unread = needed.iter().filter(lacks).cloned().collect();
         state.secrets.lacks()
     });
     shared.secrets.notify_one();
@@ -138,7 +153,10 @@ async fn fetch(client: &Client, shared: &Arc<Shared>, key: Key) -> Result<(), ()
         Ok(text) => text,
         // The watch tells.
         Err(follow::Refusal { is_absent: true, .. }) => {
-            shared.edit(|state| state.secrets.there.remove(&key));
+            shared.edit(|state| {
+                state.secrets.there.remove(&key);
+                state.secrets.note(&key);
+            });
             return Ok(());
         }
         Err(refusal) => {
@@ -163,6 +181,7 @@ async fn fetch(client: &Client, shared: &Arc<Shared>, key: Key) -> Result<(), ()
         // It may be later than what the watch has told.
         versions.now = version.clone();
         versions.read = Some(version);
+        state.secrets.note(&key);
         objects::put(state, Kind::Secret, read);
     });
     Ok(())
@@ -251,7 +270,8 @@ fn there(state: &mut State, key: Key, version: Box<str>) {
     match state.secrets.there.get_mut(&key) {
         Some(versions) => versions.now = version,
         None => {
-            state.secrets.there.insert(key, Versions { now: version, read: None });
+            state.secrets.there.insert(key.clone(), Versions { now: version, read: None });
+            state.secrets.note(&key);
         }
     }
 }
@@ -259,6 +279,7 @@ fn there(state: &mut State, key: Key, version: Box<str>) {
 fn lose(state: &mut State, key: &Key) {
     drop_one(state, key);
     state.secrets.there.remove(key);
+    state.secrets.note(key);
 }
 
 /// Secrets that are read at a time.
