@@ -21,6 +21,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     targets::access_log::TARGET,
+    targets::authorisation::TARGET,
     targets::authority::TARGET,
     targets::chunks::TARGET,
     targets::client_hello::TARGET,

@@ -1,6 +1,7 @@
 //! One module per parser.
 
 pub mod access_log;
+pub mod authorisation;
 pub mod authority;
 pub mod chunks;
 pub mod client_hello;
