@@ -381,7 +381,13 @@ fn lower(name: &mut [u8]) -> Ends {
     let mut ends = crate::known::ends(name);
     ends = [lower_word(ends[0]), lower_word(ends[1])];
     if len < 8 {
-        name.make_ascii_lowercase();
+        if let Some(first) = name.first_chunk_mut() {
+            *first = (ends[0] as u32).to_le_bytes();
+        }
+        match name.last_chunk_mut() {
+            Some(last) => *last = (ends[1] as u32).to_le_bytes(),
+            None => name.make_ascii_lowercase(),
+        }
         return ends;
     }
     if len > 16 {

@@ -23,18 +23,6 @@ struct Idle {
 }
 
 impl Pool {
-    /// Takes the connection used last that the peer has not closed.
-    pub(crate) fn take(&self, endpoint: &Rc<Endpoint>) -> Option<(Conn, Slot)> {
-        loop {
-            // The borrow must end before a stale one is closed.
-            let Idle { mut conn, .. } = self.idle.borrow_mut().pop()?;
-            let slot = Slot::resume(endpoint);
-            if !conn.is_stale() {
-                return Some((conn, slot));
-            }
-        }
-    }
-
     /// Keeps a connection, unless there are enough or the endpoint is gone.
     pub(crate) fn put(&self, endpoint: &Endpoint, conn: Conn, slot: Slot) {
         let core = &endpoint.core;
@@ -94,10 +82,19 @@ impl Pool {
     }
 }
 
-/// A pooled connection, if there is one. No waiting, no allocation.
+/// The pooled connection used last that the peer has not closed, if there is one. No waiting, no allocation.
 pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Upstream> {
-    let (conn, slot) = endpoint.h1.take(endpoint)?;
-    Some(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, true)))
+    loop {
+        let mut idle = endpoint.h1.idle.borrow_mut();
+        let stale = idle.last_mut()?.conn.is_stale();
+        let Idle { conn, .. } = idle.pop()?;
+        // Before a stale one is closed.
+        drop(idle);
+        let slot = Slot::resume(endpoint);
+        if !stale {
+            return Some(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, true)));
+        }
+    }
 }
 
 /// A pooled connection (unless `fresh`) or a new one. Waits for one to come free when the cluster may open no more.

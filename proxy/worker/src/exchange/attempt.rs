@@ -188,6 +188,7 @@ async fn one(
     let reused = up.is_reused();
     ex.notes.protocol = Some(up.leg().version());
     let sent = Instant::now();
+    ex.clock.begin_attempt(sent);
     let result = poll_fn(|cx| poll_head(cx, &worker.response_limits, ex, down)).await;
     let now = Instant::now();
     ex.notes.upstream_time = Some(now - sent);

@@ -26,6 +26,8 @@ pub struct Deadlines {
     attempt: Option<Instant>,
     idle: Option<Duration>,
     progress: Option<Instant>,
+    /// The clock was read just now.
+    fresh: bool,
 }
 
 impl Deadlines {
@@ -67,9 +69,15 @@ impl Deadlines {
         self.attempt = deadline;
     }
 
+    /// What moves first moves now: the clock need not be read again.
+    pub fn begin_attempt(&mut self, now: Instant) {
+        (self.progress, self.fresh) = (Some(now), true);
+    }
+
     /// Bytes moved: the idle time starts anew.
     pub fn progress(&mut self, moved: bool) {
-        if moved && self.idle.is_some() {
+        let fresh = std::mem::take(&mut self.fresh);
+        if moved && !fresh && self.idle.is_some() {
             self.progress = Some(Instant::now());
         }
     }

@@ -76,7 +76,14 @@ impl Copy {
 }
 
 /// Starts the mirrors of a rule and of the backend that was drawn.
+#[inline]
 pub fn start(worker: &Rc<Worker>, current: &Current, route: &Arc<Route>, backend: &Backend, ex: &mut Exchange) {
+    if !route.mirrors.is_empty() || !backend.mirrors.is_empty() {
+        start_all(worker, current, route, backend, ex);
+    }
+}
+
+fn start_all(worker: &Rc<Worker>, current: &Current, route: &Arc<Route>, backend: &Backend, ex: &mut Exchange) {
     let mut copies = Vec::new();
     let of_rule = route.chain.mirrors().iter().zip(&route.mirrors);
     let of_backend = backend.chain.mirrors().iter().zip(&backend.mirrors);
