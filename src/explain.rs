@@ -20,9 +20,10 @@ use crate::output::{self, Format};
 use crate::strictness::Strictness;
 pub use answer::{Answer, Entrance};
 use anyhow::bail;
-use fairlead_store::{Severity, Style, World};
+use fairlead_store::{Key, Severity, Style, World};
 use fairlead_translate::{Plan, Planner, Settings, fleet, plan};
 use request::Asked;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -171,15 +172,21 @@ pub fn answer(args: &Args, world: &World) -> anyhow::Result<Answer> {
 async fn of_cluster(live: &Live, args: &Args) -> anyhow::Result<Told> {
     let asked = asked(args)?;
     let mut seen = live.see(&args.live.namespaces).await?;
-    let mut planner = Planner::new(settings(args));
-    planner.update(&seen.world, &[]);
-    live.see_secrets(&mut seen, planner.take_secrets().unwrap_or_default()).await?;
+    let secrets = secrets(&seen.world, args);
+    Box::pin(live.see_secrets(&mut seen, secrets)).await?;
     let plan = plan(&seen.world, &settings(args));
     let choice = gateway::choose(&asked, args.gateway.as_deref(), args.address, &seen, &plan)?;
     let entrance = Entrance { address: None, gateway: choice.gateway.as_deref() };
     let left_out = seen.left_out.iter().map(|what| format!("left out: {what}"));
     let notes = left_out.chain(unclassed(&plan)).chain(choice.note).collect();
     Ok(Told { answer: Answer::of(&asked, entrance, &seen.world, &plan), notes })
+}
+
+/// Those that something refers to.
+fn secrets(world: &World, args: &Args) -> BTreeSet<Key> {
+    let mut planner = Planner::new(settings(args));
+    planner.update(world, &[]);
+    planner.take_secrets().unwrap_or_default()
 }
 
 /// As the controller plans. What concerns only the pods of the proxies is thrown away.

@@ -50,7 +50,7 @@ fn api_version(kind: Kind) -> String {
 }
 
 async fn ask(server: &Server, line: &str) -> anyhow::Result<Told> {
-    of_cluster(&Live::new(server.client()), &args(line)).await
+    Box::pin(of_cluster(&Live::new(server.client()), &args(line))).await
 }
 
 /// Without the places in files.
