@@ -94,19 +94,20 @@ pub(crate) fn resolve(reference: &BackendRef<'_>, path: &str, scope: &mut Scope<
     resolve_backend(reference, path, scope).map(|resolved| resolved.cluster)
 }
 
-/// The host to ask for at a backend that is called by the proxy itself, unless the endpoint has a name: what its TLS is for, or
-/// what it is called, with its port.
+/// The host to ask for at a backend that is called by the proxy itself: the name that its TLS is for, or where it is, with its port.
 pub(crate) fn authority(reference: &BackendRef<'_>, cluster: &Cluster, scope: &Scope<'_, '_>) -> Box<str> {
     let namespace = reference.namespace.unwrap_or(&scope.key.namespace);
-    let (host, port) = match &cluster.discovery {
-        Discovery::Dns { host, port } => (host.to_string(), Some(i32::from(*port))),
-        Discovery::Endpoints(_) => (format!("{}.{namespace}.svc", reference.name), reference.port),
+    let place = match (&cluster.discovery, reference.port) {
+        (Discovery::Dns { host, port }, _) => Some((host.to_string(), i32::from(*port))),
+        (Discovery::Endpoints(_), port) => port.map(|port| (format!("{}.{namespace}.svc", reference.name), port)),
     };
-    let host = cluster.tls.as_ref().map_or(host, |tls| tls.hostname.to_string());
-    match port {
-        Some(port) if !(cluster.tls.is_some() && port == 443) => format!("{host}:{port}").into(),
-        _ => host.into(),
+    match (&cluster.tls, place) {
+        (Some(tls), Some((_, port))) if port != 443 => format!("{}:{port}", tls.hostname),
+        (Some(tls), _) => tls.hostname.to_string(),
+        (None, Some((host, port))) => format!("{host}:{port}"),
+        (None, None) => format!("{}.{namespace}", reference.name),
     }
+    .into()
 }
 
 /// As [`resolve`], with all that a rule's backend is.

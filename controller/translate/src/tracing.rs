@@ -22,7 +22,7 @@ use crate::{Note, Settings};
 use fairlead_crds::core::Service;
 use fairlead_crds::gateway::{BackendObjectReference, GROUP, Gateway, ParentReference, XTelemetryPolicy};
 use fairlead_crds::{Kind, Typed as _};
-use fairlead_ir::{Discovery, Id, Listener, Otlp, RouteKind, Tracing};
+use fairlead_ir::{Id, Listener, Otlp, RouteKind, Tracing};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use spec::Wanted;
@@ -233,19 +233,11 @@ fn collector(reference: &BackendObjectReference, scope: &mut Scope<'_, '_>) -> R
     let protocol = protocol(reference, &key, scope.reader);
     scope.route = if protocol == Otlp::Http { RouteKind::Http } else { RouteKind::Grpc };
     let id = cluster::resolve(&backend, PATH, scope)?;
-    let cluster = scope.uses.clusters.get(&id);
-    let place = match cluster.map(|cluster| &cluster.discovery) {
-        Some(Discovery::Dns { host, port }) => Some((host.to_string(), i32::from(*port))),
-        _ => reference.port.map(|port| (format!("{}.{}.svc", key.name, key.namespace), port)),
+    let authority = match scope.uses.clusters.get(&id) {
+        Some(cluster) => cluster::authority(&backend, cluster, scope),
+        None => reference.name.as_str().into(),
     };
-    let tls = cluster.and_then(|cluster| cluster.tls.as_ref());
-    let authority = match (tls, place) {
-        (Some(tls), Some((_, port))) if port != 443 => format!("{}:{port}", tls.hostname),
-        (Some(tls), _) => tls.hostname.to_string(),
-        (None, Some((host, port))) => format!("{host}:{port}"),
-        (None, None) => format!("{}.{}", key.name, key.namespace),
-    };
-    Ok(Collector { cluster: id, protocol, authority: authority.into() })
+    Ok(Collector { cluster: id, protocol, authority })
 }
 
 /// What a collector speaks: see the module.
