@@ -77,12 +77,41 @@ async fn next(connection: &Connection, leg: &mut Leg, timer: &mut Timer) -> Next
     .await
 }
 
-/// One request.
+/// One request. What is needed for its head only is in a future of its own, so that it takes no place while the request is served.
 async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &mut Timer) -> After {
-    let Leg::H1(conn) = leg else { return After::Close };
+    let framing = match head(connection, leg, ex, timer).await {
+        Ok(Some(framing)) => framing,
+        Ok(None) | Err(RequestError::Closed(_)) => return After::Close,
+        Err(RequestError::Reject(_)) if matches!(leg, Leg::H1(conn) if conn.speaks_http2()) => return After::Http2,
+        Err(RequestError::Reject(reject)) => {
+            let cause = if reject == SLOW { Cause::HeaderTimeout } else { Cause::from(reject) };
+            exchange::reject(&connection.worker, &connection.info, leg, ex, cause).await;
+            return After::Linger;
+        }
+    };
+    ex.clock.swap_timer(timer);
+    exchange::run(&connection.worker, &connection.info, leg, ex, framing).await;
+    ex.clock.swap_timer(timer);
+    if leg.reusable() {
+        After::Next
+    } else if ex.notes.cut {
+        After::Abort
+    } else {
+        After::Linger
+    }
+}
+
+/// Reads a request's head.
+async fn head(
+    connection: &Connection,
+    leg: &mut Leg,
+    ex: &mut Exchange,
+    timer: &mut Timer,
+) -> Result<Option<Framing>, RequestError> {
+    let Leg::H1(conn) = leg else { return Ok(None) };
     let limits = connection.limits();
     let mut waiting = false;
-    let head = poll_fn(|cx| {
+    poll_fn(|cx| {
         if let Poll::Ready(result) = conn.poll_request(cx, &mut ex.request, &limits) {
             return Poll::Ready(result);
         }
@@ -92,33 +121,7 @@ async fn one(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, timer: &
         }
         timer.poll_expired(cx).map(|()| Err(RequestError::Reject(SLOW)))
     })
-    .await;
-    match head {
-        Ok(Some(framing)) => {
-            ex.clock.swap_timer(timer);
-            let after = answer(connection, leg, ex, framing).await;
-            ex.clock.swap_timer(timer);
-            after
-        }
-        Ok(None) | Err(RequestError::Closed(_)) => After::Close,
-        Err(RequestError::Reject(_)) if conn.speaks_http2() => After::Http2,
-        Err(RequestError::Reject(reject)) => {
-            let cause = if reject == SLOW { Cause::HeaderTimeout } else { Cause::from(reject) };
-            exchange::reject(&connection.worker, &connection.info, leg, ex, cause).await;
-            After::Linger
-        }
-    }
-}
-
-async fn answer(connection: &Connection, leg: &mut Leg, ex: &mut Exchange, framing: Framing) -> After {
-    exchange::run(&connection.worker, &connection.info, leg, ex, framing).await;
-    if leg.reusable() {
-        After::Next
-    } else if ex.notes.cut {
-        After::Abort
-    } else {
-        After::Linger
-    }
+    .await
 }
 
 /// Sends what is queued, then waits for the client to close too.
