@@ -16,7 +16,7 @@
 //! `externalIPs` are never used unasked: whoever writes a Gateway could take any address from everybody in the cluster (CVE-2020-8554).
 
 use super::parameters::service_type;
-use super::{Asked, MANAGED_BY, object_name};
+use super::{Asked, HOST_NETWORK, MANAGED_BY, object_name};
 use crate::addresses::{Addresses, CLUSTER, SENTINEL, Scope};
 use crate::endpoints;
 use crate::frame::Context;
@@ -77,12 +77,8 @@ pub(crate) fn read(
     let service = service.filter(|service| is_ours(service));
     found.asked.cluster_only = !wanted.is_empty() && wanted.iter().all(|wanted| wanted.scope == Scope::Cluster);
     let type_ = exposure(parameters, service, found.asked.cluster_only);
-    let none = ProxyClassSpec::default();
-    let parameters = parameters.unwrap_or(&none);
-    let external = !found.asked.cluster_only
-        && parameters.service.as_ref().and_then(|service| service.static_addresses.as_ref())
-            == Some(&StaticAddresses::ExternalIps);
-    let mut present = present(&service_key, service, &type_, parameters, context);
+    let external = !found.asked.cluster_only && takes_external(parameters, service);
+    let mut present = present(&service_key, service, &type_, is_on_host(parameters, service), context);
     ask(&wanted, service, external, &type_, &present, &mut found.asked);
     if external {
         let held = found.asked.external_ips.iter().filter(|ip| holds(service, ip));
@@ -174,6 +170,31 @@ fn exposure(parameters: Option<&ProxyClassSpec>, service: Option<&Service>, clus
     }
 }
 
+/// Whether static addresses are asked for as external ones.
+fn takes_external(parameters: Option<&ProxyClassSpec>, service: Option<&Service>) -> bool {
+    match parameters {
+        Some(parameters) => {
+            let wanted = parameters.service.as_ref().and_then(|service| service.static_addresses.as_ref());
+            wanted == Some(&StaticAddresses::ExternalIps)
+        }
+        None => {
+            let now = service.and_then(|service| service.spec.as_ref()?.external_ips.as_ref());
+            now.is_some_and(|ips| !ips.is_empty())
+        }
+    }
+}
+
+/// Whether the proxies listen on their nodes' addresses.
+fn is_on_host(parameters: Option<&ProxyClassSpec>, service: Option<&Service>) -> bool {
+    match parameters {
+        Some(parameters) => parameters.host_network == Some(true),
+        None => {
+            let annotations = service.and_then(|service| service.metadata.annotations.as_ref());
+            annotations.is_some_and(|annotations| annotations.contains_key(HOST_NETWORK))
+        }
+    }
+}
+
 /// What the Service is to say.
 fn ask(
     wanted: &[Wanted<'_>],
@@ -206,7 +227,7 @@ fn present(
     key: &Key,
     service: Option<&Service>,
     type_: &ServiceType,
-    parameters: &ProxyClassSpec,
+    on_host: bool,
     context: &mut Context<'_, '_>,
 ) -> Present {
     let own = cluster_ips(service);
@@ -222,7 +243,7 @@ fn present(
         });
         return Present { addresses: each.chain(own.map(apart)).collect(), hint };
     }
-    if parameters.host_network == Some(true) && *type_ == ServiceType::ClusterIp {
+    if on_host && *type_ == ServiceType::ClusterIp {
         let hint = "with hostNetwork these are the addresses of nodes whose proxy is ready";
         let nodes = nodes(key, context);
         let each = nodes.iter().map(|node| Place::new(AddressType::IpAddress, node, false));

@@ -44,6 +44,9 @@ pub const APP: (&str, &str) = ("app.kubernetes.io/name", "fairlead-proxy");
 /// Label of all that belongs to one Gateway's proxies: the objects' name.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 
+/// Annotation of a Service whose proxies listen on their nodes' addresses: what those are is known from it, should the parameters be lost.
+pub const HOST_NETWORK: &str = "fairlead.dev/host-network";
+
 /// Name of the proxy's container.
 pub const CONTAINER: &str = "proxy";
 /// Key of the ConfigMap: the certificates of the push channel's CA.

@@ -1,7 +1,7 @@
 //! The Service: how the proxies are reached.
 
 use super::parameters::service_type;
-use super::{Asked, Context, Object, ObjectKind, Port, value};
+use super::{Asked, Context, HOST_NETWORK, Object, ObjectKind, Port, value};
 use fairlead_crds::v1alpha1::{ProxyService, ServiceType, Transport};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,11 @@ pub(super) fn service(context: &Context<'_>, ports: &BTreeSet<Port>, asked: &Ask
     if let Some(policy) = &parameters.ip_family_policy {
         set("ipFamilyPolicy", value(policy));
     }
-    context.object(ObjectKind::Service, [&parameters.labels, &parameters.annotations], json!({ "spec": spec }))
+    let mut annotations = parameters.annotations.clone();
+    if on_host {
+        annotations.insert(HOST_NETWORK.to_owned(), "true".to_owned());
+    }
+    context.object(ObjectKind::Service, [&parameters.labels, &annotations], json!({ "spec": spec }))
 }
 
 /// A port is named after its number, so that its name is the same whoever listens there.
