@@ -121,7 +121,9 @@ impl Addresses {
         if !faults.is_empty() && self.unmet.len() == faults.len() && faults.len() < self.entries {
             return None;
         }
-        let none = (told || !self.unmet.is_empty()) && faults.len() >= self.entries;
+        // GatewayStaticAddresses of the suite: one that can't be had is the reason, however many there are.
+        let usable = self.unusable.iter().all(|fault| fault.reason != Reason::AddressNotUsable);
+        let none = usable && (told || !self.unmet.is_empty()) && faults.len() >= self.entries;
         let joined = Fault::join(&faults)?;
         Some(if none { Fault { reason: Reason::AddressNotAssigned, ..joined } } else { joined })
     }
