@@ -65,7 +65,7 @@ class Install(Product):
 
     def a_proxy_class(self):
         """The guide's manifest, on what it makes."""
-        self.shell("kubectl apply -f docs/examples/proxies/")
+        self.shell("kubectl apply -f docs/examples/proxies/proxyclass.yaml")
         self.shell("kubectl wait gateway/busy --for=condition=Programmed --timeout=60s")
         deployment, service = self.get("deployment fairlead-busy"), self.get("service fairlead-busy")
         pod = deployment["spec"]["template"]
@@ -84,7 +84,7 @@ class Install(Product):
         self.assertEqual((options["--workers"], options["--drain-timeout"]), ("2", "20s"))
         self.shell("kubectl patch proxyclass busy --type=merge -p '{\"spec\":{\"replicas\":1}}'")
         self.until("one replica", lambda: self.get("deployment fairlead-busy")["spec"]["replicas"] == 1)
-        self.shell("kubectl delete -f docs/examples/proxies/")
+        self.shell("kubectl delete -f docs/examples/proxies/proxyclass.yaml")
 
     def upgraded_under_traffic(self):
         """Other values: the controllers and the proxies roll, and no request fails."""
