@@ -141,7 +141,7 @@ fn conflicting_listeners_are_out_and_the_others_serve() {
     let conflict = GATEWAY.replace(
         "      port: 8080\n",
         "      port: 8080\n    - {name: twin-a, protocol: HTTP, port: 8081, hostname: twin.test}\n    - {name: twin-b, protocol: HTTP, port: 8081, hostname: twin.test}\n    \
-         - {name: fine, protocol: HTTP, port: 8081, hostname: fine.test}\n    - {name: udp, protocol: UDP, port: 8082}\n",
+         - {name: fine, protocol: HTTP, port: 8081, hostname: fine.test}\n    - {name: odd, protocol: example.com/odd, port: 8082}\n",
     );
     let stage = Setup::manifests(&conflict).file("a.yaml", &route("a")).echo(3000, "one").start();
     assert_eq!(stage.pod(8080, "x.test", "/a"), "one");

@@ -30,7 +30,12 @@ fn resources(number: usize) -> [Resource; 3] {
         matches: vec![RouteMatch { path: Some(PathMatch::Prefix("/".into())), ..RouteMatch::default() }],
         order: Order { created: 1_800_000_000, object: object.as_str().into(), rule: 0 },
         filters: vec![Filter::RequestHeaders(HeaderMods { set: vec![header], ..HeaderMods::default() })],
-        backends: vec![Backend { weight: 1, target: BackendTarget::Cluster(service.as_str().into()), filters: vec![], session: None }],
+        backends: vec![Backend {
+            weight: 1,
+            target: BackendTarget::Cluster(service.as_str().into()),
+            filters: vec![],
+            session: None,
+        }],
         broken: None,
         timeouts: Timeouts::default(),
         retry: None,
