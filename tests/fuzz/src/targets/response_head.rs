@@ -43,6 +43,9 @@ pub fn run(data: &[u8]) {
         let mut slots = [httparse::EMPTY_HEADER; 64];
         let mut other = httparse::Response::new(&mut slots);
         assert_eq!(other.parse(&data[..parsed.len]), Ok(httparse::Status::Complete(parsed.len)));
-        assert_eq!((other.code, other.headers.len()), (Some(head.status), head.fields.len()));
+        // A `Connection` that nominates nothing ends in the parser.
+        let theirs = other.headers.iter().filter(|h| !h.name.eq_ignore_ascii_case("connection")).count();
+        let ours = head.fields.iter().filter(|f| f.name != b"connection").count();
+        assert_eq!((other.code, theirs), (Some(head.status), ours));
     }
 }
