@@ -143,6 +143,8 @@ def controller_manager():
         f"--root-ca-file={p}/ca.crt", f"--service-account-private-key-file={p}/service-accounts.key",
         f"--cluster-signing-cert-file={p}/ca.crt", f"--cluster-signing-key-file={p}/ca.key",
         "--use-service-account-credentials", "--leader-elect=false",
+        # Endpoints of thousands of Services within seconds: its default is 20 requests a second.
+        "--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-service-endpoint-syncs=20",
     )  # fmt: skip
 
 
