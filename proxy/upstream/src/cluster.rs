@@ -152,6 +152,17 @@ impl Cluster {
         Cluster::open(pick.endpoint.clone(), want, false)
     }
 
+    /// [`Cluster::try_checkout`], then [`Cluster::checkout`]: for who keeps nothing between the two.
+    ///
+    /// # Errors
+    /// See [`ConnectErrorKind`](crate::ConnectErrorKind).
+    pub async fn acquire(&self, pick: &Pick, want: Want) -> Result<Upstream, ConnectError> {
+        match self.try_checkout(pick, want) {
+            Some(up) => Ok(up),
+            None => self.checkout(pick, want).await,
+        }
+    }
+
     /// As [`Cluster::checkout`], but an HTTP/1.1 connection is a new one: for the second try after a reused one failed.
     pub fn connect(&self, pick: &Pick, want: Want) -> Checkout {
         Cluster::open(pick.endpoint.clone(), want, true)

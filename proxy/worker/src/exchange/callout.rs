@@ -74,18 +74,12 @@ pub async fn send(worker: &Worker, mut callout: Callout<'_>) -> Result<Answer, U
         callout.head.set_authority(host.as_bytes());
     }
     let start = Instant::now();
-    let result = match callout.cluster.try_checkout(&pick, callout.want) {
-        Some(up) => match converse(worker, up, &callout).await {
+    let result = match callout.cluster.acquire(&pick, callout.want).await {
+        Ok(up) => match converse(worker, up, &callout).await {
             Err((Unanswered::Failed(Error::CLOSED), true)) => anew(worker, &pick, &callout).await,
             other => other.map_err(|(unanswered, _)| unanswered),
         },
-        None => match callout.cluster.checkout(&pick, callout.want).await {
-            Ok(up) => match converse(worker, up, &callout).await {
-                Err((Unanswered::Failed(Error::CLOSED), true)) => anew(worker, &pick, &callout).await,
-                other => other.map_err(|(unanswered, _)| unanswered),
-            },
-            Err(error) => Err(Unanswered::Connect(error)),
-        },
+        Err(error) => Err(Unanswered::Connect(error)),
     };
     count(worker, &callout, &pick, start, &result);
     result

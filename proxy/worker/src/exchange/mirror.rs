@@ -126,10 +126,7 @@ fn start_all(worker: &Rc<Worker>, current: &Current, route: &Arc<Route>, backend
 async fn send(cluster: &Rc<Cluster>, head: &RequestHead, framing: Framing, copy: &RefCell<Copy>) -> Option<()> {
     let pick = cluster.pick(&[])?;
     let want = cluster.config().protocol;
-    let mut up = match cluster.try_checkout(&pick, want) {
-        Some(up) => up,
-        None => cluster.checkout(&pick, want).await.ok()?,
-    };
+    let mut up = cluster.acquire(&pick, want).await.ok()?;
     up.leg().send_request(head, framing).ok()?;
     poll_fn(|cx| poll_body(cx, copy, up.leg())).await?;
     drain(up).await

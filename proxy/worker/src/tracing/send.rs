@@ -89,10 +89,8 @@ impl Link {
         let mut again = true;
         loop {
             let pick = cluster.pick(&[]).ok_or_else(|| Refused::later("it has no endpoint"))?;
-            let mut up = match cluster.try_checkout(&pick, want) {
-                Some(up) => up,
-                None => cluster.checkout(&pick, want).await.map_err(|error| Refused::later(error.to_string()))?,
-            };
+            let acquired = cluster.acquire(&pick, want).await;
+            let mut up = acquired.map_err(|error| Refused::later(error.to_string()))?;
             let answer = match exchange(&mut up, &head, body).await {
                 Ok(answer) => answer,
                 // It may have been closed since it was last used.
