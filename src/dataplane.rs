@@ -7,7 +7,7 @@ use fairlead_ir::{Bind, Config, Push, ResourceId};
 use fairlead_net::tls::Tickets;
 use fairlead_snapshot::{Cell, Compiler};
 use fairlead_telemetry::{AccessLog, LogWriter, PushOutcome, Registry};
-use fairlead_upstream::dns::{NameServers, Resolver, is_local};
+use fairlead_upstream::dns::{NameServers, Resolver};
 use fairlead_worker::Workers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -18,7 +18,7 @@
 //!
 //! Where there are no requests, the connection is closed or the datagram dropped.
 
-use crate::endpoints::{self, Origin};
+use crate::endpoints::{self, Allowed, Origin};
 use crate::gateway::ungranted;
 use crate::policy::{self, BackendTls, Target, XBackendPlan};
 use crate::route::Scope;
@@ -184,6 +184,10 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
     let (place, sni) = match external {
         Some(name) => {
             let host: Box<str> = name.trim_end_matches('.').to_ascii_lowercase().into();
+            if !scope.allowed.has_name(&host) {
+                let message = format!("externalName {host:?} of Service {} {}", target.1, endpoints::OWN_ADDRESS);
+                return Err(Fault::new(Reason::UnsupportedValue, path, message));
+            }
             (Place::Dns(host.clone(), valid), host)
         }
         None => {
@@ -220,7 +224,7 @@ fn backend(key: Key, path: &str, scope: &mut Scope<'_, '_>) -> Result<Resolved, 
             format!("Backend {} speaks WebSocket, which a GRPCRoute can't use", target.1),
         ));
     }
-    let endpoints = endpoints::of_backend(id.as_str().into(), object).map_err(|(field, message)| {
+    let endpoints = endpoints::of_backend(id.as_str().into(), object, scope.allowed).map_err(|(field, message)| {
         Fault::new(Reason::UnsupportedValue, path, format!("Backend {} is not usable: {field}: {message}", target.1))
     })?;
     let is_unix = |e: &fairlead_ir::Endpoint| matches!(e.address, fairlead_ir::Address::Unix(_));
@@ -319,9 +323,9 @@ fn backend_protocol(backend: &Backend) -> Result<App, (String, String)> {
 }
 
 /// Everything that is wrong with a `Backend` by itself.
-pub(crate) fn check_backend(key: &Key, backend: &Backend) -> Result<(), Fault> {
+pub(crate) fn check_backend(key: &Key, backend: &Backend, allowed: Allowed) -> Result<(), Fault> {
     let checked =
-        backend_protocol(backend).and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend));
+        backend_protocol(backend).and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend, allowed));
     checked.map(|_| ()).map_err(|(field, message)| Fault::new(Reason::Invalid, field, message))
 }
 

@@ -3,10 +3,15 @@
 //! Always endpoints, never the ClusterIP, so headless Services and Services without selector are the same. A slice's port is
 //! found by the name of the Service's port. Endpoints that are ready get traffic; when there are none, those that still
 //! serve while they terminate do. A dual-stack Service is reached through its first family, as long as that has endpoints.
+//!
+//! In a cluster, what [leads to the machine itself](fairlead_ir::is_local) is no endpoint: there, whoever names backends does not own the
+//! machine. An API server refuses most of it in slices; a `Backend` says so in its condition. What names resolve to is known to the
+//! data plane only, which looks again.
 
 use fairlead_crds::core::{EndpointSlice, Service};
 use fairlead_crds::v1alpha1::Backend;
-use fairlead_ir::{Address, Endpoint, Endpoints, Id};
+use crate::settings::Settings;
+use fairlead_ir::{Address, Endpoint, Endpoints, Id, is_local};
 use fairlead_store::Key;
 use k8s_openapi::api::core::v1::ServicePort;
 use std::collections::BTreeMap;
@@ -33,6 +38,31 @@ pub(crate) enum Origin {
     },
 }
 
+/// How far backends may be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// Whatever can be connected to: who writes the files owns the machine.
+    Anywhere,
+    /// Not the proxy's own machine.
+    Elsewhere,
+}
+
+impl Allowed {
+    pub fn of(settings: &Settings) -> Self {
+        if settings.fleet.is_some() { Allowed::Elsewhere } else { Allowed::Anywhere }
+    }
+
+    fn has(self, ip: IpAddr) -> bool {
+        self == Allowed::Anywhere || !is_local(ip)
+    }
+
+    /// Names that stand for the machine itself (RFC 6761 §6.3), and addresses in the place of names.
+    pub fn has_name(self, host: &str) -> bool {
+        let local = host == "localhost" || host.ends_with(".localhost");
+        self == Allowed::Anywhere || !(local || host.parse().is_ok_and(is_local))
+    }
+}
+
 /// The Service that a slice belongs to.
 pub(crate) fn service_of(key: &Key, slice: &EndpointSlice) -> Option<Key> {
     let name = slice.metadata.labels.as_ref()?.get(SERVICE)?;
@@ -45,6 +75,7 @@ pub(crate) fn of_service<'s>(
     service: &Service,
     (port, transport): (i32, &str),
     slices: impl Iterator<Item = &'s EndpointSlice>,
+    allowed: Allowed,
 ) -> Endpoints {
     let spec = service.spec.as_ref();
     let port = self::port(spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default(), port, transport);
@@ -52,12 +83,17 @@ pub(crate) fn of_service<'s>(
     let preferred = spec.and_then(|spec| spec.ip_families.as_deref()).unwrap_or_default();
     let preferred = if preferred.len() > 1 { preferred.first().map(String::as_str) } else { None };
     let slices = slices.filter_map(|slice| Some((slice, named_port(slice, name)?)));
-    Endpoints { id, endpoints: gather(slices, preferred) }
+    Endpoints { id, endpoints: gather(slices, preferred, allowed) }
 }
 
 /// Addresses of what an XBackend selects, at its port.
-pub(crate) fn of_selector<'s>(id: Id, port: u16, slices: impl Iterator<Item = &'s EndpointSlice>) -> Endpoints {
-    Endpoints { id, endpoints: gather(slices.map(|slice| (slice, port)), None) }
+pub(crate) fn of_selector<'s>(
+    id: Id,
+    port: u16,
+    slices: impl Iterator<Item = &'s EndpointSlice>,
+    allowed: Allowed,
+) -> Endpoints {
+    Endpoints { id, endpoints: gather(slices.map(|slice| (slice, port)), None, allowed) }
 }
 
 /// Whether a slice has all the labels.
@@ -66,8 +102,12 @@ pub(crate) fn selects(labels: &BTreeMap<String, String>, slice: &EndpointSlice) 
     labels.iter().all(|(name, value)| own.and_then(|own| own.get(name)) == Some(value))
 }
 
-fn gather<'s>(slices: impl Iterator<Item = (&'s EndpointSlice, u16)>, preferred: Option<&str>) -> Vec<Endpoint> {
-    let mut found: Vec<Found> = slices.flat_map(|(slice, port)| of_slice(slice, port)).collect();
+fn gather<'s>(
+    slices: impl Iterator<Item = (&'s EndpointSlice, u16)>,
+    preferred: Option<&str>,
+    allowed: Allowed,
+) -> Vec<Endpoint> {
+    let mut found: Vec<Found> = slices.flat_map(|(slice, port)| of_slice(slice, port, allowed)).collect();
     if !found.iter().any(|f| f.ready) {
         found.retain(|f| f.draining);
     } else {
@@ -110,7 +150,7 @@ fn named_port(slice: &EndpointSlice, name: &str) -> Option<u16> {
     named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok())
 }
 
-fn of_slice(slice: &EndpointSlice, port: u16) -> Vec<Found<'_>> {
+fn of_slice(slice: &EndpointSlice, port: u16, allowed: Allowed) -> Vec<Found<'_>> {
     let mut found = Vec::new();
     for endpoint in &slice.endpoints {
         let conditions = endpoint.conditions.as_ref();
@@ -119,7 +159,7 @@ fn of_slice(slice: &EndpointSlice, port: u16) -> Vec<Found<'_>> {
         let draining = serving && conditions.and_then(|c| c.terminating).unwrap_or(false);
         for address in &endpoint.addresses {
             let address = match (&*slice.address_type, address.parse::<IpAddr>()) {
-                ("IPv4" | "IPv6", Ok(ip)) => Address::Ip(SocketAddr::new(ip, port)),
+                ("IPv4" | "IPv6", Ok(ip)) if allowed.has(ip) => Address::Ip(SocketAddr::new(ip, port)),
                 ("FQDN", Err(_)) => Address::Dns { host: address.to_ascii_lowercase().into(), port },
                 _ => continue,
             };
@@ -131,7 +171,7 @@ fn of_slice(slice: &EndpointSlice, port: u16) -> Vec<Found<'_>> {
 }
 
 /// Addresses of a `Backend`; what is wrong with one comes back with its path.
-pub(crate) fn of_backend(id: Id, backend: &Backend) -> Result<Endpoints, (String, String)> {
+pub(crate) fn of_backend(id: Id, backend: &Backend, allowed: Allowed) -> Result<Endpoints, (String, String)> {
     let mut endpoints = Vec::new();
     for (i, endpoint) in backend.spec.endpoints.iter().enumerate() {
         let path = format!("spec.endpoints[{i}]");
@@ -141,17 +181,20 @@ pub(crate) fn of_backend(id: Id, backend: &Backend) -> Result<Endpoints, (String
         };
         let address = match (&endpoint.ip, &endpoint.fqdn, &endpoint.unix) {
             (Some(ip), None, None) => {
-                let address = ip
-                    .address
-                    .parse()
-                    .map_err(|_| (format!("{path}.ip.address"), format!("{:?} is not an IP address", ip.address)))?;
+                let wrong = |why: &str| (format!("{path}.ip.address"), format!("{:?} {why}", ip.address));
+                let address = ip.address.parse().map_err(|_| wrong("is not an IP address"))?;
+                if !allowed.has(address) {
+                    return Err(wrong(OWN_ADDRESS));
+                }
                 Address::Ip(SocketAddr::new(address, port(ip.port, "ip")?))
             }
             (None, Some(fqdn), None) => {
                 let host = crate::host::Host::parse(&fqdn.hostname).ok().filter(|host| host.suffix().is_none());
-                let host = host.ok_or_else(|| {
-                    (format!("{path}.fqdn.hostname"), format!("{:?} is not a host name", fqdn.hostname))
-                })?;
+                let wrong = |why: &str| (format!("{path}.fqdn.hostname"), format!("{:?} {why}", fqdn.hostname));
+                let host = host.ok_or_else(|| wrong("is not a host name"))?;
+                if !allowed.has_name(host.as_str()) {
+                    return Err(wrong(OWN_ADDRESS));
+                }
                 Address::Dns { host: host.as_str().into(), port: port(fqdn.port, "fqdn")? }
             }
             (None, None, Some(unix)) if unix.path.starts_with('/') && unix.path.len() <= 107 => {
@@ -169,3 +212,7 @@ pub(crate) fn of_backend(id: Id, backend: &Backend) -> Result<Endpoints, (String
     }
     Ok(Endpoints { id, endpoints })
 }
+
+/// Why [`Allowed`] says no; follows what it is said of.
+pub(crate) const OWN_ADDRESS: &str =
+    "leads to the proxy's own machine or its cloud's metadata (loopback, unspecified, link-local), which no backend in a cluster may";

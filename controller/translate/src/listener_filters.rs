@@ -9,6 +9,7 @@
 //!
 //! Their order is kept, and a filter may stand there several times.
 
+use crate::endpoints::Allowed;
 use crate::frame::Context;
 use crate::listener::Owner;
 use crate::route::{Scope, Uses, Wrong, extension, external_auth};
@@ -48,6 +49,7 @@ pub(crate) fn lower(
         kind: owner.kind,
         key: owner.key,
         route: RouteKind::Http,
+        allowed: Allowed::of(context.settings),
         client_certificate: owner.client_certificate.cloned(),
         passthrough: false,
         speaks_tls: false,

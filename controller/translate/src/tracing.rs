@@ -13,6 +13,7 @@
 mod spec;
 
 use crate::cluster::{self, BackendRef};
+use crate::endpoints::Allowed;
 use crate::frame::{Frame, age};
 use crate::policy::Policies;
 use crate::reader::{Dependency, Reader};
@@ -64,7 +65,7 @@ impl Telemetry {
                 ancestors.iter().filter(|(_, fault)| fault.is_none()).map(|(gateway, _)| gateway.clone()).collect();
             let mut unresolved = None;
             if let Some(wanted) = wanted.filter(|_| invalid.is_none() && !ancestors.is_empty()) {
-                let mut scope = scope(key, policies, &mut reader);
+                let mut scope = scope(key, policies, Allowed::of(settings), &mut reader);
                 match collector(&wanted.provider.backend_ref, &mut scope) {
                     Ok(collector) if !own.is_empty() => {
                         let uses = std::mem::take(&mut scope.uses);
@@ -205,13 +206,19 @@ struct Collector {
     authority: Box<str>,
 }
 
-fn scope<'s, 'a>(key: &'s Key, policies: &'s Policies, reader: &'s mut Reader<'a>) -> Scope<'s, 'a> {
+fn scope<'s, 'a>(
+    key: &'s Key,
+    policies: &'s Policies,
+    allowed: Allowed,
+    reader: &'s mut Reader<'a>,
+) -> Scope<'s, 'a> {
     Scope {
         reader,
         policies,
         kind: XTelemetryPolicy::KIND,
         key,
         route: RouteKind::Grpc,
+        allowed,
         client_certificate: None,
         passthrough: false,
         speaks_tls: false,

@@ -7,6 +7,7 @@
 //! (host names lower-case, paths absolute); what `snapshot` still can't compile it rejects one resource at a time.
 #![warn(missing_docs)]
 
+mod address;
 mod cluster;
 mod config;
 mod filter;
@@ -15,6 +16,7 @@ mod route;
 mod time;
 mod tracing;
 
+pub use address::is_local;
 pub use cluster::{
     Address, CaSource, Cluster, ClusterTls, Discovery, Endpoint, Endpoints, LoadBalancing, Protocol, RetryBudget,
     Secret, SubjectAltName,

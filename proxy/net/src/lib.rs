@@ -8,6 +8,7 @@
 //! bind_udp_group ──▶ Datagrams                                                                 downstream
 //!            connect_tcp, connect_unix ──▶ tls::connect ─────────────────────▶ Stream     upstream
 //!            connect_udp ──▶ UdpLink                                                           upstream
+//! Stream ──▶ Pipe ──▶ Stream                                        plain to plain, uncopied
 //! ```
 //!
 //! A connection belongs to one worker for life. Only an [`Accepted`] socket, which is not yet registered with a
@@ -18,6 +19,7 @@
 mod accept;
 mod connect;
 mod listen;
+mod splice;
 mod stream;
 #[cfg(test)]
 mod testing;
@@ -27,5 +29,6 @@ mod udp;
 pub use accept::{Accepted, Listener};
 pub use connect::{ConnectOptions, connect_tcp, connect_unix};
 pub use listen::{ListenError, ListenErrorKind, ListenOptions, listen_tcp, listen_tcp_group};
+pub use splice::Pipe;
 pub use stream::{Prefixed, Stream};
 pub use udp::{Datagrams, MAX_DATAGRAM, Path, UdpLink, bind_udp_group, connect_udp};

@@ -42,16 +42,6 @@ pub enum NameServers {
     Only(Vec<SocketAddr>),
 }
 
-/// Whether an address leads to the machine itself, or no further than its link: loopback, unspecified, link-local (where clouds keep
-/// their metadata services). Whoever controls a name can make it stand for these, and so have a proxy ask itself what only it may
-/// (the confused deputy of GEP-4894).
-pub fn is_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local(),
-    }
-}
-
 /// Keeps the addresses of a set of hosts up to date. The work ends when it is dropped.
 #[derive(Debug)]
 pub struct Resolver {

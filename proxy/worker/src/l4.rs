@@ -9,6 +9,7 @@
 //! An endpoint that can't be connected to is no end yet: up to [`ATTEMPTS`] are tried, each at most once. (Envoy tries one, unless
 //! `max_connect_attempts` says otherwise.) Nothing of what the client sent is lost meanwhile: it is not read before a connection stands.
 
+pub(crate) mod pipes;
 mod pump;
 mod record;
 mod tls;

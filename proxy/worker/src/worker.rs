@@ -2,7 +2,7 @@
 
 use crate::connection::Connections;
 use crate::exchange::Exchange;
-use crate::l4::udp;
+use crate::l4::{pipes::Pipes, udp};
 use crate::serve;
 use crate::workers::{Command, Load};
 use fairlead_http::Limits;
@@ -68,6 +68,7 @@ pub struct Worker {
     serial: Cell<u64>,
     metrics: Arc<Scope<WorkerCells>>,
     scratch: RefCell<Box<[u8]>>,
+    pub(crate) pipes: Rc<Pipes>,
 }
 
 /// A snapshot with this worker's clusters.
@@ -285,6 +286,7 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         spans: SpanBuffer::default(),
         exporter: seed.exporter,
         scratch: RefCell::default(),
+        pipes: Rc::default(),
     });
     drop(seed.peers);
     worker.note_version();

@@ -3,7 +3,7 @@
 use super::few::Few;
 use super::tracked::Tracked;
 use super::uses::Users;
-use crate::endpoints::{self, Origin};
+use crate::endpoints::{self, Allowed, Origin};
 use crate::policy::Target;
 use fairlead_crds::Kind;
 use fairlead_crds::core::{EndpointSlice, Service};
@@ -32,6 +32,7 @@ impl Slices {
         changed: &[(Kind, Key)],
         users: &mut Users,
         config: &mut Tracked,
+        allowed: Allowed,
     ) {
         let mut touched: HashSet<Target> = HashSet::default();
         if all {
@@ -87,7 +88,7 @@ impl Slices {
         }
         for id in wanted {
             let Some(origin) = users.origin(&id) else { continue };
-            config.set(&id, &Arc::new(self.make(&id, origin, world)));
+            config.set(&id, &Arc::new(self.make(&id, origin, world, allowed)));
         }
     }
 
@@ -111,12 +112,12 @@ impl Slices {
         self.of.get(service).into_iter().flat_map(Few::iter).filter_map(move |slice| Some(&**all.get(slice)?))
     }
 
-    fn make(&self, id: &Id, origin: &Origin, world: &World) -> Endpoints {
+    fn make(&self, id: &Id, origin: &Origin, world: &World, allowed: Allowed) -> Endpoints {
         let empty = || Endpoints { id: id.clone(), endpoints: Vec::new() };
         match origin {
             Origin::Service { key, port, transport } => {
                 let Some(service) = world.all::<Service>().get(key) else { return empty() };
-                endpoints::of_service(id.clone(), service, (*port, *transport), self.slices_of(key, world))
+                endpoints::of_service(id.clone(), service, (*port, *transport), self.slices_of(key, world), allowed)
             }
             Origin::Selector { key, service } => {
                 let Some(backend) = world.all::<XBackend>().get(key) else { return empty() };
@@ -125,17 +126,17 @@ impl Slices {
                 let (Some(selector), Some(port)) = (selector, port) else { return empty() };
                 let all = world.all::<EndpointSlice>();
                 match service {
-                    Some(service) => endpoints::of_selector(id.clone(), port, self.slices_of(service, world)),
+                    Some(service) => endpoints::of_selector(id.clone(), port, self.slices_of(service, world), allowed),
                     None => {
                         let here = all.namespace(&key.namespace).map(|(_, slice)| &**slice);
                         let selected = here.filter(|slice| endpoints::selects(&selector.match_labels, slice));
-                        endpoints::of_selector(id.clone(), port, selected)
+                        endpoints::of_selector(id.clone(), port, selected, allowed)
                     }
                 }
             }
             Origin::Backend { key } => {
                 let backend = world.all::<Backend>().get(key);
-                backend.and_then(|backend| endpoints::of_backend(id.clone(), backend).ok()).unwrap_or_else(empty)
+                backend.and_then(|backend| endpoints::of_backend(id.clone(), backend, allowed).ok()).unwrap_or_else(empty)
             }
         }
     }

@@ -16,6 +16,7 @@ mod tracing;
 mod tracked;
 mod uses;
 
+use crate::endpoints::Allowed;
 use crate::fleet::{self, Fleet};
 use crate::frame::Frame;
 use crate::policy::Policies;
@@ -178,14 +179,14 @@ impl Memo {
         for id in routes {
             self.refresh_route(id, world, settings);
         }
-        self.slices.refresh(world, all, changed, &mut self.users, &mut self.config);
+        self.slices.refresh(world, all, changed, &mut self.users, &mut self.config, Allowed::of(settings));
         self.select(world, settings);
         self.attach(frame_changed);
         // Asked for first: it forgets.
         if self.counts.take_reach_changed() || policies_changed || tracing_changed {
             self.judge_policies(settings);
         }
-        self.judge_objects(world, all, changed);
+        self.judge_objects(world, settings, all, changed);
         self.notes = self.collect_notes(world);
         looked_at
     }
@@ -403,7 +404,7 @@ impl Memo {
     }
 
     /// Our own kinds by themselves.
-    fn judge_objects(&mut self, world: &World, all: bool, changed: &[(Kind, Key)]) {
+    fn judge_objects(&mut self, world: &World, settings: &Settings, all: bool, changed: &[(Kind, Key)]) {
         let touched = |kinds: &[Kind]| all || changed.iter().any(|(kind, _)| kinds.contains(kind));
         let verdict = |generation: Option<i64>, fault: Option<Fault>| {
             let accepted =
@@ -415,7 +416,7 @@ impl Memo {
         if touched(&[Kind::Backend]) {
             found.extend(known(Kind::Backend));
             for (key, backend) in world.all::<Backend>().iter() {
-                let fault = cluster::check_backend(key, backend).err();
+                let fault = cluster::check_backend(key, backend, Allowed::of(settings)).err();
                 found.insert((Kind::Backend, key.clone()), verdict(backend.metadata.generation, fault));
             }
         }

@@ -10,6 +10,7 @@
 
 use super::Target;
 use super::validation::{self, At, BackendTls};
+use crate::endpoints::Allowed;
 use crate::frame::Context;
 use crate::gateway::key_pair;
 use crate::host::Host;
@@ -161,8 +162,7 @@ fn place(key: &Key, object: &XBackend, context: &Context<'_, '_>) -> Result<Plac
             let host = host.ok_or_else(|| refuse("is not a host name"))?;
             let of_cluster = [".cluster.local", ".svc"].iter().any(|suffix| host.as_str().ends_with(suffix));
             // The confused deputy of GEP-4894: what listens on a proxy's loopback is not for tenants.
-            let own = context.settings.fleet.is_some()
-                && (host.as_str() == "localhost" || host.as_str().ends_with(".localhost"));
+            let own = !Allowed::of(context.settings).has_name(host.as_str());
             if of_cluster || own {
                 return Err(refuse("is a name within the cluster; use EndpointSelector"));
             }

@@ -31,7 +31,7 @@ pub(crate) use rules::Rule;
 
 use crate::Settings;
 use crate::attach::{self, Attachment};
-use crate::endpoints::Origin;
+use crate::endpoints::{Allowed, Origin};
 use crate::frame::{Frame, ParentId, age};
 use crate::host::Host;
 use crate::policy::{Policies, Target};
@@ -76,6 +76,7 @@ pub(crate) struct Scope<'s, 'a> {
     pub kind: Kind,
     pub key: &'s Key,
     pub route: fairlead_ir::RouteKind,
+    pub allowed: Allowed,
     /// What the Gateway presents to backends.
     pub client_certificate: Option<Arc<Secret>>,
     /// The connections are TLS that goes on to the backends as it is.
@@ -197,6 +198,7 @@ pub(crate) fn plan<R: RouteKind>(key: &Key, route: &R, around: &Surroundings<'_>
             kind: R::KIND,
             key,
             route: R::IR,
+            allowed: Allowed::of(around.settings),
             client_certificate: certificate.clone(),
             passthrough: *passthrough,
             speaks_tls: false,

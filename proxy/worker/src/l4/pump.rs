@@ -3,18 +3,21 @@
 //! * A side that ends its sending direction is passed on as that (half-close), and the other direction goes on.
 //! * What one side does not take stops the other one (back-pressure): at most one read of [`SCRATCH`](crate::worker::SCRATCH) bytes
 //!   is kept. A connection on which nothing moves owns no buffer.
+//! * Where both sides are plain TCP and much arrives at once, bytes are moved in the kernel and not copied ([`Pipe`]).
 //! * An upstream that resets its connection ends it for the client in order: what was received before is delivered. A client that
 //!   does so resets the upstream's.
 //! * A drain leaves connections alone for [`DRAIN`]; those that are open then are closed.
 
 use super::Flow;
+use super::pipes::Lent;
 use crate::connection::Phase;
 use crate::serve::Connection;
 use crate::timer::Timer;
-use fairlead_net::Stream;
+use crate::worker::Worker;
+use fairlead_net::{Pipe, Stream};
 use fairlead_upstream::Link;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,6 +26,9 @@ const DRAIN: Duration = Duration::from_secs(600);
 
 /// How long a client may take to notice that its upstream is gone.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that arrive at once from which on the next ones are not copied. A read fetches 64 KiB at most.
+const BULK: usize = 16 * 1024;
 
 /// How it ended.
 pub enum End {
@@ -102,9 +108,10 @@ impl<'a> Pump<'a> {
     }
 
     fn poll_both(&mut self, cx: &mut Context<'_>, down: &mut Stream, up: &mut Stream) -> Poll<End> {
-        let scratch = &mut *self.connection.worker.scratch();
+        let worker = &*self.connection.worker;
+        let scratch = &mut *worker.scratch();
         if !self.there.done {
-            match self.there.poll(cx, down, up, scratch) {
+            match self.there.poll(cx, down, up, (worker, scratch)) {
                 Poll::Ready(Err(Failed::Reading)) => return Poll::Ready(End::ClientGone),
                 // There may still be bytes to read from it.
                 Poll::Ready(Err(Failed::Writing)) => self.there.discard(),
@@ -112,7 +119,7 @@ impl<'a> Pump<'a> {
             }
         }
         if !self.back.done {
-            match self.back.poll(cx, up, down, scratch) {
+            match self.back.poll(cx, up, down, (worker, scratch)) {
                 Poll::Ready(Err(Failed::Writing)) => return Poll::Ready(End::ClientGone),
                 Poll::Ready(Err(Failed::Reading)) => {
                     self.upstream_gone = true;
@@ -155,6 +162,10 @@ struct Way {
     /// Read, and not taken yet by the other side; `at` bytes of it were.
     pending: Vec<u8>,
     at: usize,
+    /// Likewise, uncopied.
+    piped: Option<Lent>,
+    /// Much arrived at once the last time.
+    bulk: bool,
     /// The end was read.
     ended: bool,
     /// Nobody takes what is read any more.
@@ -170,35 +181,65 @@ impl Way {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        scratch: &mut [u8],
+        (worker, scratch): (&Worker, &mut [u8]),
     ) -> Poll<Result<(), Failed>> {
         loop {
-            match self.poll_pending(cx, to) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
-                Poll::Pending => return Poll::Pending,
-            }
+            ready!(self.poll_pending(cx, to))?;
+            ready!(self.poll_piped(cx, to))?;
             if self.ended {
                 return self.poll_end(cx, to);
             }
-            match from.poll_read_into(cx, scratch) {
-                Poll::Pending => {
-                    return match to.poll_flush(cx) {
-                        Poll::Ready(Err(_)) if !self.discards => Poll::Ready(Err(Failed::Writing)),
-                        _ => Poll::Pending,
-                    };
-                }
-                Poll::Ready(Ok(0)) => self.ended = true,
-                // A TLS peer that closes without saying so (RFC 8446 §6.1): who looks at the bytes must judge that.
-                Poll::Ready(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => self.ended = true,
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failed::Reading)),
-                Poll::Ready(Ok(_)) if self.discards => {}
-                Poll::Ready(Ok(n)) => match self.write(cx, to, &scratch[..n]) {
-                    Ok(()) => {}
-                    Err(failed) => return Poll::Ready(Err(failed)),
-                },
+            let polled = match self.pipe(from, to, worker) {
+                Some(pipe) => self.poll_move(cx, from, pipe),
+                None => self.poll_copy(cx, from, to, scratch),
+            };
+            if polled?.is_pending() {
+                return match to.poll_flush(cx) {
+                    Poll::Ready(Err(_)) if !self.discards => Poll::Ready(Err(Failed::Writing)),
+                    _ => Poll::Pending,
+                };
             }
         }
+    }
+
+    /// Where the next bytes are not to be copied: what takes them.
+    fn pipe(&self, from: &Stream, to: &Stream, worker: &Worker) -> Option<Lent> {
+        (self.bulk && !self.discards && Pipe::fits(from, to)).then(|| worker.pipes.take()).flatten()
+    }
+
+    /// Moves what has arrived into a pipe.
+    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, mut pipe: Lent) -> Result<Poll<()>, Failed> {
+        let n = match pipe.poll_fill(cx, from) {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(_)) => return Err(Failed::Reading),
+            Poll::Pending => return Ok(Poll::Pending),
+        };
+        (self.ended, self.bulk) = (n == 0, n >= BULK);
+        self.piped = Some(pipe);
+        Ok(Poll::Ready(()))
+    }
+
+    /// Reads what has arrived, and writes what `to` takes of it.
+    fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+        scratch: &mut [u8],
+    ) -> Result<Poll<()>, Failed> {
+        match from.poll_read_into(cx, scratch) {
+            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Ready(Ok(0)) => self.ended = true,
+            // A TLS peer that closes without saying so (RFC 8446 §6.1): who looks at the bytes must judge that.
+            Poll::Ready(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => self.ended = true,
+            Poll::Ready(Err(_)) => return Err(Failed::Reading),
+            Poll::Ready(Ok(_)) if self.discards => {}
+            Poll::Ready(Ok(n)) => {
+                self.bulk = n >= BULK;
+                self.write(cx, to, &scratch[..n])?;
+            }
+        }
+        Ok(Poll::Ready(()))
     }
 
     /// Writes what `to` takes at once, and keeps the rest.
@@ -236,6 +277,18 @@ impl Way {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_piped(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failed>> {
+        let Some(pipe) = &mut self.piped else { return Poll::Ready(Ok(())) };
+        while !pipe.is_empty() {
+            match ready!(pipe.poll_drain(cx, to)) {
+                Ok(n) if n > 0 => self.bytes += n as u64,
+                _ => return Poll::Ready(Err(Failed::Writing)),
+            }
+        }
+        self.piped = None;
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failed>> {
         if !self.discards && to.poll_shutdown(cx).is_pending() {
             return Poll::Pending;
@@ -248,7 +301,7 @@ impl Way {
     /// What comes from now on is thrown away: it is read so that the end is seen, and so that closing does not reset.
     fn discard(&mut self) {
         self.discards = true;
-        (self.pending, self.at) = (Vec::new(), 0);
+        (self.pending, self.at, self.piped) = (Vec::new(), 0, None);
     }
 
     /// Nothing more comes.
