@@ -324,8 +324,8 @@ fn backend_protocol(backend: &Backend) -> Result<App, (String, String)> {
 
 /// Everything that is wrong with a `Backend` by itself.
 pub(crate) fn check_backend(key: &Key, backend: &Backend, allowed: Allowed) -> Result<(), Fault> {
-    let checked =
-        backend_protocol(backend).and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend, allowed));
+    let checked = backend_protocol(backend)
+        .and_then(|_| endpoints::of_backend(format!("backend/{key}").into(), backend, allowed));
     checked.map(|_| ()).map_err(|(field, message)| Fault::new(Reason::Invalid, field, message))
 }
 

@@ -8,9 +8,9 @@
 //! machine. An API server refuses most of it in slices; a `Backend` says so in its condition. What names resolve to is known to the
 //! data plane only, which looks again.
 
+use crate::settings::Settings;
 use fairlead_crds::core::{EndpointSlice, Service};
 use fairlead_crds::v1alpha1::Backend;
-use crate::settings::Settings;
 use fairlead_ir::{Address, Endpoint, Endpoints, Id, is_local};
 use fairlead_store::Key;
 use k8s_openapi::api::core::v1::ServicePort;
@@ -214,5 +214,4 @@ pub(crate) fn of_backend(id: Id, backend: &Backend, allowed: Allowed) -> Result<
 }
 
 /// Why [`Allowed`] says no; follows what it is said of.
-pub(crate) const OWN_ADDRESS: &str =
-    "leads to the proxy's own machine or its cloud's metadata (loopback, unspecified, link-local), which no backend in a cluster may";
+pub(crate) const OWN_ADDRESS: &str = "leads to the proxy's own machine or its cloud's metadata (loopback, unspecified, link-local), which no backend in a cluster may";

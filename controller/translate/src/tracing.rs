@@ -206,12 +206,7 @@ struct Collector {
     authority: Box<str>,
 }
 
-fn scope<'s, 'a>(
-    key: &'s Key,
-    policies: &'s Policies,
-    allowed: Allowed,
-    reader: &'s mut Reader<'a>,
-) -> Scope<'s, 'a> {
+fn scope<'s, 'a>(key: &'s Key, policies: &'s Policies, allowed: Allowed, reader: &'s mut Reader<'a>) -> Scope<'s, 'a> {
     Scope {
         reader,
         policies,

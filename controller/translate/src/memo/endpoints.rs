@@ -136,7 +136,9 @@ impl Slices {
             }
             Origin::Backend { key } => {
                 let backend = world.all::<Backend>().get(key);
-                backend.and_then(|backend| endpoints::of_backend(id.clone(), backend, allowed).ok()).unwrap_or_else(empty)
+                backend
+                    .and_then(|backend| endpoints::of_backend(id.clone(), backend, allowed).ok())
+                    .unwrap_or_else(empty)
             }
         }
     }
