@@ -3,7 +3,7 @@
 //! `Push ──► Compiler ──► Snapshot ──► Cell ──► workers`, with the resolver's answers entering at the compiler.
 
 use anyhow::Context as _;
-use fairlead_ir::{Bind, Config, Push, ResourceId};
+use fairlead_ir::{Bind, Config, Push, ResourceId, is_local};
 use fairlead_net::tls::Tickets;
 use fairlead_snapshot::{Cell, Compiler};
 use fairlead_telemetry::{AccessLog, LogWriter, PushOutcome, Registry};
