@@ -25,7 +25,7 @@ use auth::Around;
 use clock::Deadlines;
 use fairlead_filter::Additions;
 use fairlead_http::normalize::{self, EscapedSlashes, Outcome, PathPolicy};
-use fairlead_http::{Framing, Leg, RequestHead, ResponseHead, Version};
+use fairlead_http::{Fields, Framing, Leg, RequestHead, ResponseHead, Version};
 use fairlead_ir::HttpSettings;
 use fairlead_telemetry::{Flag, Flags, RejectReason};
 use fairlead_upstream::{Endpoint, Pick, Upstream};
@@ -46,6 +46,8 @@ pub struct Exchange {
     pub(crate) body: RequestBody,
     /// The response's body.
     pub(crate) reply: ResponseBody,
+    /// The response's trailers, when it has some.
+    pub(crate) trailers: Fields,
     /// The attempt under way. Here and not in a future, so that futures stay small.
     pub(crate) up: Option<Upstream>,
     /// Where mirrors get their copy of the body.
@@ -100,6 +102,7 @@ impl Exchange {
         let small = self.request.fields.capacity().max(self.response.fields.capacity()) <= KEPT_BYTES;
         self.request.clear();
         self.response.clear();
+        self.trailers.clear();
         self.up = None;
         self.tee = None;
         self.additions.clear();
@@ -118,6 +121,7 @@ impl Exchange {
         self.notes.restart(now);
         self.body.start(framing);
         self.reply = ResponseBody::default();
+        self.trailers.clear();
         self.clock.begin(now, idle);
     }
 

@@ -1,6 +1,6 @@
 //! Tracing on the request path: decided once, told to backends, recorded until the end.
 //!
-//! `begin ─► forward ─► { attempt ─► missed } ─► export`
+//! `begin ─► { ask ─► answered } ─► forward ─► { attempt ─► ended } ─► export`
 //!
 //! An exchange that is not recorded keeps its trace context here and nothing else; one that is has a [`Recording`] of its own.
 
@@ -12,10 +12,11 @@ use crate::exchange::Exchange;
 use crate::worker::Worker;
 use fairlead_http::{Fields, Known, RequestHead};
 use fairlead_snapshot::Route;
-use fairlead_telemetry::Record;
 use fairlead_telemetry::trace::{Attempt, Batch, Context, Decision, Recording, SpanId, TraceId, Tracer, is_tracestate};
+use fairlead_telemetry::{GrpcStatus, Record};
 use fairlead_upstream::{Address, Cluster, Pick};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What tracing knows of an exchange.
 #[derive(Debug, Default)]
@@ -57,6 +58,36 @@ impl Trace {
         }
     }
 
+    /// Tells an authorisation service, and begins the span of the question when spans are recorded. `since`: the request's start.
+    pub fn ask(
+        &self,
+        cluster: &Cluster,
+        since: Instant,
+        request: &RequestHead,
+        question: &mut RequestHead,
+    ) -> Option<Box<Attempt>> {
+        let context = self.context?;
+        let span = SpanId::new(fastrand::u64(..));
+        let told = if self.is_recorded() { context.child(span, true) } else { context };
+        question.fields.set_known(Known::Traceparent, &told.to_bytes());
+        question.fields.remove_known(Known::Tracestate);
+        for state in request.fields.all(Known::Tracestate) {
+            question.fields.push_known(Known::Tracestate, state);
+        }
+        self.recording.as_ref()?;
+        let config = cluster.config();
+        let mut attempt = Attempt::new(span, since.elapsed(), config.id.clone(), config.is_tls(), question);
+        attempt.authorises = true;
+        Some(Box::new(attempt))
+    }
+
+    /// The question is over.
+    pub fn answered(&mut self, attempt: Attempt) {
+        if let Some(recording) = &mut self.recording {
+            recording.attempt(attempt);
+        }
+    }
+
     /// The trace's id; `None` when requests of the listener are not traced.
     pub fn id(&self) -> Option<TraceId> {
         self.context.map(|context| context.trace)
@@ -87,25 +118,31 @@ pub fn attempt(ex: &mut Exchange, cluster: &Cluster, pick: &Pick) {
     let (Some(recording), Some(context)) = (&mut ex.trace.recording, ex.trace.context) else { return };
     let (span, start) = (SpanId::new(fastrand::u64(..)), ex.notes.start.elapsed());
     let config = cluster.config();
-    let attempt = Attempt::new(span, start, config.id.clone(), config.is_tls(), &ex.request);
-    let endpoint = pick.endpoint();
-    recording.attempt(Attempt {
-        host: endpoint.hostname().map(str::to_owned),
-        address: match endpoint.address() {
-            Address::Ip(address) => Some(*address),
-            Address::Unix(_) => None,
-        },
-        ..attempt
-    });
+    let mut attempt = Attempt::new(span, start, config.id.clone(), config.is_tls(), &ex.request);
+    goes_to(&mut attempt, pick);
+    recording.attempt(attempt);
     ex.request.fields.set_known(Known::Traceparent, &context.child(span, true).to_bytes());
+}
+
+/// The endpoint is known.
+pub fn goes_to(attempt: &mut Attempt, pick: &Pick) {
+    let endpoint = pick.endpoint();
+    attempt.host = endpoint.hostname().map(str::to_owned);
+    attempt.address = match endpoint.address() {
+        Address::Ip(address) => Some(*address),
+        Address::Unix(_) => None,
+    };
 }
 
 /// The attempt under way is over: with the status of a response, or with what went wrong.
 #[cold]
 pub fn ended(ex: &mut Exchange, status: u16, error: &'static str) {
     let (end, version) = (ex.notes.start.elapsed(), ex.notes.protocol);
+    let call = Some(status).filter(|status| *status > 0);
+    let call = call.and_then(|_| GrpcStatus::of(Some(&ex.trailers), Some(&ex.response)));
     if let Some(attempt) = ex.trace.recording.as_mut().and_then(|recording| recording.open()) {
         (attempt.end, attempt.status, attempt.error, attempt.version) = (Some(end), status, error, version);
+        attempt.call = call;
     }
 }
 

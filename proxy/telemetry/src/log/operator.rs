@@ -2,8 +2,9 @@
 
 use super::record::Record;
 use crate::Flags;
+use crate::grpc::{self, GrpcStatus};
 use crate::trace::TraceId;
-use fairlead_http::{Fields, Known, is_grpc_type};
+use fairlead_http::{Fields, Known};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -283,41 +284,21 @@ fn query_param<'a>(record: &Record<'a>, name: &[u8]) -> Fact<'a> {
     values.next().map_or(Fact::Missing, Fact::bytes)
 }
 
-/// From the trailers, or from the head of a response without a body; only of gRPC requests, as Envoy has it.
+/// Only of gRPC requests, as Envoy has it.
 fn grpc_status<'a>(record: &Record<'a>, form: GrpcForm) -> Fact<'a> {
-    if !record.request.fields.get(Known::ContentType).is_some_and(is_grpc_type) {
+    if !record.request.is_grpc() {
         return Fact::Missing;
     }
-    let fields = [record.trailers, record.response.map(|head| &head.fields)];
-    let Some(value) = fields.into_iter().flatten().find_map(|fields| fields.get(Known::GrpcStatus)) else {
-        return Fact::Missing;
-    };
-    let code = std::str::from_utf8(value).ok().and_then(|text| text.parse::<usize>().ok());
-    match (form, code, code.and_then(|code| GRPC.get(code))) {
-        (GrpcForm::Number, Some(code), _) => Fact::Number(code as u64),
-        (GrpcForm::Camel, _, Some((camel, _))) => Fact::str(camel),
-        (GrpcForm::Snake, _, Some((_, snake))) => Fact::str(snake),
+    let Some(value) = grpc::field(record.trailers, record.response) else { return Fact::Missing };
+    let status = GrpcStatus::of(record.trailers, record.response);
+    let name = status.and_then(|status| match form {
+        GrpcForm::Number => None,
+        GrpcForm::Camel => status.camel(),
+        GrpcForm::Snake => status.snake(),
+    });
+    match (form, status, name) {
+        (GrpcForm::Number, Some(status), _) => Fact::Number(status.code().into()),
+        (_, _, Some(name)) => Fact::str(name),
         _ => Fact::Bytes(value),
     }
 }
-
-/// Names of the codes 0 to 16.
-const GRPC: [(&str, &str); 17] = [
-    ("OK", "OK"),
-    ("Canceled", "CANCELLED"),
-    ("Unknown", "UNKNOWN"),
-    ("InvalidArgument", "INVALID_ARGUMENT"),
-    ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
-    ("NotFound", "NOT_FOUND"),
-    ("AlreadyExists", "ALREADY_EXISTS"),
-    ("PermissionDenied", "PERMISSION_DENIED"),
-    ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
-    ("FailedPrecondition", "FAILED_PRECONDITION"),
-    ("Aborted", "ABORTED"),
-    ("OutOfRange", "OUT_OF_RANGE"),
-    ("Unimplemented", "UNIMPLEMENTED"),
-    ("Internal", "INTERNAL"),
-    ("Unavailable", "UNAVAILABLE"),
-    ("DataLoss", "DATA_LOSS"),
-    ("Unauthenticated", "UNAUTHENTICATED"),
-];

@@ -1,7 +1,7 @@
 //! What is known of an exchange, by the names of OpenTelemetry's semantic conventions.
 
 use super::otlp::{AnyValue, ArrayValue, Value};
-use crate::Record;
+use crate::{GrpcStatus, Record};
 use fairlead_http::{Fields, Known, Method, RequestHead, Version};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -56,6 +56,9 @@ facts! {
     ProtocolVersion = "network.protocol.version",
     Transport = "network.transport",
     NetworkType = "network.type",
+    RpcSystem = "rpc.system.name",
+    RpcMethod = "rpc.method",
+    RpcStatus = "rpc.response.status_code",
 }
 
 /// What every server span has, as far as it is known.
@@ -75,6 +78,9 @@ pub(super) const OF_SERVER_SPANS: &[Fact] = &[
     Fact::ProtocolVersion,
     Fact::UserAgent,
     Fact::StatusCode,
+    Fact::RpcSystem,
+    Fact::RpcMethod,
+    Fact::RpcStatus,
     Fact::ErrorType,
 ];
 
@@ -114,15 +120,36 @@ impl Fact {
                 IpAddr::V4(_) => text("ipv4"),
                 IpAddr::V6(_) => text("ipv6"),
             }),
+            Fact::RpcSystem => request.is_grpc().then(|| text("grpc")),
+            Fact::RpcMethod => rpc_method(request, path_and_query(record).0).map(|method| text(&method)),
+            Fact::RpcStatus => call(record).map(|status| text(&status.to_string())),
         }
     }
 }
 
-/// `error.type`: a status of 500 and more, or the proxy's own words when it answered itself or nothing could be answered.
+/// `error.type`: a status of 500 and more, or that of a gRPC call that is the server's fault; or the proxy's own words when it answered
+/// itself or nothing could be answered.
 pub(super) fn error(record: &Record<'_>) -> Option<String> {
-    let failed = record.cut || record.status == 0 || record.status >= 500;
+    let call = call(record).filter(|status| status.is_server_error());
+    let failed = record.cut || record.status == 0 || record.status >= 500 || call.is_some();
     let own = record.cut || !matches!(record.details, "" | "via_upstream");
-    failed.then(|| if own { record.details.to_owned() } else { record.status.to_string() })
+    failed.then(|| match call {
+        _ if own => record.details.to_owned(),
+        Some(call) => call.to_string(),
+        None => record.status.to_string(),
+    })
+}
+
+/// How a gRPC call ended.
+fn call(record: &Record<'_>) -> Option<GrpcStatus> {
+    record.request.is_grpc().then(|| GrpcStatus::of(record.trailers, record.response)).flatten()
+}
+
+/// `rpc.method` of a gRPC call, as `package.Service/Method`.
+pub(super) fn rpc_method(request: &RequestHead, path: &[u8]) -> Option<String> {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let cut = path.get(..LONGEST).unwrap_or(path);
+    request.is_grpc().then(|| String::from_utf8_lossy(cut).into_owned())
 }
 
 /// `http.request.method`.

@@ -1,12 +1,12 @@
 //! A recorded request: from its head to the spans of its end.
 
+use super::attempt::Attempt;
 use super::context::{Context, SpanId};
 use super::fact::{self, OF_SERVER_SPANS, error, int, some_text, text};
 use super::otlp::{KeyValue, Span, SpanKind, Status, StatusCode, Value, attribute};
 use super::tracer::{Source, Tracer};
 use crate::{Record, Timestamp};
-use fairlead_http::{Known, RequestHead, Version};
-use std::net::SocketAddr;
+use fairlead_http::{Known, RequestHead};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,50 +27,6 @@ pub struct Recording {
     /// Values of the attributes that come from the request's fields, as they came; in the order of the settings.
     received: Vec<Option<Value>>,
     attempts: Vec<Attempt>,
-}
-
-/// An attempt to get the request answered by an endpoint: a client span.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    /// Its id, which the endpoint is told.
-    pub span: SpanId,
-    /// Since the request's start.
-    pub start: Duration,
-    /// Since the request's start; `None` as long as it is under way.
-    pub end: Option<Duration>,
-    /// Id of the cluster.
-    pub cluster: Arc<str>,
-    /// The endpoint's host name, if it has one.
-    pub host: Option<String>,
-    /// Where the endpoint is; `None` for a unix socket.
-    pub address: Option<SocketAddr>,
-    /// `url.full`.
-    pub url: Value,
-    /// Of the response; 0 when there was none.
-    pub status: u16,
-    /// Why there was no response, or not all of it; empty otherwise.
-    pub error: &'static str,
-    /// What was spoken; `None` without a connection.
-    pub version: Option<Version>,
-}
-
-impl Attempt {
-    /// One that begins.
-    pub fn new(span: SpanId, start: Duration, cluster: Arc<str>, https: bool, request: &RequestHead) -> Attempt {
-        let scheme = if https { "https" } else { "http" };
-        Attempt {
-            span,
-            start,
-            end: None,
-            cluster,
-            host: None,
-            address: None,
-            url: fact::url(scheme, request.authority(), request.path_and_query()),
-            status: 0,
-            error: "",
-            version: None,
-        }
-    }
 }
 
 impl Recording {
@@ -96,7 +52,7 @@ impl Recording {
         &self.tracer
     }
 
-    /// An attempt begins; the one before it is over.
+    /// An attempt begins; the one before it is over. Or a question to an authorisation service is over.
     pub fn attempt(&mut self, attempt: Attempt) {
         self.attempts.push(attempt);
     }
@@ -155,35 +111,12 @@ impl Recording {
     }
 
     fn client(&self, record: &Record<'_>, index: usize, attempt: &Attempt, own: Vec<KeyValue>) -> Span {
-        let (host, address) = (attempt.host.as_deref(), attempt.address);
-        let server = host.map(text).or_else(|| address.map(fact::ip));
-        let error = match (attempt.error, attempt.status) {
-            ("", status) if status >= 400 => Some(status.to_string()),
-            ("", _) => None,
-            (error, _) => Some(error.to_owned()),
-        };
-        let facts = [
-            ("http.request.method", Some(text(fact::method(record.request)))),
-            ("url.full", Some(attempt.url.clone())),
-            ("server.address", server),
-            ("server.port", address.map(fact::port)),
-            ("network.peer.address", address.map(fact::ip)),
-            ("network.peer.port", address.map(fact::port)),
-            ("network.protocol.version", attempt.version.map(|version| text(fact::version(version)))),
-            ("http.request.resend_count", i64::try_from(index).ok().filter(|count| *count > 0).map(int)),
-            ("http.response.status_code", Some(attempt.status).filter(|s| *s > 0).map(|s| int(s.into()))),
-            ("error.type", error.as_deref().map(text)),
-            ("fairlead.cluster", Some(text(&attempt.cluster))),
-        ];
-        let mut attributes: Vec<KeyValue> =
-            facts.into_iter().filter_map(|(key, value)| Some(attribute(key, value?))).collect();
+        let before = self.attempts.iter().take(index).filter(|attempt| !attempt.authorises);
+        let mut attributes = attempt.attributes(if attempt.authorises { 0 } else { before.count() });
         merge(&mut attributes, own);
         // What closed the exchange may have looked at the clock before what closed the attempt.
         let end = attempt.end.unwrap_or(record.duration).min(record.duration);
-        let name = match fact::method(record.request) {
-            "_OTHER" => "HTTP".to_owned(),
-            method => method.to_owned(),
-        };
+        let (name, error) = (attempt.name(), attempt.failure());
         Span {
             parent_span_id: self.context.span.bytes().to_vec(),
             flags: self.context.flags() | REMOTE_KNOWN,

@@ -5,14 +5,15 @@
 
 use crate::cause::Cause;
 use crate::connection::ConnInfo;
-use crate::exchange::callout::{self, Answer, Callout};
+use crate::exchange::callout::{self, Answer, Callout, Unanswered};
 use crate::exchange::clock::Expired;
 use crate::exchange::deliver::{filter, own_authority};
 use crate::exchange::{Exchange, local, pump};
 use crate::worker::{Current, Worker};
 use fairlead_filter::{Chain, Decision, ExternalAuth, Facts, Reply, Stop, Verdict};
 use fairlead_http::{Framing, Leg, RequestHead};
-use fairlead_telemetry::Flag;
+use fairlead_telemetry::trace::Attempt;
+use fairlead_telemetry::{Flag, GrpcStatus};
 use fairlead_upstream::{Cluster, Want};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -77,7 +78,7 @@ async fn refusal(
     }
     let answer = call(around, auth, cluster, down, ex).await;
     let decision = match answer {
-        Ok(Answer { head, body, trailers }) => auth.decide(&head, body, &trailers),
+        Ok(Answer { head, body, trailers, .. }) => auth.decide(&head, body, &trailers),
         Err(Stopped::Failed) => Decision::Error(None),
         Err(Stopped::Elsewhere(cause)) => return Err(cause),
     };
@@ -145,7 +146,7 @@ async fn call(
     ex: &mut Exchange,
 ) -> Result<Answer, Stopped> {
     let Around { worker, conn, .. } = around;
-    let Exchange { request, body, clock, .. } = ex;
+    let Exchange { request, body, clock, trace, notes, .. } = ex;
     let (collected, received) = body.collected();
     let told = if auth.max_body() > 0 { collected } else { &[] };
     let facts = Facts {
@@ -164,21 +165,28 @@ async fn call(
     if auth.authority().is_none() && head.authority().is_empty() {
         head.set_authority(own_authority(conn, request).as_bytes());
     }
+    let mut span = trace.ask(cluster, notes.start, request, &mut head);
     let want = if auth.is_grpc() { Want::Http2 } else { cluster.config().protocol };
-    let callout = Callout { cluster, want, head, authority: auth.authority(), body: &question, most: MOST };
+    let (authority, noted) = (auth.authority(), span.as_deref_mut());
+    let callout = Callout { cluster, want, head, authority, body: &question, most: MOST, span: noted };
     clock.set_attempt(auth.timeout().map(|limit| Instant::now() + limit));
-    let mut asking = pin!(callout::send(worker, callout));
-    let result = poll_fn(|cx| {
-        if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
-            return Poll::Ready(Ok(answer));
-        }
-        if received && let Poll::Ready(error) = down.poll_gone(cx) {
-            return Poll::Ready(Err(Gone::Client(pump::cause_of_client(&error))));
-        }
-        clock.poll_expired(cx).map(|expired| Err(Gone::Time(expired)))
-    })
-    .await;
+    let result = {
+        let mut asking = pin!(callout::send(worker, callout));
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
+                return Poll::Ready(Ok(answer));
+            }
+            if received && let Poll::Ready(error) = down.poll_gone(cx) {
+                return Poll::Ready(Err(Gone::Client(pump::cause_of_client(&error))));
+            }
+            clock.poll_expired(cx).map(|expired| Err(Gone::Time(expired)))
+        })
+        .await
+    };
     clock.set_attempt(None);
+    if let Some(span) = span {
+        trace.answered(over(*span, notes.start, &result));
+    }
     let cells = cluster.metrics().at(worker.index);
     match result {
         Ok(Ok(answer)) => Ok(answer),
@@ -201,6 +209,22 @@ async fn call(
             }))
         }
     }
+}
+
+/// The span of a question that is over.
+fn over(mut span: Attempt, start: Instant, result: &Result<Result<Answer, Unanswered>, Gone>) -> Attempt {
+    span.end = Some(start.elapsed());
+    match result {
+        Ok(Ok(answer)) => {
+            (span.status, span.version) = (answer.head.status, Some(answer.version));
+            span.call = GrpcStatus::of(Some(&answer.trailers), Some(&answer.head));
+        }
+        Ok(Err(unanswered)) => span.error = unanswered.details(),
+        Err(Gone::Client(cause)) => span.error = cause.answer().details,
+        Err(Gone::Time(Expired::Attempt)) => span.error = Cause::AttemptTimeout.answer().details,
+        Err(Gone::Time(expired)) => span.error = cause_of_expiry(*expired).answer().details,
+    }
+    span
 }
 
 /// What ended the wait.

@@ -1,10 +1,13 @@
 //! A request of the proxy's own to a cluster, and its answer, both whole in memory. Dropping the future gives up: the stream is reset or the
 //! connection closed.
 
+use crate::cause::Cause;
 use crate::exchange::pump;
+use crate::tracing;
 use crate::worker::Worker;
-use fairlead_http::{Error, Event, Fields, Framing, Incoming, Leg, RequestHead, ResponseHead, hop};
-use fairlead_upstream::{Cluster, ConnectError, Pick, Upstream, Want};
+use fairlead_http::{Error, Event, Fields, Framing, Incoming, Leg, RequestHead, ResponseHead, Version, hop};
+use fairlead_telemetry::trace::Attempt;
+use fairlead_upstream::{Cluster, ConnectError, ConnectErrorKind, Pick, Upstream, Want};
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -25,6 +28,8 @@ pub struct Callout<'a> {
     pub body: &'a [u8],
     /// Bytes of the answer's body at most.
     pub most: usize,
+    /// Its span, if it is recorded: told where the request goes.
+    pub span: Option<&'a mut Attempt>,
 }
 
 /// An answer.
@@ -35,6 +40,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Empty when there are none.
     pub trailers: Fields,
+    /// What was spoken.
+    pub version: Version,
 }
 
 /// Why there is none.
@@ -60,6 +67,23 @@ impl fmt::Display for Unanswered {
     }
 }
 
+impl Unanswered {
+    /// As in the details of the access log: one of a few.
+    pub fn details(&self) -> &'static str {
+        let cause = match self {
+            Unanswered::NoEndpoint => Cause::NoHealthyUpstream,
+            Unanswered::Connect(error) => match error.kind {
+                ConnectErrorKind::Overflow => Cause::Overflow,
+                ConnectErrorKind::Timeout => Cause::ConnectTimeout,
+                _ => Cause::ConnectFailed,
+            },
+            Unanswered::Failed(error) => pump::cause_of(error),
+            Unanswered::TooLarge => return "answer_too_large",
+        };
+        cause.answer().details
+    }
+}
+
 impl From<Error> for Unanswered {
     fn from(error: Error) -> Self {
         Unanswered::Failed(error)
@@ -72,6 +96,10 @@ pub async fn send(worker: &Worker, mut callout: Callout<'_>) -> Result<Answer, U
     if let Some(authority) = callout.authority {
         let host = pick.endpoint().hostname().unwrap_or(authority);
         callout.head.set_authority(host.as_bytes());
+    }
+    if let Some(span) = &mut callout.span {
+        span.retarget(callout.cluster.config().is_tls(), &callout.head);
+        tracing::goes_to(span, &pick);
     }
     let start = Instant::now();
     let result = match callout.cluster.acquire(&pick, callout.want).await {
@@ -124,7 +152,7 @@ async fn speak(worker: &Worker, up: &mut Leg, callout: &Callout<'_>) -> Result<A
     hop::strip_response(&mut head);
     let mut body = Vec::new();
     poll_fn(|cx| poll_body(cx, up, callout.most, &mut body)).await?;
-    Ok(Answer { head, body, trailers: up.trailers().clone() })
+    Ok(Answer { head, body, trailers: up.trailers().clone(), version: up.version() })
 }
 
 fn poll_send(cx: &mut Context<'_>, up: &mut Leg, rest: &mut &[u8]) -> Poll<Result<(), Error>> {

@@ -291,7 +291,7 @@ impl ResponseBody {
 
 /// Pumps both directions until the response is through. The rest of a request whose response is complete is not waited for.
 pub async fn bodies(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cut> {
-    let Exchange { body, reply, tee, clock, up: Some(up), .. } = ex else { return Ok(()) };
+    let Exchange { body, reply, trailers, tee, clock, up: Some(up), .. } = ex else { return Ok(()) };
     let up = up.leg();
     std::future::poll_fn(|cx| {
         let mut moved = false;
@@ -304,6 +304,9 @@ pub async fn bodies(ex: &mut Exchange, down: &mut Leg) -> Result<(), Cut> {
             }
         }
         if let Poll::Ready(result) = reply.poll(cx, up, down, &mut moved) {
+            if !up.trailers().is_empty() {
+                trailers.copy_from(up.trailers());
+            }
             return Poll::Ready(result.map_err(Cut::from));
         }
         clock.progress(moved);

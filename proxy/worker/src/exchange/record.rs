@@ -77,6 +77,7 @@ fn facts<'a>(
         original_path: Some(ex.notes.original_path.as_slice()).filter(|p| !p.is_empty()),
         original_authority: Some(ex.notes.original_authority.as_slice()).filter(|a| !a.is_empty()),
         response: Some(&ex.response),
+        trailers: Some(&ex.trailers),
         status: ex.notes.status,
         flags: ex.notes.flags,
         details: ex.notes.details,
