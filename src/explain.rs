@@ -20,6 +20,7 @@ use crate::output::{self, Format};
 use crate::strictness::Strictness;
 pub use answer::{Answer, Entrance};
 use anyhow::bail;
+use fairlead_ir::{EscapedSlashes, HttpSettings};
 use fairlead_store::{Key, Severity, Style, World};
 use fairlead_translate::{Plan, Planner, Settings, fleet, plan};
 use request::Asked;
@@ -133,19 +134,25 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn tell(args: &Args) -> anyhow::Result<Told> {
     // What is wrong with the request is said before anything is read.
-    asked(args)?;
     if !args.input.is_empty() {
+        asked(args, &args.strictness.http())?;
         return of_files(args);
     }
     if !args.live.live {
         bail!("whose objects? Give manifests with -f PATH, or --live for those of a cluster");
     }
+    asked(args, &lenient())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { of_cluster(&Live::connect(&args.live.cluster).await?, args).await })
 }
 
-fn asked(args: &Args) -> anyhow::Result<Asked> {
-    Asked::parse(&args.request.join(" "), &args.headers, args.port, &args.strictness.path_policy())
+fn asked(args: &Args, http: &HttpSettings) -> anyhow::Result<Asked> {
+    Asked::parse(&args.request.join(" "), &args.headers, args.port, &fairlead_worker::path_policy(http))
+}
+
+/// Before it is known which Gateway is asked, and what its ProxyClass says.
+fn lenient() -> HttpSettings {
+    HttpSettings { escaped_slashes: EscapedSlashes::Keep, ..HttpSettings::default() }
 }
 
 fn of_files(args: &Args) -> anyhow::Result<Told> {
@@ -165,18 +172,19 @@ pub fn answer(args: &Args, world: &World) -> anyhow::Result<Answer> {
         gateway::require(name, &plan)?;
     }
     let entrance = Entrance { address: args.address, gateway: args.gateway.as_deref() };
-    Ok(Answer::of(&asked(args)?, entrance, world, &plan))
+    Ok(Answer::of(&asked(args, &args.strictness.http())?, entrance, world, &plan))
 }
 
 /// The answer of a cluster. There each Gateway has addresses of its own, so that one of them is asked.
 async fn of_cluster(live: &Live, args: &Args) -> anyhow::Result<Told> {
-    let asked = asked(args)?;
     let mut seen = live.see(&args.live.namespaces).await?;
     let secrets = secrets(&seen.world, args);
     Box::pin(live.see_secrets(&mut seen, secrets)).await?;
     let plan = plan(&seen.world, &settings(args));
-    let choice = gateway::choose(&asked, args.gateway.as_deref(), args.address, &seen, &plan)?;
+    let choice = gateway::choose(&asked(args, &lenient())?, args.gateway.as_deref(), args.address, &seen, &plan)?;
     let entrance = Entrance { address: None, gateway: choice.gateway.as_deref() };
+    let http = plan.config.listeners.values().find(|listener| choice.gateway.as_deref() == Some(&*listener.gateway));
+    let asked = asked(args, &http.map_or_else(|| args.strictness.http(), |listener| listener.http.clone()))?;
     let left_out = seen.left_out.iter().map(|what| format!("left out: {what}"));
     let notes = left_out.chain(unclassed(&plan)).chain(choice.note).collect();
     Ok(Told { answer: Answer::of(&asked, entrance, &seen.world, &plan), notes })

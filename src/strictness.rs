@@ -1,7 +1,6 @@
 //! What listeners refuse where the manifests say nothing of it.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use fairlead_http::normalize::PathPolicy;
 use fairlead_ir::{EscapedSlashes, HttpSettings, Underscores};
 
 /// See the module.
@@ -22,11 +21,6 @@ impl Strictness {
     /// For all listeners.
     pub fn http(&self) -> HttpSettings {
         HttpSettings { escaped_slashes: self.escaped_slashes, underscores: self.underscores, ..HttpSettings::default() }
-    }
-
-    /// What is done to paths.
-    pub fn path_policy(&self) -> PathPolicy {
-        fairlead_worker::path_policy(&self.http())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{Note, Settings};
 use fairlead_crds::Kind;
 use fairlead_crds::core::{EndpointSlice, Namespace};
 use fairlead_crds::gateway::{Gateway, ListenerSet};
-use fairlead_ir::{Bind, Id, Listener, ListenerProtocol, ListenerTls, Secret};
+use fairlead_ir::{Bind, HttpSettings, Id, Listener, ListenerProtocol, ListenerTls, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use imbl::OrdMap;
@@ -179,15 +179,17 @@ impl Frame {
         let id = |prefix: &str, key: &Key, listener: &Draft| format!("{prefix}/{key}/{}", listener.name);
         let mut gateway = gateway;
         let served = gateway.served();
+        let http = gateway.http(settings);
+        let failures = &settings.bind_failures;
         for listener in &mut gateway.listeners {
             let id = id("gateway", &gateway.key, listener);
-            self.listen(id, listener, &gateway.key, &gateway.addresses.binds, served, settings);
+            self.listen(id, listener, &gateway.key, (&gateway.addresses.binds, failures), served, &http);
         }
         for set in &mut sets {
             for listener in &mut set.listeners {
                 let id = id("listenerset", &set.key, listener);
                 let served = gateway.served() && set.refused.is_none();
-                self.listen(id, listener, &gateway.key, &gateway.addresses.binds, served, settings);
+                self.listen(id, listener, &gateway.key, (&gateway.addresses.binds, failures), served, &http);
             }
             let parent = Parent {
                 gateway: gateway.key.clone(),
@@ -228,15 +230,15 @@ impl Frame {
         id: String,
         draft: &mut Draft,
         gateway: &Key,
-        binds: &[Option<std::net::IpAddr>],
+        (binds, failures): (&[Option<std::net::IpAddr>], &BTreeMap<Bind, Arc<str>>),
         served: bool,
-        settings: &Settings,
+        http: &HttpSettings,
     ) {
         let Some(port) = draft.port_number().filter(|_| served && draft.fit()) else { return };
         for (i, address) in binds.iter().enumerate() {
             let transport = draft.protocol.unwrap_or(ListenerProtocol::Http).transport();
             let bind = Bind { address: *address, port, transport };
-            if let Some(reason) = settings.bind_failures.get(&bind) {
+            if let Some(reason) = failures.get(&bind) {
                 draft.bind_failed(bind, reason);
             }
             let id: Id = match address {
@@ -244,7 +246,7 @@ impl Frame {
                 _ => id.as_str().into(),
             };
             draft.ids.push(id.clone());
-            let listener = draft.listener(id.clone(), gateway, bind, settings.http.clone());
+            let listener = draft.listener(id.clone(), gateway, bind, http.clone());
             self.listeners.insert(id, Arc::new(listener));
         }
         if draft.uses != Uses::default() {

@@ -14,13 +14,14 @@ use crate::fleet;
 use crate::frame::{Context, Namespaces};
 use crate::frontend::{self, Frontend};
 use crate::listener::{self, Draft, Owner, Spec};
+use crate::settings::Settings;
 use crate::status::{Condition, ConditionType, Fault, GatewayStatus, Reason, observed};
 use crate::tls::KeyPair;
 use fairlead_crds::Kind;
 use fairlead_crds::core::Secret as SecretObject;
 use fairlead_crds::gateway::{FromNamespaces, Gateway, GatewayDefaultScope, SecretObjectReference};
 use fairlead_crds::v1alpha1::ProxyClassSpec;
-use fairlead_ir::Secret;
+use fairlead_ir::{HttpSettings, Secret};
 use fairlead_store::Key;
 use std::sync::Arc;
 
@@ -179,6 +180,11 @@ impl GatewayDraft {
     /// before are other processes.
     pub fn served(&self) -> bool {
         self.rejected.iter().all(|fault| self.has_fleet && fault.reason == Reason::InvalidParameters)
+    }
+
+    /// What its listeners do with requests. While its parameters are wrong, nothing is known of them: the strict choice then.
+    pub fn http(&self, settings: &Settings) -> HttpSettings {
+        if self.has_fleet { fleet::http(&self.parameters, &settings.http) } else { settings.http.clone() }
     }
 
     /// Why it is not served, or not where it should be.

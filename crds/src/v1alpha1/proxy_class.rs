@@ -109,6 +109,12 @@ pub struct ProxyClassSpec {
     /// The access log on stdout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log: Option<AccessLog>,
+    /// What paths of requests may be. Changes reach the proxies as those of listeners do: none is started anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathSettings>,
+    /// What headers of requests may be. Changes reach the proxies as those of listeners do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<HeaderSettings>,
     /// How long requests may go on when a proxy is told to end; `45s` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION)))]
@@ -330,6 +336,57 @@ pub struct AccessLog {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 4096)))]
     pub format: Option<String>,
+}
+
+/// What paths of requests may be; as in Envoy Gateway's ClientTrafficPolicy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct PathSettings {
+    /// What `%2F` and `%5C` mean. `RejectRequest` (the default) answers 400; `KeepUnchanged` takes them for data, as object stores and APIs
+    /// with paths as parameters need it; `UnescapeAndForward` takes them for slashes; `UnescapeAndRedirect` sends the client (307) to the
+    /// path with slashes, and answers gRPC with an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escaped_slashes_action: Option<EscapedSlashesAction>,
+}
+
+open_enum! {
+    /// What escaped slashes mean.
+    pub enum EscapedSlashesAction {
+        /// 400.
+        RejectRequest = "RejectRequest",
+        /// Data.
+        KeepUnchanged = "KeepUnchanged",
+        /// Slashes.
+        UnescapeAndForward = "UnescapeAndForward",
+        /// Slashes; the client is to ask for them.
+        UnescapeAndRedirect = "UnescapeAndRedirect",
+    }
+}
+
+/// What headers of requests may be; as in Envoy Gateway's ClientTrafficPolicy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct HeaderSettings {
+    /// What becomes of requests with an underscore in a header's name. `RejectRequestUnlessGRPC` (the default) and `RejectRequest` answer
+    /// 400; `DropHeader` drops the header; `Allow` lets it pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with_underscores_action: Option<WithUnderscoresAction>,
+}
+
+open_enum! {
+    /// What becomes of underscores in headers' names.
+    pub enum WithUnderscoresAction {
+        /// 400, but for gRPC, whose metadata may have them.
+        RejectRequestUnlessGrpc = "RejectRequestUnlessGRPC",
+        /// 400.
+        RejectRequest = "RejectRequest",
+        /// The header is left out.
+        DropHeader = "DropHeader",
+        /// Nothing.
+        Allow = "Allow",
+    }
 }
 
 /// GEP-2257.

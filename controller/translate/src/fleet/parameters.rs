@@ -4,8 +4,10 @@ use crate::duration;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::v1alpha1::{
-    Autoscaling, DisruptionBudget, ProxyClass, ProxyClassSpec, ProxyService, ServiceType, WorkloadKind,
+    Autoscaling, DisruptionBudget, EscapedSlashesAction, HeaderSettings, PathSettings, ProxyClass, ProxyClassSpec,
+    ProxyService, ServiceType, WithUnderscoresAction, WorkloadKind,
 };
+use fairlead_ir::{EscapedSlashes, HttpSettings, Underscores};
 use fairlead_store::{Key, World};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -122,6 +124,8 @@ fn unknown(spec: &ProxyClassSpec) -> impl Iterator<Item = (&'static str, String)
         "kind": spec.kind.as_ref(),
         "imagePullPolicy": spec.image_pull_policy.as_ref(),
         "logLevel": spec.log_level.as_ref(),
+        "path.escapedSlashesAction": spec.path.as_ref().and_then(|path| path.escaped_slashes_action.as_ref()),
+        "headers.withUnderscoresAction": spec.headers.as_ref().and_then(|headers| headers.with_underscores_action.as_ref()),
         "service.type": service.and_then(|s| s.type_.as_ref()),
         "service.externalTrafficPolicy": service.and_then(|s| s.external_traffic_policy.as_ref()),
         "service.ipFamilyPolicy": service.and_then(|s| s.ip_family_policy.as_ref()),
@@ -181,6 +185,10 @@ pub(crate) fn merge(own: &ProxyClassSpec, class: &ProxyClassSpec) -> ProxyClassS
     fill(&mut merged.topology_spread_constraints, &class.topology_spread_constraints);
     fill(&mut merged.image_pull_secrets, &class.image_pull_secrets);
     fill(&mut merged.env, &class.env);
+    let slashes = |spec: &ProxyClassSpec| spec.path.as_ref()?.escaped_slashes_action.clone();
+    merged.path = Some(PathSettings { escaped_slashes_action: slashes(own).or_else(|| slashes(class)) });
+    let underscores = |spec: &ProxyClassSpec| spec.headers.as_ref()?.with_underscores_action.clone();
+    merged.headers = Some(HeaderSettings { with_underscores_action: underscores(own).or_else(|| underscores(class)) });
     merged.service = match (&own.service, &class.service) {
         (Some(own), Some(class)) => Some(merge_service(own, class)),
         (own, class) => own.clone().or_else(|| class.clone()),
@@ -214,6 +222,28 @@ fn merge_service(own: &ProxyService, class: &ProxyService) -> ProxyService {
         }
     }
     merged
+}
+
+/// What listeners do with requests: `base`, but for what the parameters say.
+pub(crate) fn http(spec: &ProxyClassSpec, base: &HttpSettings) -> HttpSettings {
+    use {EscapedSlashesAction as S, WithUnderscoresAction as U};
+    let mut http = base.clone();
+    match spec.path.as_ref().and_then(|path| path.escaped_slashes_action.as_ref()) {
+        Some(S::RejectRequest) => http.escaped_slashes = EscapedSlashes::Reject,
+        Some(S::KeepUnchanged) => http.escaped_slashes = EscapedSlashes::Keep,
+        Some(S::UnescapeAndForward) => http.escaped_slashes = EscapedSlashes::Unescape,
+        Some(S::UnescapeAndRedirect) => http.escaped_slashes = EscapedSlashes::Redirect,
+        // Unknown ones are refused before.
+        Some(S::Other(_)) | None => {}
+    }
+    match spec.headers.as_ref().and_then(|headers| headers.with_underscores_action.as_ref()) {
+        Some(U::RejectRequestUnlessGrpc) => http.underscores = Underscores::RejectUnlessGrpc,
+        Some(U::RejectRequest) => http.underscores = Underscores::Reject,
+        Some(U::DropHeader) => http.underscores = Underscores::Drop,
+        Some(U::Allow) => http.underscores = Underscores::Allow,
+        Some(U::Other(_)) | None => {}
+    }
+    http
 }
 
 fn join(own: &BTreeMap<String, String>, class: &BTreeMap<String, String>) -> BTreeMap<String, String> {
