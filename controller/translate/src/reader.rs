@@ -31,6 +31,12 @@ impl<'a> Reader<'a> {
         self.world.all::<T>().get(key)
     }
 
+    /// Whether there is an object of a kind that is known at run time only.
+    pub fn exists(&mut self, kind: Kind, key: &Key) -> bool {
+        self.reads.insert((kind, key.clone()));
+        self.world.entry(kind, &key.namespace, &key.name).is_some()
+    }
+
     /// Whether the labels of a namespace match. A namespace that has no object has the label that all have.
     pub fn namespace_matches(&mut self, namespace: &str, wanted: &LabelSelector) -> bool {
         match self.find::<Namespace>(&Key::cluster(namespace)) {

@@ -14,18 +14,20 @@ mod spec;
 
 use crate::cluster::{self, BackendRef};
 use crate::endpoints::Allowed;
-use crate::frame::{Frame, age};
+use crate::frame::Frame;
 use crate::policy::Policies;
+use crate::policy::targets::{self, Claims, Policy, Reference};
 use crate::reader::{Dependency, Reader};
 use crate::route::{Scope, Uses};
-use crate::status::{AncestorStatus, Condition, ConditionType, Fault, PolicyStatus, Reason, observed};
+use crate::status::{AncestorStatus, Fault, PolicyStatus, Reason};
 use crate::{Note, Settings};
 use fairlead_crds::core::Service;
-use fairlead_crds::gateway::{BackendObjectReference, GROUP, Gateway, ParentReference, XTelemetryPolicy};
+use fairlead_crds::gateway::{BackendObjectReference, XTelemetryPolicy};
 use fairlead_crds::{Kind, Typed as _};
 use fairlead_ir::{Id, Listener, Otlp, RouteKind, Tracing};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use spec::Wanted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,21 +53,21 @@ pub(crate) struct Plan {
 
 impl Telemetry {
     pub fn build(world: &World, frame: &Frame, policies: &Policies, settings: &Settings) -> Self {
-        let mut all: Vec<_> = world.all::<XTelemetryPolicy>().iter().collect();
-        all.sort_by(|(a, x), (b, y)| age(&x.metadata).cmp(&age(&y.metadata)).then_with(|| a.cmp(b)));
         let mut made = Telemetry::default();
         let mut reader = Reader::new(world);
-        let mut owners: BTreeMap<Key, Key> = BTreeMap::new();
-        for (key, policy) in all {
+        targets::walk::<XTelemetryPolicy>(world, &mut reader, |key, policy, claims, reader| {
             let mut faults = Vec::new();
-            let wanted = spec::read(key, &policy.spec, &mut faults, &mut reader);
+            let wanted = spec::read(key, &policy.spec, &mut faults, reader);
             let invalid = Fault::join(&faults);
-            let ancestors = targets(key, policy, frame, &mut owners, &mut reader);
+            for fault in claims.foreign() {
+                reader.note(Kind::XTelemetryPolicy, key, fault.path.as_str(), fault.message.as_str());
+            }
+            let ancestors = ancestors(&claims, frame);
             let own: Vec<Key> =
-                ancestors.iter().filter(|(_, fault)| fault.is_none()).map(|(gateway, _)| gateway.clone()).collect();
+                ancestors.iter().filter(|(_, fault)| fault.is_none()).map(|(gateway, _)| (*gateway).clone()).collect();
             let mut unresolved = None;
             if let Some(wanted) = wanted.filter(|_| invalid.is_none() && !ancestors.is_empty()) {
-                let mut scope = scope(key, policies, Allowed::of(settings), &mut reader);
+                let mut scope = scope(key, policies, Allowed::of(settings), reader);
                 match collector(&wanted.provider.backend_ref, &mut scope) {
                     Ok(collector) if !own.is_empty() => {
                         let uses = std::mem::take(&mut scope.uses);
@@ -76,14 +78,15 @@ impl Telemetry {
                 }
             }
             let each = ancestors.into_iter().map(|(gateway, fault)| {
-                let accepted = fault.or_else(|| invalid.clone());
-                ancestor(&gateway, settings, accepted, unresolved.as_ref(), policy.metadata.generation)
+                let accepted = fault.or(invalid.as_ref());
+                let conditions = targets::conditions(accepted, Some(unresolved.as_ref()), policy.metadata.generation);
+                AncestorStatus::of(gateway, &settings.controller_name, conditions)
             });
             let ancestors: Vec<_> = each.collect();
             if !ancestors.is_empty() {
                 made.statuses.insert(key.clone(), PolicyStatus { ancestors });
             }
-        }
+        });
         (made.reads, made.notes) = (reader.reads, reader.notes);
         made
     }
@@ -135,68 +138,23 @@ impl Telemetry {
     }
 }
 
-/// The Gateways that a policy is for, as far as they are ours or do not exist, and why it does not hold for one.
-fn targets(
-    key: &Key,
-    policy: &XTelemetryPolicy,
-    frame: &Frame,
-    owners: &mut BTreeMap<Key, Key>,
-    reader: &mut Reader<'_>,
-) -> BTreeMap<Key, Option<Fault>> {
-    let mut found = BTreeMap::new();
-    for (i, reference) in policy.spec.target_refs.iter().enumerate() {
-        let path = format!("spec.targetRefs[{i}]");
-        if Kind::of_group(&reference.group, &reference.kind) != Some(Kind::Gateway) {
-            let message =
-                format!("kind {} of group {:?} can't be a target; a Gateway can", reference.kind, reference.group);
-            reader.note(Kind::XTelemetryPolicy, key, path, message);
-            continue;
-        }
-        let gateway = Key::new(key.namespace.clone(), reference.name.as_str());
-        let exists = reader.find::<Gateway>(&gateway).is_some();
-        if exists && !frame.gateways.contains_key(&gateway) {
-            // Somebody else's.
-            continue;
-        }
-        let owner = owners.get(&gateway).filter(|owner| *owner != key);
-        let fault = match owner {
-            _ if !exists => Some(Fault::new(Reason::TargetNotFound, path, format!("there is no Gateway {gateway}"))),
-            Some(owner) => {
-                let message = format!("XTelemetryPolicy {owner} has the same target and comes first");
-                Some(Fault::new(Reason::Conflicted, path, message))
-            }
-            None => {
-                owners.insert(gateway.clone(), key.clone());
-                None
-            }
-        };
-        found.insert(gateway, fault);
+impl Policy for XTelemetryPolicy {
+    const TARGETS: (&'static [Kind], &'static str) = (&[Kind::Gateway], "a Gateway");
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
     }
-    found
+
+    fn references(&self) -> impl Iterator<Item = Reference<'_>> {
+        self.spec.target_refs.iter().map(Reference::from)
+    }
 }
 
-fn ancestor(
-    gateway: &Key,
-    settings: &Settings,
-    accepted: Option<Fault>,
-    unresolved: Option<&Fault>,
-    generation: Option<i64>,
-) -> AncestorStatus {
-    let conditions = vec![
-        Condition::of(ConditionType::Accepted, accepted.as_ref(), Reason::Accepted, "The policy is in force"),
-        Condition::of(ConditionType::ResolvedRefs, unresolved, Reason::ResolvedRefs, "All references resolve"),
-    ];
-    AncestorStatus {
-        ancestor_ref: ParentReference {
-            group: Some(GROUP.to_owned()),
-            kind: Some(Kind::Gateway.as_str().to_owned()),
-            namespace: Some(gateway.namespace.to_string()),
-            name: gateway.name.to_string(),
-            ..ParentReference::default()
-        },
-        controller_name: settings.controller_name.clone(),
-        conditions: observed(conditions, generation),
-    }
+/// The Gateways that a policy is for, as far as they are ours or do not exist, and why it does not hold for one.
+fn ancestors<'c>(claims: &'c Claims, frame: &Frame) -> BTreeMap<&'c Key, Option<&'c Fault>> {
+    let each = claims.named().map(|((_, gateway), fault)| (gateway, fault));
+    let missing = |fault: Option<&Fault>| fault.is_some_and(|fault| fault.reason == Reason::TargetNotFound);
+    each.filter(|(gateway, fault)| missing(*fault) || frame.gateways.contains_key(*gateway)).collect()
 }
 
 /// Where spans go.

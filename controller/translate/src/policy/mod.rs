@@ -1,10 +1,12 @@
 //! What attaches to the backends that routes refer to, and the backends that have such settings of their own.
 
 mod backend_tls;
+pub(crate) mod targets;
 mod traffic;
 mod validation;
 mod xbackend;
 
+pub(crate) use targets::Target;
 pub(crate) use traffic::Traffic;
 pub(crate) use validation::BackendTls;
 pub(crate) use xbackend::{Place, XBackendPlan};
@@ -16,16 +18,12 @@ use crate::tls::Vault;
 use crate::{Note, Settings};
 use backend_tls::TlsPolicies;
 use fairlead_crds::Kind;
-use fairlead_crds::gateway::{GROUP, ParentReference};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use traffic::TrafficPolicies;
 use xbackend::XBackends;
-
-/// What a policy is for: a Service, a `Backend` or an XBackend.
-pub(crate) type Target = (Kind, Key);
 
 /// All of them, judged. Made anew as a whole when one of them changes, or what one of them reads; routes see it target by
 /// target, and only those whose targets came out different are looked at again.
@@ -110,40 +108,27 @@ impl Policies {
         I: Iterator<Item = &'g Key>,
     {
         let mut all = BTreeMap::new();
-        let mut add = |kind: Kind, key: &Key, targets: &[Target], conditions: Vec<Condition>| {
+        let mut add = |kind: Kind, key: &Key, targets: &[Target], conditions: &[Condition]| {
             let mut ancestors: Vec<&Key> = targets.iter().flat_map(&gateways).collect();
             ancestors.sort();
             ancestors.dedup();
-            let each = ancestors.into_iter().take(MAX_ANCESTORS).map(|gateway| AncestorStatus {
-                ancestor_ref: reference(gateway),
-                controller_name: controller.clone(),
-                conditions: conditions.clone(),
-            });
-            let ancestors: Vec<_> = each.collect();
+            let each = ancestors.into_iter().take(MAX_ANCESTORS);
+            let ancestors: Vec<_> =
+                each.map(|gateway| AncestorStatus::of(gateway, controller, conditions.to_vec())).collect();
             if !ancestors.is_empty() {
                 all.insert((kind, key.clone()), PolicyStatus { ancestors });
             }
         };
-        for (key, targets, conditions) in self.tls.verdicts() {
+        for (key, (targets, conditions)) in self.tls.verdicts() {
             add(Kind::BackendTLSPolicy, key, targets, conditions);
         }
-        for (key, targets, conditions) in self.traffic.verdicts() {
+        for (key, (targets, conditions)) in self.traffic.verdicts() {
             add(Kind::XBackendTrafficPolicy, key, targets, conditions);
         }
         for (target, conditions) in self.xbackends.verdicts() {
-            add(Kind::XBackend, &target.1, std::slice::from_ref(target), conditions);
+            add(Kind::XBackend, &target.1, std::slice::from_ref(target), &conditions);
         }
         all
-    }
-}
-
-fn reference(gateway: &Key) -> ParentReference {
-    ParentReference {
-        group: Some(GROUP.to_owned()),
-        kind: Some(Kind::Gateway.as_str().to_owned()),
-        namespace: Some(gateway.namespace.to_string()),
-        name: gateway.name.to_string(),
-        ..ParentReference::default()
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) use conditions::{Fault, observed};
 pub use reasons::Reason;
 
 use fairlead_crds::Kind;
-use fairlead_crds::gateway::{GatewayStatusAddress, ParentReference, RouteGroupKind};
+use fairlead_crds::gateway::{GROUP, GatewayStatusAddress, ParentReference, RouteGroupKind};
 use fairlead_store::Key;
 use imbl::OrdMap;
 use serde::Serialize;
@@ -123,6 +123,20 @@ pub struct AncestorStatus {
     pub controller_name: Arc<str>,
     /// Accepted and ResolvedRefs.
     pub conditions: Vec<Condition>,
+}
+
+impl AncestorStatus {
+    /// Of a policy towards this Gateway.
+    pub(crate) fn of(gateway: &Key, controller: &Arc<str>, conditions: Vec<Condition>) -> Self {
+        let ancestor_ref = ParentReference {
+            group: Some(GROUP.to_owned()),
+            kind: Some(Kind::Gateway.as_str().to_owned()),
+            namespace: Some(gateway.namespace.to_string()),
+            name: gateway.name.to_string(),
+            ..ParentReference::default()
+        };
+        AncestorStatus { ancestor_ref, controller_name: controller.clone(), conditions }
+    }
 }
 
 /// Of an object that has conditions only.
