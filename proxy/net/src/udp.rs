@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -23,7 +23,7 @@ pub const MAX_DATAGRAM: usize = 65_535;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Binds `addr` with `count` sockets, one per worker. The kernel gives all datagrams of a pair of addresses to the same one, as
-/// long as the group stays as it is. Port 0 takes a free one; a `count` of 0 is taken for 1.
+/// long as the group stays as it is: nothing is received before all of it stands. Port 0 takes a free one; a `count` of 0 is taken for 1.
 ///
 /// As for TCP the port must be free, and `[::]` takes IPv6 and IPv4.
 pub fn bind_udp_group(addr: SocketAddr, count: usize) -> Result<Vec<UdpSocket>, ListenError> {
@@ -32,11 +32,25 @@ pub fn bind_udp_group(addr: SocketAddr, count: usize) -> Result<Vec<UdpSocket>, 
     // The kernel compares the flags that sockets have when a later one is bound, so it may be set after the fact.
     first.set_reuse_port(true).map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?.as_socket().unwrap_or(addr);
-    let mut group = vec![first.into()];
+    let mut group = vec![first];
     while group.len() < count {
-        group.push(bind(bound, true)?.into());
+        group.push(bind(bound, true)?);
     }
-    Ok(group)
+    group.iter().for_each(open);
+    Ok(group.into_iter().map(UdpSocket::from).collect())
+}
+
+/// Drops what comes until [`open`]. With each socket that joins a group the kernel gives other pairs of addresses to other sockets: what a
+/// client sends meanwhile would begin a session on one worker, and what it sends later another one on another.
+fn shut(socket: &Socket) {
+    let nothing = SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0);
+    // Where there are no filters, it is a matter of microseconds.
+    let _ = socket.attach_filter(&[nothing]);
+}
+
+fn open(socket: &Socket) {
+    // An error means that there is no filter.
+    let _ = socket.detach_filter();
 }
 
 fn bind(addr: SocketAddr, reuse_port: bool) -> Result<Socket, ListenError> {
@@ -59,6 +73,7 @@ fn bind_exactly(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     }
     // Less is no failure.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    shut(&socket);
     socket.bind(&addr.into())?;
     Ok(socket)
 }

@@ -117,3 +117,34 @@ fn a_taken_port_is_reported() {
         "not even by one that shares"
     );
 }
+
+/// Clients that send while the sockets are made: each has all of its datagrams at one of them.
+#[test]
+fn a_group_receives_when_all_of_it_stands() {
+    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let clients: Vec<UdpSocket> = (0..8).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let group = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for client in &clients {
+                    // Nobody listens at first.
+                    let _ = client.send_to(b"x", address);
+                }
+            }
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        let group = bind_udp_group(address, 64).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        group
+    });
+    let mut places = std::collections::HashMap::<SocketAddr, HashSet<usize>>::new();
+    for (place, socket) in group.iter().enumerate() {
+        while let Ok((_, peer)) = socket.recv_from(&mut [0; 16]) {
+            places.entry(peer).or_default().insert(place);
+        }
+    }
+    assert_eq!(places.len(), clients.len(), "all are heard");
+    assert!(places.values().all(|places| places.len() == 1), "{places:?}");
+}
