@@ -52,7 +52,8 @@ async fn control(args: Args, logs: Logs) -> anyhow::Result<ExitCode> {
     let push = SocketAddr::new(args.pod_ip, args.push_address.port());
     let identity = format!("{}_{push}", args.pod);
     let events = Events::start(client.clone(), reporter);
-    let lease = Lease::start(client.clone(), LeaseSettings::new(&args.namespace, LEASE, identity), Some(events));
+    let election = LeaseSettings::new(&args.namespace, LEASE, &args.controller_name, identity);
+    let lease = Lease::start(client.clone(), election, Some(events));
 
     let keeper = tokio::select! {
         keeper = ca::Keeper::open(client.clone(), &args.namespace, lease.leading()) => keeper,
@@ -154,7 +155,7 @@ fn role(mut leadership: watch::Receiver<Leadership>) -> watch::Receiver<Role> {
             let address = holder.rsplit_once('_').and_then(|(_, address)| address.parse().ok());
             address.map_or(Role::Serve, Role::Redirect)
         }
-        Leadership::Leader | Leadership::Unknown => Role::Serve,
+        Leadership::Leader | Leadership::Elsewhere { .. } | Leadership::Unknown => Role::Serve,
     };
     let (tell, told) = watch::channel(role(&leadership.borrow()));
     tokio::spawn(async move {

@@ -87,7 +87,7 @@ const ENDPOINTS: &[Endpoint<State>] = &[
         path: "/problems",
         methods: Methods::Read,
         parameters: &[],
-        what: "What is in the way of reading objects and of writing statuses, as JSON",
+        what: "What is in the way of leading, reading objects and writing statuses, as JSON",
         run: |state, _, _| Ok(Reply::json(&problems(state))),
     },
     Endpoint {
@@ -129,11 +129,12 @@ fn ready(is_complete: bool, problems: &[Problem]) -> Reply {
 }
 
 fn leader(leadership: &Leadership) -> Reply {
-    let holder = match leadership {
-        Leadership::Follower { holder } => Some(holder.as_str()),
-        Leadership::Leader | Leadership::Unknown => None,
+    let (holder, elsewhere) = match leadership {
+        Leadership::Follower { holder } => (Some(holder.as_str()), None),
+        Leadership::Elsewhere { namespace, .. } => (None, Some(namespace.as_str())),
+        Leadership::Leader | Leadership::Unknown => (None, None),
     };
-    Reply::json(&json!({"leads": leadership.is_leader(), "holder": holder}))
+    Reply::json(&json!({"leads": leadership.is_leader(), "holder": holder, "otherInstallation": elsewhere}))
 }
 
 /// Who serves what.
@@ -163,7 +164,11 @@ fn proxies(progress: &Progress, versions: &BTreeMap<Id, u64>) -> Vec<GatewayProx
 fn problems(state: &State) -> Vec<String> {
     let reading = state.health.borrow().iter().map(ToString::to_string).collect::<Vec<_>>();
     let writing = state.writer.problems().borrow().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>();
-    reading.into_iter().chain(writing).collect()
+    let leading = match &*state.leadership.borrow() {
+        Leadership::Elsewhere { message, .. } => Some(message.clone()),
+        _ => None,
+    };
+    leading.into_iter().chain(reading).chain(writing).collect()
 }
 
 #[cfg(test)]

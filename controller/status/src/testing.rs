@@ -40,7 +40,8 @@ impl Server {
                 let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                 // As over a network: others have their turn in between.
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-                let (code, value) = server.serve(&parts.method, parts.uri.path(), &bytes);
+                let query = parts.uri.query().unwrap_or_default();
+                let (code, value) = server.serve(&parts.method, parts.uri.path(), query, &bytes);
                 let body = Full::new(Bytes::from(value.to_string()));
                 Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap())
             }
@@ -69,7 +70,7 @@ impl Server {
         self.with(|state| state.log.iter().filter(|(m, path)| m == method && path.contains(part)).count())
     }
 
-    fn serve(&self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
+    fn serve(&self, method: &Method, path: &str, query: &str, body: &[u8]) -> (u16, Value) {
         let mut inner = self.0.lock().unwrap();
         let Inner { state, hook } = &mut *inner;
         state.log.push((method.clone(), path.to_owned()));
@@ -87,6 +88,9 @@ impl Server {
                 return failure(409, "AlreadyExists", "it exists");
             }
             return (201, state.put(&path, body));
+        }
+        if let Some(selector) = query.split('&').find_map(|pair| pair.strip_prefix("labelSelector=")) {
+            return (200, state.list(path, selector));
         }
         let Some(mut object) = state.objects.get(path).cloned() else {
             let mut failure = failure(404, "NotFound", "not found");
@@ -115,9 +119,28 @@ impl State {
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = format!("uid-{}", self.version).into();
+            object["metadata"]["creationTimestamp"] = format!("2026-01-01T00:00:{:02}Z", self.version % 60).into();
         }
         self.objects.insert(path.to_owned(), object.clone());
         object
+    }
+
+    /// The objects of all namespaces that have a label: `path` is that of the kind, the selector `name%3Dvalue`.
+    fn list(&self, path: &str, selector: &str) -> Value {
+        let (root, plural) = path.rsplit_once('/').unwrap_or_default();
+        let selector = selector.replace("%2F", "/").replace("%3D", "=");
+        let (label, value) = selector.split_once('=').unwrap_or_default();
+        let items = self.objects.iter().filter_map(|(path, object)| {
+            let [namespace, kind, _] =
+                path.strip_prefix(root)?.strip_prefix("/namespaces/")?.split('/').collect::<Vec<_>>()[..]
+            else {
+                return None;
+            };
+            let mut object = object.clone();
+            object["metadata"]["namespace"] = namespace.into();
+            (kind == plural && object["metadata"]["labels"][label] == value).then_some(object)
+        });
+        json!({ "kind": "List", "metadata": {}, "items": items.collect::<Vec<_>>() })
     }
 
     /// Changes an object as somebody else would.

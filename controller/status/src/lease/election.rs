@@ -1,6 +1,7 @@
 //! One round of the election: look at the Lease, and write it when it is ours to write.
 
 use super::Settings;
+use super::rivals::{CONTROLLER, LABEL, Rival, Rivals};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -15,12 +16,13 @@ pub(super) struct Election {
     api: Api<Lease>,
     settings: Settings,
     seen: Option<Seen>,
+    rivals: Rivals,
 }
 
-/// The Lease as it was seen last, and since when it looks so, by the own clock.
-struct Seen {
-    lease: Lease,
-    since: Instant,
+/// A Lease as it was seen last, and since when it looks so, by the own clock.
+pub(super) struct Seen {
+    pub lease: Lease,
+    pub since: Instant,
 }
 
 /// How a round ended.
@@ -30,6 +32,8 @@ pub(super) enum Outcome {
     Held,
     /// It is somebody else's; empty: nobody's yet.
     Other { holder: String },
+    /// Another installation is in the way. When that one is younger, the Lease is ours all the same, so that it sees us.
+    Elsewhere(Rival),
     /// It is not known.
     Failed(String),
 }
@@ -42,7 +46,8 @@ impl Outcome {
 
 impl Election {
     pub fn new(client: Client, settings: Settings) -> Self {
-        Election { api: Api::namespaced(client, &settings.namespace), settings, seen: None }
+        let rivals = Rivals::new(client.clone(), settings.clone());
+        Election { api: Api::namespaced(client, &settings.namespace), settings, seen: None, rivals }
     }
 
     /// Looks at the Lease, and takes or renews it when that is allowed.
@@ -52,24 +57,43 @@ impl Election {
             let renewed = self.renewed(seen.lease.clone());
             if let Ok(lease) = self.api.replace(&self.settings.name, &PostParams::default(), &renewed).await {
                 self.saw(lease, now);
-                return Outcome::Held;
+                return self.held(now).await;
             }
         }
         match self.api.get_opt(&self.settings.name).await {
             Ok(Some(lease)) => self.saw(lease, now),
-            Ok(None) => {
-                let created = self.api.create(&PostParams::default(), &self.fresh()).await;
-                return self.written(created, now);
-            }
+            Ok(None) => self.seen = None,
             Err(error) => return Outcome::failed(error),
         }
-        let Some(seen) = &self.seen else { return Outcome::failed("the Lease was not seen") };
-        if !self.holds(&seen.lease) && !seen.expired(&self.settings, now) {
+        let own = self.seen.as_ref();
+        if let Some(seen) = own.filter(|seen| !self.holds(&seen.lease) && !seen.expired(&self.settings, now)) {
             return Outcome::Other { holder: holder(&seen.lease).to_owned() };
         }
-        let taken = self.renewed(seen.lease.clone());
-        let written = self.api.replace(&self.settings.name, &PostParams::default(), &taken).await;
-        self.written(written, now)
+        let own = own.map(|seen| seen.lease.clone());
+        match self.rivals.look(own.as_ref(), now).await {
+            Ok(Some(rival)) if rival.is_older => return Outcome::Elsewhere(rival),
+            Ok(_) => {}
+            Err(error) => return Outcome::Failed(error),
+        }
+        let params = PostParams::default();
+        let written = match own {
+            Some(own) => self.api.replace(&self.settings.name, &params, &self.renewed(own)).await,
+            None => self.api.create(&params, &self.fresh()).await,
+        };
+        match self.written(written, now) {
+            Outcome::Held => self.held(now).await,
+            other => other,
+        }
+    }
+
+    /// The Lease is ours and says so. Whether we lead is asked after that: of two that ask after both have written, each sees the other.
+    async fn held(&mut self, now: Instant) -> Outcome {
+        let own = self.seen.as_ref().map(|seen| &seen.lease);
+        match self.rivals.look(own, now).await {
+            Ok(None) => Outcome::Held,
+            Ok(Some(rival)) => Outcome::Elsewhere(rival),
+            Err(error) => Outcome::Failed(error),
+        }
     }
 
     /// Gives the Lease back.
@@ -116,12 +140,7 @@ impl Election {
     }
 
     fn saw(&mut self, lease: Lease, now: Instant) {
-        let same = self.seen.as_ref().is_some_and(|seen| {
-            seen.lease.metadata.resource_version == lease.metadata.resource_version && seen.lease.spec == lease.spec
-        });
-        if !same {
-            self.seen = Some(Seen { lease, since: now });
-        }
+        self.seen = Some(Seen::again(self.seen.take(), lease, now));
     }
 
     fn holds(&self, lease: &Lease) -> bool {
@@ -137,6 +156,9 @@ impl Election {
     fn renewed(&self, mut lease: Lease) -> Lease {
         let now = MicroTime(Timestamp::now());
         let taken = !self.holds(&lease);
+        lease.metadata.labels.get_or_insert_default().insert(LABEL.0.to_owned(), LABEL.1.to_owned());
+        let name = self.settings.controller.clone();
+        lease.metadata.annotations.get_or_insert_default().insert(CONTROLLER.to_owned(), name);
         let spec = lease.spec.get_or_insert_default();
         if taken {
             let transitions = spec.lease_transitions.map_or(0, |count| count.saturating_add(1));
@@ -154,8 +176,16 @@ impl Election {
 }
 
 impl Seen {
+    /// A Lease as it is now; what looks as before has looked so since then.
+    pub fn again(before: Option<Seen>, lease: Lease, now: Instant) -> Seen {
+        let same = |seen: &Seen| {
+            seen.lease.metadata.resource_version == lease.metadata.resource_version && seen.lease.spec == lease.spec
+        };
+        before.filter(same).unwrap_or(Seen { lease, since: now })
+    }
+
     /// Whether it may be taken: nobody holds it, or it has looked like this for longer than it lasts.
-    fn expired(&self, settings: &Settings, now: Instant) -> bool {
+    pub fn expired(&self, settings: &Settings, now: Instant) -> bool {
         let seconds = self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
         let lasts =
             seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| (1..=3600).contains(seconds));
@@ -164,6 +194,6 @@ impl Seen {
     }
 }
 
-fn holder(lease: &Lease) -> &str {
+pub(super) fn holder(lease: &Lease) -> &str {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }

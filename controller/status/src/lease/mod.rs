@@ -4,8 +4,12 @@
 //! `renew_deadline`. Others take the Lease when it did not change for its duration, **as they saw it themselves**: clocks of machines are
 //! never compared, so one that is wrong or jumps does no harm. Every write carries the resource version that it is based on: of two
 //! that take the Lease at the same time, one wins.
+//!
+//! An installation in another namespace has a Lease of its own. One with the same controllerName would write the same statuses and objects
+//! as we do, so only the oldest such installation leads; see [`rivals`].
 
 mod election;
+mod rivals;
 
 use crate::{Event, Events, Severity};
 use election::{Election, Outcome};
@@ -22,6 +26,8 @@ pub struct Settings {
     pub namespace: String,
     /// Name of the Lease.
     pub name: String,
+    /// Name of the controller in GatewayClasses: of installations with the same one, the oldest leads.
+    pub controller: String,
     /// Who we are, unique among the replicas: `<pod name>_<pod ip>:<push port>`.
     pub identity: String,
     /// How long the Lease holds without being renewed. Whole seconds, at least one.
@@ -44,6 +50,13 @@ pub enum Leadership {
         /// `holderIdentity` of the Lease.
         holder: String,
     },
+    /// Another installation that has the same controllerName.
+    Elsewhere {
+        /// Where that one is.
+        namespace: String,
+        /// What is the matter and what to do, for people.
+        message: String,
+    },
 }
 
 /// Takes part in the election until it is released or dropped.
@@ -57,10 +70,16 @@ pub struct Lease {
 
 impl Settings {
     /// With client-go's times: 15 s, renewed within 10 s, tried every 2 s.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
+    pub fn new(
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        controller: impl Into<String>,
+        identity: impl Into<String>,
+    ) -> Self {
         Settings {
             namespace: namespace.into(),
             name: name.into(),
+            controller: controller.into(),
             identity: identity.into(),
             duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
@@ -146,13 +165,17 @@ impl Candidate {
                 outcome = timeout(patience, self.election.attempt(began)) => outcome.unwrap_or_else(|_| Outcome::failed("no answer in time")),
             };
             let held = outcome == Outcome::Held;
-            let lost = matches!(outcome, Outcome::Other { .. });
+            let lost = matches!(outcome, Outcome::Other { .. } | Outcome::Elsewhere(_));
+            let gives_way = matches!(&outcome, Outcome::Elsewhere(rival) if rival.is_older);
             if held {
                 renewed = Some(began);
             } else if lost || renewed.is_some_and(|at| at.elapsed() >= self.settings.renew_deadline) {
                 renewed = None;
             }
             self.tell(outcome, renewed.is_some());
+            if gives_way {
+                self.release().await;
+            }
             let pause = match renewed {
                 // What is left of the deadline is for trying again.
                 Some(at) if !held => self.settings.retry.min(self.settings.renew_deadline.saturating_sub(at.elapsed())),
@@ -165,9 +188,14 @@ impl Candidate {
                 () = sleep(pause.saturating_sub(if held { began.elapsed() } else { Duration::ZERO })) => {}
             }
         }
-        let led = self.leading.send_replace(false);
+        self.leading.send_replace(false);
         self.leadership.send_replace(Leadership::Unknown);
-        if led && let Err(error) = timeout(self.settings.retry, self.election.release()).await.unwrap_or(Ok(())) {
+        self.release().await;
+    }
+
+    /// Gives the Lease back, if we hold it. We have stopped leading before.
+    async fn release(&mut self) {
+        if let Err(error) = timeout(self.settings.retry, self.election.release()).await.unwrap_or(Ok(())) {
             tracing::warn!(%error, "the Lease could not be given back; another replica takes over when it has expired");
         }
     }
@@ -189,6 +217,9 @@ impl Candidate {
         let now = match outcome {
             _ if leads => Leadership::Leader,
             Outcome::Other { holder } if !holder.is_empty() => Leadership::Follower { holder },
+            Outcome::Elsewhere(rival) => {
+                Leadership::Elsewhere { message: rival.message(&self.settings), namespace: rival.namespace }
+            }
             _ => Leadership::Unknown,
         };
         // Stop before it is said that we stopped; start after.
@@ -209,6 +240,10 @@ impl Candidate {
                 self.event(Severity::Normal, format!("{identity} became leader"));
             }
             Leadership::Follower { holder } => tracing::info!("{holder} leads; this replica stands by"),
+            Leadership::Elsewhere { message, .. } => {
+                tracing::error!("{message}");
+                self.event(Severity::Warning, message.clone());
+            }
             Leadership::Unknown => tracing::warn!("it is not known who leads"),
         }
         if before == Leadership::Leader {

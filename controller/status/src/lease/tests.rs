@@ -3,10 +3,14 @@ use crate::testing::{Server, failure};
 use http::Method;
 use serde_json::json;
 
+mod rivals;
+
 const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/fairlead-system/leases/fairlead";
 
+const OURS: &str = "fairlead.dev/gateway-controller";
+
 fn start(server: &Server, identity: &str) -> Lease {
-    Lease::start(server.client(), Settings::new("fairlead-system", "fairlead", identity), None)
+    Lease::start(server.client(), Settings::new("fairlead-system", "fairlead", OURS, identity), None)
 }
 
 async fn seconds(seconds: u64) {
