@@ -1,22 +1,31 @@
-//! The controller's core between an API server in the same process and nobody who connects.
+//! The controller's core between an API server in the same process and proxies, if any connect.
 
 use super::*;
 use crate::controller::obstacles;
+use fairlead_ir::Push;
 use fairlead_publish::ca::Authority;
-use fairlead_publish::{Denied, Role, Settings as ServerSettings, enroller};
+use fairlead_publish::{Denied, Identity, Role, Settings as ServerSettings, enroller};
 use fairlead_translate::fleet::Settings as FleetSettings;
 use fairlead_watch::testing;
 use fairlead_wire::Clock;
+use fairlead_wire::client::{self, Client, Received};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 use std::time::SystemTime;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
+
+mod expired;
+mod many;
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 
 struct Stage {
     api: testing::Server,
     server: Server,
+    versions: watch::Receiver<Arc<BTreeMap<Id, u64>>>,
+    /// What is mounted into the proxies' pods.
+    files: tempfile::TempDir,
     _senders: (watch::Sender<bool>, watch::Sender<Arc<str>>),
 }
 
@@ -25,13 +34,20 @@ impl Stage {
     async fn start(api: testing::Server) -> Stage {
         let (lead, leading) = watch::channel(true);
         let (bundle, ca) = watch::channel(Arc::from("PEM"));
-        let (_, authority) = watch::channel(Arc::new(Authority::generate(SystemTime::now()).unwrap()));
+        let authority = Authority::generate(SystemTime::now()).unwrap();
+        let files = tempfile::tempdir().unwrap();
+        std::fs::write(files.path().join("ca.crt"), authority.bundle()).unwrap();
+        std::fs::write(files.path().join("token"), "web").unwrap();
+        let (_, authority) = watch::channel(Arc::new(authority));
         let (_, role) = watch::channel(Role::Serve);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = ServerSettings {
-            names: vec!["localhost".to_owned()],
+            names: vec!["127.0.0.1".to_owned()],
             authority,
-            enroller: enroller(|_| async { Err(Denied::Token("nobody connects".to_owned())) }),
+            enroller: enroller(|token| async move {
+                let gateway = Id::from(format!("shop/{token}"));
+                if token == "web" { Ok(Identity { gateway, pod: "pod".into() }) } else { Err(Denied::Token(token)) }
+            }),
             role,
             clock: Clock::default(),
         };
@@ -51,8 +67,34 @@ impl Stage {
         let accounts = watch::Sender::new(Accounts::default());
         let core = Core::new(Settings::in_cluster(fleet), server.clone(), applier, writer, metrics, accounts, None);
         let watch = Watch::start(api.client(), fairlead_watch::Settings::default()).await.unwrap();
+        let versions = core.versions();
         tokio::spawn(core.follow(watch, ca));
-        Stage { api, server, _senders: (lead, bundle) }
+        Stage { api, server, versions, files, _senders: (lead, bundle) }
+    }
+
+    /// A proxy of the Gateway, which serves whatever comes; and all that came.
+    fn proxy(&self) -> Arc<Mutex<Vec<Push>>> {
+        let mut proxy = Client::start(client::Settings {
+            controller: format!("https://{}", self.server.address()),
+            ca_file: self.files.path().join("ca.crt"),
+            token_file: self.files.path().join("token"),
+            gateway: "shop/web".into(),
+            pod: "pod".into(),
+            program: "0.1.0".to_owned(),
+            cache: None,
+            patience: Duration::from_secs(1),
+            clock: Clock::default(),
+        })
+        .unwrap();
+        let pushes = Arc::new(Mutex::new(Vec::new()));
+        let taken = pushes.clone();
+        tokio::spawn(async move {
+            while let Some(Received::Push(push) | Received::Cached(push)) = proxy.next().await {
+                proxy.ack(push.version, Vec::new(), BTreeMap::new());
+                taken.lock().unwrap().push(push);
+            }
+        });
+        pushes
     }
 
     async fn until(&self, what: &str, mut is: impl FnMut(&Stage) -> bool) {
@@ -71,6 +113,12 @@ impl Stage {
 
     fn gateway(&self, kind: &str) -> Option<(String, String)> {
         condition(&self.api.get("gateways", "shop", "web")?["status"]["conditions"], kind)
+    }
+
+    /// Routes of the Gateway's listener, as its status says.
+    fn attached(&self) -> u64 {
+        let gateway = self.api.get("gateways", "shop", "web").unwrap_or_default();
+        gateway["status"]["listeners"][0]["attachedRoutes"].as_u64().unwrap_or_default()
     }
 }
 

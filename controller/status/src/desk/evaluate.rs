@@ -31,6 +31,10 @@ struct Planned {
 /// How often a write may be undone before it is a quarrel.
 pub(super) const QUARREL: u32 = 3;
 
+/// After so many writes in a row, counts alone wait longer: so many times the usual spacing. A thousand routes may take a minute to come.
+const ROW: u32 = 10;
+const SLOWER: u32 = 5;
+
 impl Desk {
     /// The write that an object needs now, if any.
     pub(super) fn evaluate(&mut self, name: Name, now: Instant, stamp: &str) -> Option<Job> {
@@ -134,8 +138,12 @@ impl Desk {
             return false;
         }
         let state = self.objects.state(name);
-        // Counts may wait, news may not.
-        let spacing = if patch.turns.is_empty() { self.settings.spacing } else { self.settings.spacing / 10 };
+        // Counts may wait, and longer the longer they change; news may not.
+        let spacing = match patch.turns.is_empty() {
+            true if state.row >= ROW => self.settings.spacing * SLOWER,
+            true => self.settings.spacing,
+            false => self.settings.spacing / 10,
+        };
         if let Some(next) = state.written.map(|written| written + spacing)
             && now < next
         {

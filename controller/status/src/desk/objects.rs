@@ -34,6 +34,8 @@ pub(super) struct State {
     timer: Option<Instant>,
     /// When it was written last.
     pub written: Option<Instant>,
+    /// How often it was written before that, each time less than [`CALM`] after the time before.
+    pub row: u32,
     /// What it waits for.
     pub gate: Option<Gate>,
     /// A state that is newer than the World's: that of our own write, or one that was read after a conflict.
@@ -75,6 +77,9 @@ pub(crate) struct Live {
     pub generation: Option<i64>,
     pub status: Document,
 }
+
+/// An object that was not written for so long begins a new row of writes.
+const CALM: Duration = Duration::from_secs(2);
 
 /// How long what was written is remembered, to notice who undoes it.
 const REMEMBERED: Duration = Duration::from_secs(120);
@@ -211,6 +216,13 @@ impl Objects {
 }
 
 impl State {
+    /// It was written.
+    pub fn wrote(&mut self, now: Instant) {
+        let soon = self.written.is_some_and(|before| now.duration_since(before) < CALM);
+        self.row = if soon { self.row.saturating_add(1) } else { 0 };
+        self.written = Some(now);
+    }
+
     fn is_alive(&self, now: Instant) -> bool {
         let recent = self.written.is_some_and(|written| now.duration_since(written) < REMEMBERED);
         let going_on = self.queued || self.in_flight || self.timer.is_some() || self.gate.is_some();

@@ -45,7 +45,7 @@ impl Desk {
                 let same = state.last.as_ref().is_some_and(|(last, _)| *last == writing.fingerprint);
                 state.undone = if same { state.undone.saturating_add(1) } else { 0 };
                 state.last = Some((writing.fingerprint, live.version.clone()));
-                state.written = Some(now);
+                state.wrote(now);
                 state.attempts = 0;
                 state.refused = None;
                 state.local = Some(live);

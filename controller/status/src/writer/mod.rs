@@ -29,7 +29,7 @@ pub struct Settings {
     pub ack_wait: Duration,
     /// How long a Gateway that was programmed stays so while no proxy is connected or one lags behind. 10 s.
     pub grace: Duration,
-    /// The least time between two writes of one object. 200 ms.
+    /// The least time between two writes of one object. 200 ms; more, when nothing but counts changes for long.
     pub spacing: Duration,
     /// Writes under way at a time. 12.
     pub in_flight: usize,

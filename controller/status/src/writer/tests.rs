@@ -213,27 +213,38 @@ async fn others_keep_their_words_and_ours_go_with_the_parent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_routes_cost_few_writes_of_their_gateway() {
+    many_routes(10, 20).await;
+}
+
+/// 40 seconds.
+#[tokio::test(start_paused = true)]
+async fn routes_that_come_slowly_cost_no_more() {
+    many_routes(1, 400).await;
+}
+
+/// A hundred batches of so many, so many milliseconds apart.
+async fn many_routes(batch: usize, pause: u64) {
     let mut stage = Stage::new(true);
     stage.version = 1;
     stage.ack(&[1]);
     stage.submit();
     ms(300).await;
     let before = stage.patches("/gateways/");
-    for batch in 0..100 {
-        (0..10).for_each(|i| stage.add_route(&format!("r{batch}-{i}")));
+    for index in 0..100 {
+        (0..batch).for_each(|i| stage.add_route(&format!("r{index}-{i}")));
         stage.version += 1;
         stage.submit();
         stage.ack(&[stage.version]);
-        ms(20).await;
+        ms(pause).await;
         stage.submit();
     }
     ms(1000).await;
     stage.submit();
     ms(1000).await;
     assert!(stage.patches("/gateways/") - before <= 50, "{}", stage.patches("/gateways/") - before);
-    assert_eq!(stage.server.get(GATEWAY)["status"]["listeners"][0]["attachedRoutes"], 1000);
-    assert!((0..100).all(|batch| stage.accepted(&format!("r{batch}-9")) == "True"));
-    assert_eq!(stage.patches("/httproutes/"), 1000, "one write each");
+    assert_eq!(stage.server.get(GATEWAY)["status"]["listeners"][0]["attachedRoutes"], 100 * batch);
+    assert!((0..100).all(|index| stage.accepted(&format!("r{index}-{}", batch - 1)) == "True"));
+    assert_eq!(stage.patches("/httproutes/"), 100 * batch, "one write each");
     assert_eq!(stage.programmed().0, "True");
 }
 
