@@ -21,8 +21,8 @@ pub const CA_RENEWAL: Duration = Duration::from_secs(243 * 86_400);
 pub const SPREAD: Duration = Duration::from_secs(3600);
 /// How long a certificate is valid. Its holder asks for the next one at half of it.
 pub const LIFETIME: Duration = Duration::from_secs(86_400);
-/// Certificates begin so long before they are issued, for clocks that are behind.
-pub const BACKDATE: Duration = Duration::from_secs(600);
+/// Certificates begin so long before they are issued, for clocks that are behind or are put back.
+pub const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// Why there is no CA or no certificate.
 #[derive(Debug, thiserror::Error)]

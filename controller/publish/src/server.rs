@@ -10,6 +10,7 @@
 mod accept;
 mod history;
 mod identity;
+mod judge;
 mod proxies;
 mod push;
 mod stream;

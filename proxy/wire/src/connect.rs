@@ -1,7 +1,7 @@
 //! One connection to the controller: TCP, TLS 1.3, HTTP/2, and on it a gRPC client.
 
 use crate::proto::push_client::PushClient;
-use crate::{ALPN, Clock, MAX_MESSAGE, PING_INTERVAL, PING_TIMEOUT, crypto};
+use crate::{ALPN, Clock, MAX_MESSAGE, PING_INTERVAL, PING_TIMEOUT, crypto, out_of_time};
 use http::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -37,6 +37,8 @@ pub(crate) enum ConnectError {
     Tcp(String, io::Error),
     #[error("TLS with {0}: {1}")]
     Tls(SocketAddr, io::Error),
+    #[error("TLS with {0}: the controller's certificate can't be used: {1}")]
+    Time(SocketAddr, String),
     #[error("HTTP/2 with {0}: {1}")]
     Http(SocketAddr, hyper::Error),
     #[error("{0} does not finish the TLS handshake within {HANDSHAKE:?}")]
@@ -45,6 +47,16 @@ pub(crate) enum ConnectError {
     Config(#[from] rustls::Error),
     #[error("controller {0:?}: {1}")]
     Name(String, &'static str),
+}
+
+impl ConnectError {
+    fn of_tls(peer: SocketAddr, error: io::Error) -> ConnectError {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+        match cause.and_then(out_of_time) {
+            Some(text) => ConnectError::Time(peer, text),
+            None => ConnectError::Tls(peer, error),
+        }
+    }
 }
 
 /// A certificate with its key.
@@ -106,7 +118,7 @@ pub(crate) async fn connect(target: &Target, config: ClientConfig) -> Result<Con
         let stream = TlsConnector::from(Arc::new(config))
             .connect(server, stream)
             .await
-            .map_err(|error| ConnectError::Tls(peer, error))?;
+            .map_err(|error| ConnectError::of_tls(peer, error))?;
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)

@@ -14,10 +14,12 @@ mod clock;
 mod connect;
 mod payload;
 mod pem;
+mod validity;
 
 pub use clock::Clock;
 pub use payload::{KINDS, Undecodable, decode, decode_name, encode, encode_name, kind_of};
 pub use pem::{PemError, certificate_pem, certificates};
+pub use validity::out_of_time;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The server's TLS: its certificate, and whom it believes. Made anew when the CA changes and at half of the certificate's life.
 
 use super::StartError;
+use super::judge::Judge;
 use crate::ca::{Authority, LIFETIME};
 use fairlead_wire::{ALPN, Clock, crypto};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -66,7 +67,7 @@ fn make(authority: &Authority, names: &[String], clock: &Clock) -> Result<(Arc<S
     let verifier = verifier.allow_unauthenticated().build()?;
     let mut config = ServerConfig::builder_with_details(crypto(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(Judge(verifier)))
         .with_single_cert(vec![own.certificate], own.key)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed session would not be judged anew.

@@ -38,7 +38,11 @@ impl Hands {
 
     /// Hours ahead of the truth.
     pub fn set(&self, hours: i64) {
-        self.0.store(hours * 3600, Ordering::Relaxed);
+        self.set_minutes(hours * 60);
+    }
+
+    pub fn set_minutes(&self, minutes: i64) {
+        self.0.store(minutes * 60, Ordering::Relaxed);
     }
 }
 
