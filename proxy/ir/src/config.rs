@@ -90,6 +90,18 @@ impl Resource {
     }
 }
 
+macro_rules! resources {
+    ($($kind:ident)*) => {
+        $(impl From<$kind> for Resource {
+            fn from(resource: $kind) -> Self {
+                Resource::$kind(Arc::new(resource))
+            }
+        })*
+    };
+}
+
+resources! { Secret Endpoints Cluster Route Listener }
+
 impl Push {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {

@@ -2,11 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use fairlead_ir as ir;
-use fairlead_net::tls::Tickets;
-use fairlead_snapshot::{Cell, Compiler};
-use fairlead_telemetry::Registry;
-use fairlead_testkit::{Wire, read_response};
-use fairlead_worker::{Settings, Workers};
+use fairlead_testkit::{House, Wire, config, read_response};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,76 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A proxy with one listener and one route to `backends`.
-struct Proxy {
-    address: SocketAddr,
-    _workers: Workers,
-}
-
-const BIND: ir::Bind = ir::Bind::tcp(None, 80);
-
-fn proxy(route: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> Proxy {
-    let registry = Registry::new(1);
-    let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
-    let endpoints =
-        backends.iter().map(|a| ir::Endpoint { address: ir::Address::Ip(*a), weight: 1, zone: None }).collect();
-    let cluster = ir::Cluster {
-        id: "c".into(),
-        protocol: ir::Protocol::Http1,
-        tls: None,
-        discovery: ir::Discovery::Endpoints("e".into()),
-        load_balancing: ir::LoadBalancing::RoundRobin,
-        connect_timeout: ir::Millis(1000),
-        idle_timeout: ir::Millis(60_000),
-        retry_budget: None,
-    };
-    let listener = ir::Listener {
-        id: "l".into(),
-        gateway: "default/gw".into(),
-        bind: BIND,
-        protocol: ir::ListenerProtocol::Http,
-        hostname: None,
-        tls: None,
-        http: ir::HttpSettings::default(),
-        filters: None,
-    };
-    let mut rule = ir::Route {
-        id: "httproute/default/r/0".into(),
-        name: "default/r".into(),
-        rule: None,
-        kind: ir::RouteKind::Http,
-        listeners: vec!["l".into()],
-        hostnames: vec![],
-        matches: vec![],
-        order: ir::Order::default(),
-        filters: vec![],
-        backends: vec![ir::Backend {
-            weight: 1,
-            target: ir::BackendTarget::Cluster("c".into()),
-            filters: vec![],
-            session: None,
-        }],
-        broken: None,
-        timeouts: ir::Timeouts::default(),
-        retry: None,
-    };
-    route(&mut rule);
-    let push = ir::Push {
-        version: 1,
-        upserts: vec![
-            ir::Resource::Endpoints(Arc::new(ir::Endpoints { id: "e".into(), endpoints })),
-            ir::Resource::Cluster(Arc::new(cluster)),
-            ir::Resource::Route(Arc::new(rule)),
-            ir::Resource::Listener(Arc::new(listener)),
-        ],
-        removals: vec![],
-    };
-    let applied = compiler.apply(&push);
-    assert!(applied.rejected.is_empty(), "{applied:?}");
-    let snapshots = Arc::new(Cell::default());
-    snapshots.store(Arc::new(compiler.snapshot()));
-    let workers = Workers::start(&Settings { workers: 1, snapshots, access_log: None, registry }).unwrap();
-    let address = workers.listen(BIND, "127.0.0.1:0".parse().unwrap()).unwrap();
-    Proxy { address, _workers: workers }
+fn proxy(change: impl FnOnce(&mut ir::Route), backends: &[SocketAddr]) -> House {
+    let mut rule = config::route("r", &[("c", 1)]);
+    change(&mut rule);
+    let mut all = config::reaching("c", backends);
+    all.extend([rule.into(), config::listener("l").into()]);
+    House::start(all)
 }
 
 /// A backend that answers each request on a connection by `answer(request text, number)`; `None` closes.

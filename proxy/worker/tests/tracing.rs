@@ -2,29 +2,18 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use fairlead_ir as ir;
-use fairlead_net::tls::Tickets;
-use fairlead_snapshot::{Cell, Compiler};
-use fairlead_telemetry::Registry;
 use fairlead_telemetry::trace::otlp::{SpanKind, StatusCode};
 use fairlead_testkit::tracing::{Collected, Collector};
-use fairlead_testkit::{Act, Backend, Request, Wire, wait_until};
-use fairlead_worker::{Settings, Workers};
+use fairlead_testkit::{Act, Backend, House, Request, config, wait_until};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-const BIND: ir::Bind = ir::Bind::tcp(None, 80);
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 /// A proxy with one listener, one rule for `/api`, and a collector.
-struct Proxy {
-    address: SocketAddr,
-    registry: Arc<Registry>,
-    compiler: Compiler,
-    snapshots: Arc<Cell>,
-    workers: Workers,
-}
+struct Proxy(House);
 
 fn share(numerator: u32, denominator: u32) -> ir::Fraction {
     ir::Fraction { numerator, denominator }
@@ -44,65 +33,18 @@ fn tracing() -> ir::Tracing {
     }
 }
 
-fn cluster(id: &str, protocol: ir::Protocol) -> ir::Resource {
-    ir::Resource::Cluster(Arc::new(ir::Cluster {
-        id: id.into(),
-        protocol,
-        tls: None,
-        discovery: ir::Discovery::Endpoints(id.into()),
-        load_balancing: ir::LoadBalancing::RoundRobin,
-        connect_timeout: ir::Millis(1000),
-        idle_timeout: ir::Millis(60_000),
-        retry_budget: None,
-    }))
-}
-
 fn endpoints(id: &str, addresses: &[SocketAddr]) -> ir::Resource {
-    let endpoint = |address: &SocketAddr| ir::Endpoint { address: ir::Address::Ip(*address), weight: 1, zone: None };
-    let endpoints = addresses.iter().map(endpoint).collect();
-    ir::Resource::Endpoints(Arc::new(ir::Endpoints { id: id.into(), endpoints }))
+    config::endpoints(id, addresses).into()
 }
 
 fn listener(tracing: Option<ir::Tracing>) -> ir::Resource {
-    ir::Resource::Listener(Arc::new(ir::Listener {
-        id: "l".into(),
-        gateway: "default/gw".into(),
-        bind: BIND,
-        protocol: ir::ListenerProtocol::Http,
-        hostname: None,
-        tls: None,
-        http: ir::HttpSettings { tracing: tracing.map(Arc::new), ..ir::HttpSettings::default() },
-        filters: None,
-    }))
+    let http = ir::HttpSettings { tracing: tracing.map(Arc::new), ..ir::HttpSettings::default() };
+    ir::Listener { http, ..config::listener("l") }.into()
 }
 
 fn rule() -> ir::Route {
-    ir::Route {
-        id: "httproute/default/r/0".into(),
-        name: "default/r".into(),
-        rule: None,
-        kind: ir::RouteKind::Http,
-        listeners: vec!["l".into()],
-        hostnames: vec![],
-        matches: vec![ir::RouteMatch { path: Some(ir::PathMatch::Prefix("/api".into())), ..Default::default() }],
-        order: ir::Order::default(),
-        filters: vec![],
-        backends: vec![ir::Backend {
-            weight: 1,
-            target: ir::BackendTarget::Cluster("c".into()),
-            filters: vec![],
-            session: None,
-        }],
-        broken: None,
-        timeouts: ir::Timeouts::default(),
-        retry: None,
-    }
-}
-
-fn apply(compiler: &mut Compiler, snapshots: &Cell, upserts: Vec<ir::Resource>) {
-    let applied = compiler.apply(&ir::Push { version: 1, upserts, removals: vec![] });
-    assert!(applied.rejected.is_empty(), "{applied:?}");
-    snapshots.store(Arc::new(compiler.snapshot()));
+    let path = Some(ir::PathMatch::Prefix("/api".into()));
+    ir::Route { matches: vec![ir::RouteMatch { path, ..Default::default() }], ..config::route("r", &[("c", 1)]) }
 }
 
 impl Proxy {
@@ -112,41 +54,27 @@ impl Proxy {
         backends: &[SocketAddr],
         collectors: &[SocketAddr],
     ) -> Proxy {
-        let registry = Registry::new(1);
-        let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
-        let upserts = vec![
-            endpoints("c", backends),
-            endpoints("spans", collectors),
-            cluster("c", ir::Protocol::Http1),
-            cluster("spans", ir::Protocol::Http1),
-            ir::Resource::Route(Arc::new(rule)),
-            listener(tracing),
-        ];
-        let snapshots: Arc<Cell> = Arc::default();
-        apply(&mut compiler, &snapshots, upserts);
-        let settings =
-            Settings { workers: 1, snapshots: snapshots.clone(), access_log: None, registry: registry.clone() };
-        let workers = Workers::start(&settings).unwrap();
-        let address = workers.listen(BIND, "127.0.0.1:0".parse().unwrap()).unwrap();
-        Proxy { address, registry, compiler, snapshots, workers }
+        let mut all = config::reaching("c", backends);
+        all.extend(config::reaching("spans", collectors));
+        all.extend([rule.into(), listener(tracing)]);
+        Proxy(House::start(all))
     }
 
-    fn push(&mut self, upserts: Vec<ir::Resource>) {
-        apply(&mut self.compiler, &self.snapshots, upserts);
+    fn push(&self, upserts: Vec<ir::Resource>) {
+        self.0.push(upserts, vec![]);
     }
 
     /// One request on a connection of its own; the status.
     fn get(&self, path: &str, fields: &str) -> u16 {
-        let mut wire = Wire::connect(self.address);
+        let mut wire = self.0.wire();
         wire.send(format!("GET {path} HTTP/1.1\r\nHost: shop.example.com:8080\r\n{fields}\r\n"));
         wire.response(false).expect("an answer").status
     }
 
-    fn metric(&self, series: &str) -> u64 {
-        let mut text = String::new();
-        self.registry.encode(&mut text);
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("{series} in\n{text}")).parse().unwrap()
+    /// The series must be there.
+    fn metric(&self, series: &str) -> f64 {
+        assert!(self.0.metrics().contains(&format!("\n{series} ")), "{series}");
+        self.0.metric(series)
     }
 }
 
@@ -210,10 +138,10 @@ fn a_request_gives_a_server_span_and_one_of_its_attempt() {
         (&"secret".parse().unwrap(), &"application/grpc".parse().unwrap(), &"trailers".parse().unwrap())
     );
     wait_until(Duration::from_secs(5), "the count", || {
-        (proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}") == 2).then_some(())
+        (proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}") == 2.0).then_some(())
     });
-    assert_eq!(proxy.metric("fairlead_trace_spans_total{worker=\"0\"}"), 2);
-    assert_eq!(proxy.metric("fairlead_trace_exports_total{outcome=\"failed\"}"), 0);
+    assert_eq!(proxy.metric("fairlead_trace_spans_total{worker=\"0\"}"), 2.0);
+    assert_eq!(proxy.metric("fairlead_trace_exports_total{outcome=\"failed\"}"), 0.0);
 }
 
 #[test]
@@ -276,7 +204,7 @@ fn what_is_not_recorded_is_told_all_the_same() {
 fn a_clients_decision_holds_only_as_far_as_it_is_to() {
     let (backend, collector) = (Backend::answering(), Collector::start());
     let own = ir::Tracing { rate: share(0, 1), parent_rate: None, ..tracing() };
-    let mut proxy = Proxy::start(Some(own), rule(), &[backend.address], &[collector.address]);
+    let proxy = Proxy::start(Some(own), rule(), &[backend.address], &[collector.address]);
     assert_eq!(proxy.get("/api", &format!("Traceparent: {PARENT}\r\n")), 200);
     let told = last(&backend).headers("traceparent")[0].to_owned();
     assert!(told.starts_with(&PARENT[..36]) && told.ends_with("-00") && told[36..52] != PARENT[36..52], "{told}");
@@ -290,13 +218,13 @@ fn a_clients_decision_holds_only_as_far_as_it_is_to() {
 #[test]
 fn without_tracing_nothing_is_touched() {
     let backend = Backend::answering();
-    let mut proxy = Proxy::start(None, rule(), &[backend.address], &[]);
+    let proxy = Proxy::start(None, rule(), &[backend.address], &[]);
     assert_eq!(proxy.get("/api", "Traceparent: whatever\r\nTracestate: not valid\r\n"), 200);
     let request = last(&backend);
     assert_eq!((request.headers("traceparent"), request.headers("tracestate")), (vec!["whatever"], vec!["not valid"]));
     assert_eq!(proxy.get("/api", ""), 200);
     assert!(last(&backend).headers("traceparent").is_empty());
-    assert_eq!(proxy.metric("fairlead_trace_spans_total{worker=\"0\"}"), 0);
+    assert_eq!(proxy.metric("fairlead_trace_spans_total{worker=\"0\"}"), 0.0);
     // Switched on and off while it runs.
     let collector = Collector::start();
     proxy.push(vec![endpoints("spans", &[collector.address]), listener(Some(tracing()))]);
@@ -387,10 +315,10 @@ fn collectors_over_http_get_the_same() {
 fn collectors_are_waited_for_and_followed() {
     let (backend, collector) = (Backend::answering(), Collector::start());
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut proxy = Proxy::start(Some(tracing()), rule(), &[backend.address], &[gone]);
+    let proxy = Proxy::start(Some(tracing()), rule(), &[backend.address], &[gone]);
     assert_eq!(proxy.get("/api", ""), 200);
     wait_until(Duration::from_secs(10), "a failure", || {
-        (proxy.metric("fairlead_trace_exports_total{outcome=\"failed\"}") > 0).then_some(())
+        (proxy.metric("fairlead_trace_exports_total{outcome=\"failed\"}") > 0.0).then_some(())
     });
     // UNAVAILABLE is for another time; what is wrong with the spans themselves is not.
     collector.refuse(14);
@@ -400,11 +328,11 @@ fn collectors_are_waited_for_and_followed() {
     collector.refuse(3);
     assert_eq!(proxy.get("/api", ""), 200);
     wait_until(Duration::from_secs(10), "the refusal", || {
-        (proxy.metric("fairlead_trace_exported_spans_total{outcome=\"failed\"}") == 2).then_some(())
+        (proxy.metric("fairlead_trace_exported_spans_total{outcome=\"failed\"}") == 2.0).then_some(())
     });
     assert_eq!(proxy.get("/api", ""), 200);
     assert_eq!(collector.take(2).len(), 2, "the next ones are sent");
-    assert_eq!(proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}"), 4);
+    assert_eq!(proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}"), 4.0);
 }
 
 #[test]
@@ -414,6 +342,6 @@ fn the_last_spans_are_sent_when_workers_stop() {
     for _ in 0..50 {
         assert_eq!(proxy.get("/api", ""), 200);
     }
-    proxy.workers.stop();
+    proxy.0.workers.stop();
     assert_eq!(collector.spans().len(), 100);
 }

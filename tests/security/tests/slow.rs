@@ -4,100 +4,28 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fairlead_ir as ir;
-use fairlead_net::tls::Tickets;
-use fairlead_snapshot::{Cell, Compiler};
-use fairlead_telemetry::Registry;
 use fairlead_test_security::{manifests, recorded};
 use fairlead_testkit::frames::{Ended, Frame, Frames, PREFACE, flag, get, hpack, hpack_field, kind};
 use fairlead_testkit::tls::Ca;
-use fairlead_testkit::{Act, Backend, Proxy, Wire};
-use fairlead_worker::{Settings, Workers};
+use fairlead_testkit::{Act, Backend, House, Proxy, Wire, config, wait_until};
 
-const BIND: ir::Bind = ir::Bind::tcp(None, 80);
 const HEADER: Duration = Duration::from_millis(400);
-const IDLE: Duration = Duration::from_millis(600);
-const STREAM_IDLE: Duration = Duration::from_millis(500);
+const IDLE: Duration = Duration::from_secs(1);
+const STREAM_IDLE: Duration = Duration::from_secs(1);
 /// Within this time after a timer everything must be over.
-const SLACK: Duration = Duration::from_secs(3);
-
-struct Short {
-    address: SocketAddr,
-    _workers: Workers,
-}
+const SLACK: Duration = Duration::from_secs(6);
 
 /// One worker with short timers in front of a backend.
-fn short(backend: SocketAddr) -> Short {
-    let registry = Registry::new(1);
-    let mut compiler = Compiler::new(registry.clone(), Tickets::new().unwrap());
-    let push = ir::Push { version: 1, upserts: resources(backend), removals: vec![] };
-    let applied = compiler.apply(&push);
-    assert!(applied.rejected.is_empty(), "{applied:?}");
-    let snapshots = Arc::new(Cell::default());
-    snapshots.store(Arc::new(compiler.snapshot()));
-    let workers = Workers::start(&Settings { workers: 1, snapshots, access_log: None, registry }).unwrap();
-    let address = workers.listen(BIND, "127.0.0.1:0".parse().unwrap()).unwrap();
-    Short { address, _workers: workers }
-}
-
-fn resources(backend: SocketAddr) -> Vec<ir::Resource> {
-    let millis = |d: Duration| ir::Millis(u64::try_from(d.as_millis()).unwrap());
-    let http = ir::HttpSettings {
-        header_timeout: millis(HEADER),
-        idle_timeout: millis(IDLE),
-        stream_idle_timeout: millis(STREAM_IDLE),
-        ..ir::HttpSettings::default()
-    };
-    let listener = ir::Listener {
-        id: "l".into(),
-        gateway: "default/gw".into(),
-        bind: BIND,
-        protocol: ir::ListenerProtocol::Http,
-        hostname: None,
-        tls: None,
-        http,
-        filters: None,
-    };
-    let route = ir::Route {
-        id: "httproute/default/r/0".into(),
-        name: "default/r".into(),
-        rule: None,
-        kind: ir::RouteKind::Http,
-        listeners: vec!["l".into()],
-        hostnames: vec![],
-        matches: vec![],
-        order: ir::Order::default(),
-        filters: vec![],
-        backends: vec![ir::Backend {
-            weight: 1,
-            target: ir::BackendTarget::Cluster("c".into()),
-            filters: vec![],
-            session: None,
-        }],
-        broken: None,
-        timeouts: ir::Timeouts::default(),
-        retry: None,
-    };
-    let cluster = ir::Cluster {
-        id: "c".into(),
-        protocol: ir::Protocol::Http1,
-        tls: None,
-        discovery: ir::Discovery::Endpoints("e".into()),
-        load_balancing: ir::LoadBalancing::RoundRobin,
-        connect_timeout: ir::Millis(1000),
-        idle_timeout: ir::Millis(60_000),
-        retry_budget: None,
-    };
-    let endpoints = vec![ir::Endpoint { address: ir::Address::Ip(backend), weight: 1, zone: None }];
-    vec![
-        ir::Resource::Endpoints(Arc::new(ir::Endpoints { id: "e".into(), endpoints })),
-        ir::Resource::Cluster(Arc::new(cluster)),
-        ir::Resource::Route(Arc::new(route)),
-        ir::Resource::Listener(Arc::new(listener)),
-    ]
+fn short(backend: SocketAddr) -> House {
+    let mut listener = config::listener("l");
+    listener.http.header_timeout = HEADER.into();
+    listener.http.idle_timeout = IDLE.into();
+    listener.http.stream_idle_timeout = STREAM_IDLE.into();
+    let mut all = config::reaching("c", &[backend]);
+    all.extend([config::route("r", &[("c", 1)]).into(), listener.into()]);
+    House::start(all)
 }
 
 fn script() -> Backend {
@@ -230,9 +158,8 @@ fn content_that_stops_is_given_up() {
     ));
     frames.send(&Frame::new(kind::DATA, 0, 1, *b"half"));
     assert_eq!(frames.status(1), Some(408));
-    std::thread::sleep(Duration::from_millis(100));
-    let seen = backend.seen();
-    assert_eq!((seen.requests.len(), seen.partial.len()), (0, 4), "the backend is told: {seen:?}");
+    wait_until(Duration::from_secs(5), "the backend to be told", || (backend.seen().partial.len() == 4).then_some(()));
+    assert!(backend.seen().requests.is_empty(), "{:?}", backend.seen());
 }
 
 #[test]
@@ -240,10 +167,10 @@ fn content_that_comes_slowly_is_taken() {
     let backend = script();
     let proxy = short(backend.address);
     let mut wire = Wire::connect(proxy.address);
-    wire.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n");
+    wire.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n");
     let start = Instant::now();
-    for _ in 0..10 {
-        std::thread::sleep(STREAM_IDLE / 4);
+    for _ in 0..20 {
+        std::thread::sleep(STREAM_IDLE / 8);
         wire.send("x");
     }
     assert!(start.elapsed() > 2 * STREAM_IDLE);

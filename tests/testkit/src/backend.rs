@@ -146,7 +146,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, act: &dyn Fn(&Request) -> Ac
                     }
                     Act::Reset(bytes) => {
                         let _ = stream.write_all(&bytes);
-                        std::thread::sleep(Duration::from_millis(50));
+                        // A reset takes with it what the other side has not read yet.
+                        std::thread::sleep(Duration::from_millis(if bytes.is_empty() { 50 } else { 300 }));
                         reset(stream);
                         return;
                     }

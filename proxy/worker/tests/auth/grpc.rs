@@ -1,12 +1,12 @@
 //! Services that speak `envoy.service.auth.v3.Authorization`.
 
-use crate::house::{House, grpc, house};
+use crate::house::{Guarded, grpc, house};
 use fairlead_ir as ir;
 use fairlead_testkit::calls::{CallAct, Calls, field, number};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn with(service: &Calls, filter: ir::ExternalAuth) -> House {
+fn with(service: &Calls, filter: ir::ExternalAuth) -> Guarded {
     house(&[service.address], |routes, _| routes[0].filters = vec![ir::Filter::ExternalAuth(filter)])
 }
 

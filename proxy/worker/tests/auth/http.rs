@@ -1,12 +1,12 @@
 //! Services that speak HTTP.
 
-use crate::house::{House, answer, house, http};
+use crate::house::{Guarded, answer, house, http};
 use fairlead_ir as ir;
 use fairlead_testkit::{Act, Ask, Backend, Client, Content, Version, Wire};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-fn with(auth: &[SocketAddr], filter: ir::ExternalAuth) -> House {
+fn with(auth: &[SocketAddr], filter: ir::ExternalAuth) -> Guarded {
     house(auth, |routes, _| routes[0].filters = vec![ir::Filter::ExternalAuth(filter)])
 }
 
@@ -101,7 +101,7 @@ fn nothing_gets_past_a_service_that_fails() {
         "/slow" => Act::Hold(Vec::new()),
         _ => answer(200, "", ""),
     });
-    let quick = || ir::ExternalAuth { timeout: ir::Millis(300), ..http("", &[], &[]) };
+    let quick = || ir::ExternalAuth { timeout: ir::Millis(1500), ..http("", &[], &[]) };
     for addresses in [&[dead][..], &[]] {
         let house = with(addresses, quick());
         assert_eq!(house.wire().get("a", "/").status, 403);
@@ -286,7 +286,7 @@ fn upgrades_are_asked_for_as_requests() {
 }
 
 /// A backend that switches protocols.
-fn house_with_upgrade(auth: &[SocketAddr]) -> House {
+fn house_with_upgrade(auth: &[SocketAddr]) -> Guarded {
     let mut filters = http("", &["upgrade", "connection"], &[]);
     filters.timeout = ir::Millis(1000);
     crate::house::house_of(

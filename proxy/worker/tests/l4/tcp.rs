@@ -8,7 +8,7 @@ fn house(to: &[SocketAddr], change: impl FnOnce(&mut ir::Route)) -> House {
     let mut rule = route(ir::RouteKind::Tcp, "r", 1, &["l"], &[], &[("c", 1)]);
     change(&mut rule);
     let mut all = cluster("c", ir::Protocol::Tcp, None, to);
-    all.push(resource(rule));
+    all.push(rule.into());
     all.push(listener("l", ir::ListenerProtocol::Tcp, None, None));
     House::start(TCP, 1, all)
 }
@@ -56,10 +56,90 @@ fn a_slow_reader_holds_the_sender_back() {
         assert!(sent < 64 << 20, "nothing holds the sender back");
     }
     server.set_write_timeout(None).unwrap();
+    assert!(pipes() > 0, "what waits for the client was not copied");
     drop(server);
     let mut received = Vec::new();
     client.read_to_end(&mut received).unwrap();
     assert_eq!(received.len(), sent);
+    drop(client);
+    let line = &house.log(1)[0];
+    assert_eq!((&line["bytes_sent"], &line["response_flags"]), (&sent.into(), &"-".into()));
+    assert_eq!(house.metric("fairlead_cluster_bytes_received_total{cluster=\"c\"}"), sent as f64);
+}
+
+/// Pipes both ends of which this process has.
+fn pipes() -> usize {
+    let mut ends = std::collections::BTreeMap::<String, usize>::new();
+    for fd in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        let target = std::fs::read_link(fd.path()).unwrap_or_default().display().to_string();
+        if target.starts_with("pipe:") {
+            *ends.entry(target).or_default() += 1;
+        }
+    }
+    ends.values().filter(|count| **count == 2).count()
+}
+
+/// Bytes that are moved uncopied are still movement, and their absence idleness.
+#[test]
+fn bulk_that_stops_is_idle() {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let house = house(&[backend.local_addr().unwrap()], |route| route.timeouts.idle = Some(ir::Millis(600)));
+    let mut client = house.connect();
+    let (mut server, _) = backend.accept().unwrap();
+    let block = vec![1; 1 << 20];
+    let mut taken = vec![0; 1 << 20];
+    // Longer than the limit, but never still.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1200) {
+        server.write_all(&block).unwrap();
+        client.read_exact(&mut taken).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while server.write(&block).is_ok() {}
+    let line = &house.log(1)[0];
+    assert_eq!(line["connection_termination_details"], "idle_timeout");
+    server.set_write_timeout(None).unwrap();
+    assert!(server.write_all(&block).is_err(), "the upstream is reset");
+    // What the client had not read yet went with the reset, or it has it.
+    let read = std::iter::from_fn(|| client.read(&mut taken).ok().filter(|n| *n > 0)).sum::<usize>() as u64;
+    assert!(line["bytes_sent"].as_u64().unwrap() > read);
+}
+
+#[test]
+fn resets_amid_bulk_are_those_of_their_side() {
+    for (who, flags) in [("client", "DC"), ("server", "UC")] {
+        let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+        let house = house(&[backend.local_addr().unwrap()], |_| {});
+        let mut client = house.connect();
+        // Not read by the server: closing it is a reset.
+        client.write_all(b"please").unwrap();
+        let (mut server, _) = backend.accept().unwrap();
+        let writing = std::thread::spawn(move || {
+            let block = vec![1; 1 << 20];
+            for _ in 0..16 {
+                if server.write_all(&block).is_err() {
+                    break;
+                }
+            }
+            server
+        });
+        let mut taken = vec![0; 4 << 20];
+        client.read_exact(&mut taken).unwrap();
+        if who == "client" {
+            // With bytes that nobody read, closing is a reset.
+            drop(client);
+            drop(writing.join().unwrap());
+        } else {
+            let reading = std::thread::spawn(move || {
+                std::iter::from_fn(|| client.read(&mut taken).ok().filter(|n| *n > 0)).sum::<usize>()
+            });
+            drop(writing.join().unwrap());
+            let rest = reading.join().unwrap();
+            assert!(rest <= 12 << 20, "{rest}");
+        }
+        assert_eq!(house.log(1)[0]["response_flags"], flags, "{who}");
+    }
 }
 
 #[test]
@@ -102,7 +182,7 @@ fn weights_are_shares_of_connections() {
     let mut all = cluster("a", ir::Protocol::Tcp, None, &[tcp_backend("a")]);
     all.extend(cluster("b", ir::Protocol::Tcp, None, &[tcp_backend("b")]));
     all.extend(cluster("c", ir::Protocol::Tcp, None, &[tcp_backend("c")]));
-    all.push(resource(route(ir::RouteKind::Tcp, "r", 1, &["l"], &[], &[("a", 70), ("b", 20), ("c", 0), ("!", 10)])));
+    all.push(route(ir::RouteKind::Tcp, "r", 1, &["l"], &[], &[("a", 70), ("b", 20), ("c", 0), ("!", 10)]).into());
     all.push(listener("l", ir::ListenerProtocol::Tcp, None, None));
     let house = House::start(TCP, 2, all);
     let mut counts = std::collections::BTreeMap::<String, i32>::new();
@@ -120,8 +200,8 @@ fn weights_are_shares_of_connections() {
 fn the_oldest_route_serves_and_the_next_one_when_it_goes() {
     let mut all = cluster("a", ir::Protocol::Tcp, None, &[tcp_backend("a")]);
     all.extend(cluster("b", ir::Protocol::Tcp, None, &[tcp_backend("b")]));
-    all.push(resource(route(ir::RouteKind::Tcp, "a-newer", 2, &["l"], &[], &[("a", 1)])));
-    all.push(resource(route(ir::RouteKind::Tcp, "older", 1, &["l"], &[], &[("b", 1)])));
+    all.push(route(ir::RouteKind::Tcp, "a-newer", 2, &["l"], &[], &[("a", 1)]).into());
+    all.push(route(ir::RouteKind::Tcp, "older", 1, &["l"], &[], &[("b", 1)]).into());
     all.push(listener("l", ir::ListenerProtocol::Tcp, None, None));
     let house = House::start(TCP, 1, all);
     assert!((0..20).all(|_| house.who() == "b"));

@@ -89,7 +89,7 @@ impl Client {
 fn secret(id: &str, pair: &Pair) -> ir::Resource {
     let secret =
         ir::Secret { id: id.into(), certificates: pair.cert.as_str().into(), key: Some(pair.key.as_str().into()) };
-    ir::Resource::Secret(Arc::new(secret))
+    secret.into()
 }
 
 /// Pass-through, termination with and without encrypting again, and HTTPS, all on one port.
@@ -104,7 +104,7 @@ fn mixed(ca: &Ca) -> House {
         client_certificate: None,
     };
     let ca_secret = ir::Secret { id: "ca".into(), certificates: ca.pem().into(), key: None };
-    let mut all = vec![secret("cert", &outside), ir::Resource::Secret(Arc::new(ca_secret))];
+    let mut all = vec![secret("cert", &outside), ca_secret.into()];
     all.extend(cluster("plain", ir::Protocol::Tcp, None, &[tcp_backend("plain")]));
     all.extend(cluster("raw", ir::Protocol::Tcp, None, &[backend]));
     all.extend(cluster("again", ir::Protocol::Tcp, Some(tls), &[backend]));
@@ -116,8 +116,8 @@ fn mixed(ca: &Ca) -> House {
     all.push(listener("passthrough", Tls, Some("*.abc.example.com"), Some(&[])));
     all.push(listener("passthrough-exact", Tls, Some("abc.example.com"), Some(&[])));
     all.push(listener("https", Https, Some("web.example.com"), Some(&["cert"])));
-    let tls_route = |name, listeners: &[&str], hosts: &[&str], to| {
-        resource(route(ir::RouteKind::Tls, name, 1, listeners, hosts, &[(to, 1)]))
+    let tls_route = |name, listeners: &[&str], hosts: &[&str], to| -> ir::Resource {
+        route(ir::RouteKind::Tls, name, 1, listeners, hosts, &[(to, 1)]).into()
     };
     all.push(tls_route("terminated", &["terminate"], &["tls.example.com"], "plain"));
     all.push(tls_route("again", &["again"], &["again.example.com"], "again"));

@@ -8,7 +8,7 @@ fn house(workers: usize, to: &[SocketAddr], idle: Option<u64>) -> House {
     let mut rule = route(ir::RouteKind::Udp, "r", 1, &["l"], &[], &[("c", 1)]);
     rule.timeouts.idle = idle.map(ir::Millis);
     let mut all = cluster("c", ir::Protocol::Udp, None, to);
-    all.push(resource(rule));
+    all.push(rule.into());
     all.push(listener("l", ir::ListenerProtocol::Udp, None, None));
     House::start(UDP, workers, all)
 }
@@ -44,6 +44,61 @@ fn sessions_are_by_address_pair() {
     assert_eq!(house.metric("fairlead_cluster_connections_active{cluster=\"c\"}"), 50.0);
 }
 
+/// A backend that answers with its name, the port that it was asked from, and the datagram.
+fn telling(name: &'static str) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buf = [0; 64];
+        while let Ok((n, peer)) = socket.recv_from(&mut buf) {
+            let _ = socket.send_to(&[format!("{name}:{} ", peer.port()).as_bytes(), &buf[..n]].concat(), peer);
+        }
+    });
+    address
+}
+
+/// A client stays with its backend and the socket towards it, whatever else is configured meanwhile.
+#[test]
+fn sessions_stay_while_other_things_change() {
+    let backends = [telling("one"), telling("two"), telling("three")];
+    let house = house(4, &backends[..2], None);
+    let clients: Vec<UdpSocket> = (0..50).map(|_| house.datagrams()).collect();
+    let round = |number: usize| -> Vec<String> {
+        let answers = clients.iter().enumerate().map(|(i, client)| {
+            let answer = ask(client, &format!("{number}/{i}"));
+            let (place, datagram) = answer.split_once(' ').unwrap();
+            assert_eq!(datagram, format!("{number}/{i}"), "an answer to another client");
+            place.to_owned()
+        });
+        let places = answers.collect();
+        std::thread::sleep(Duration::from_millis(50));
+        places
+    };
+    let first = round(0);
+    assert_eq!(first.iter().collect::<HashSet<_>>().len(), 50, "a socket each");
+    assert!(["one:", "two:"].iter().all(|name| first.iter().any(|place| place.starts_with(name))), "{first:?}");
+    assert_eq!((round(1), round(2)), (first.clone(), first.clone()));
+    // Another cluster, another route of another listener, another port.
+    let mut others = cluster("d", ir::Protocol::Udp, None, &backends[2..]);
+    others.push(route(ir::RouteKind::Tcp, "other", 1, &["tcp"], &[], &[("d", 1)]).into());
+    others.push(listener("tcp", ir::ListenerProtocol::Tcp, None, None));
+    house.push(others, vec![]);
+    assert_eq!(round(3), first);
+    let other = ir::Bind::udp(None, 9001);
+    house.workers.listen(other, "127.0.0.1:0".parse().unwrap()).unwrap();
+    assert_eq!(round(4), first);
+    house.workers.close(other);
+    assert_eq!(round(5), first);
+    // Another endpoint, which new clients find.
+    house.push(vec![endpoints("c", &backends)], vec![]);
+    assert_eq!((round(6), round(7)), (first.clone(), first.clone()));
+    assert!((0..40).any(|_| ask(&house.datagrams(), "new").starts_with("three:")));
+    // Another backend of the same route, by weight.
+    let both = [("c", 1), ("d", 1)];
+    house.push(vec![route(ir::RouteKind::Udp, "r", 1, &["l"], &[], &both).into()], vec![]);
+    assert_eq!((round(8), round(9)), (first.clone(), first));
+}
+
 #[test]
 fn large_datagrams_pass() {
     let (backend, _) = udp_backend("one");
@@ -57,7 +112,7 @@ fn weights_are_shares_of_sessions() {
     let mut all = cluster("a", ir::Protocol::Udp, None, &[udp_backend("a").0]);
     all.extend(cluster("b", ir::Protocol::Udp, None, &[udp_backend("b").0]));
     all.extend(cluster("c", ir::Protocol::Udp, None, &[udp_backend("c").0]));
-    all.push(resource(route(ir::RouteKind::Udp, "r", 1, &["l"], &[], &[("a", 70), ("b", 30), ("c", 0)])));
+    all.push(route(ir::RouteKind::Udp, "r", 1, &["l"], &[], &[("a", 70), ("b", 30), ("c", 0)]).into());
     all.push(listener("l", ir::ListenerProtocol::Udp, None, None));
     let house = House::start(UDP, 2, all);
     let mut counts = BTreeMap::<String, i32>::new();
@@ -122,7 +177,7 @@ fn sessions_follow_endpoints_and_routes() {
     assert_eq!(ask(&client, "x"), "two x");
     house.push(cluster("d", ir::Protocol::Udp, None, &[three]), vec![]);
     assert_eq!(ask(&client, "x"), "two x");
-    house.push(vec![resource(route(ir::RouteKind::Udp, "r", 1, &["l"], &[], &[("d", 1)]))], vec![]);
+    house.push(vec![route(ir::RouteKind::Udp, "r", 1, &["l"], &[], &[("d", 1)]).into()], vec![]);
     assert_eq!(ask(&client, "x"), "three x");
     house.push(vec![], vec![ir::ResourceId::Route("udproute/default/r/0".into())]);
     assert!(!answered(&client), "no route, no answer");

@@ -64,7 +64,7 @@ fn connections_that_fail_count_as_well() {
 #[test]
 fn requests_that_succeed_make_room() {
     let (good, _) = server(200, "");
-    let mut proxy = proxy(1, &[good], Some(budget(50, 0)));
+    let proxy = proxy(1, &[good], Some(budget(50, 0)));
     for _ in 0..40 {
         assert_eq!(proxy.ask("").status, 200);
     }

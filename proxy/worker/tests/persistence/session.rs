@@ -116,7 +116,7 @@ fn values_that_are_not_ours_are_ignored() {
 #[test]
 fn an_endpoint_that_is_gone_is_replaced_by_another() {
     let backends = servers(2);
-    let mut proxy = proxy(2, cookie("stay"), &backends);
+    let proxy = proxy(2, cookie("stay"), &backends);
     let answer = proxy.ask("");
     let cookie = set(&answer, "stay").unwrap();
     let left: Vec<_> = backends.iter().copied().filter(|a| a.to_string() != answer.text()).collect();
@@ -137,7 +137,7 @@ fn an_endpoint_that_does_not_answer_is_replaced_by_another() {
     let retry = ir::Retry { attempts: 1, ..ir::Retry::default() };
     let mut all = cluster("c", &[dead], None);
     all.extend([route(vec![backend("c", 1, Some(header("x-session")))], Some(retry)), listener()]);
-    let mut proxy = Proxy::start(1, all);
+    let proxy = Proxy::start(1, all);
     // A token for the endpoint while it lived: the same seed gives the same token.
     proxy.push(vec![endpoints("c", &[dead, alive])]);
     let token = |answer: &Answer| answer.header("x-session").map(str::to_owned);
