@@ -188,7 +188,8 @@ fn resetting(code: u32, cut: bool) -> u16 {
                     if cut {
                         frames.send(&Frame::headers(head.stream, 0, &[(":status", "200")]));
                         frames.send(&Frame::new(kind::DATA, 0, head.stream, *b"half"));
-                        std::thread::sleep(Duration::from_millis(100));
+                        // What is read together with a reset goes with it.
+                        std::thread::sleep(Duration::from_millis(500));
                     }
                     frames.send(&Frame::reset(head.stream, code));
                 }
@@ -230,7 +231,7 @@ impl Full {
 struct House {
     proxy: Proxy,
     _echo: Echo,
-    _script: Backend,
+    script: Backend,
     _full: Full,
 }
 
@@ -244,8 +245,8 @@ static HOUSE: Shared<House> = Shared::new(|| {
         .backend("narrow.test", own, Version::H1, "      matches: [{path: {value: /only}}]\n")
         .backend("dead.test", dead, Version::H1, "")
         .backend("dead-retry.test", dead, Version::H1, "      retry: {attempts: 2, backoff: 1ms}\n")
-        .backend("slow.test", own, Version::H1, "      timeouts: {request: 300ms}\n")
-        .backend("try.test", own, Version::H1, "      timeouts: {backendRequest: 300ms}\n")
+        .backend("slow.test", own, Version::H1, "      timeouts: {request: 1s}\n")
+        .backend("try.test", own, Version::H1, "      timeouts: {backendRequest: 1s}\n")
         .backend("try-retry.test", own, Version::H1, "      timeouts: {request: 5s, backendRequest: 200ms}\n      retry: {attempts: 1, codes: [504], backoff: 1ms}\n")
         .backend("retry.test", echo.port(), Version::H1, "      retry: {attempts: 2, codes: [503], backoff: 1ms}\n")
         .backend("h2.test", resetting(2, false), Version::H2, "")
@@ -254,7 +255,7 @@ static HOUSE: Shared<House> = Shared::new(|| {
         .backend("full.test", full.port, Version::H1, "")
         .and(MORE)
         .text();
-    House { proxy: Proxy::serve(&text, &[80]), _echo: echo, _script: script, _full: full }
+    House { proxy: Proxy::serve(&text, &[80]), _echo: echo, script, _full: full }
 });
 
 const MORE: &str = "---
@@ -367,7 +368,10 @@ fn clients_that_go_away() {
     reset.send(&Frame::headers(1, flag::END_STREAM, &head("/gone?reset")));
     let mut closed = Frames::connect(house.proxy.address(80));
     closed.send(&Frame::headers(1, flag::END_STREAM, &head("/gone?closed")));
-    std::thread::sleep(Duration::from_millis(200));
+    wait_until(Duration::from_secs(5), "the three to reach the backend", || {
+        let seen = house.script.seen();
+        (seen.requests.iter().filter(|request| request.path().starts_with("/gone?")).count() == 3).then_some(())
+    });
     reset.send(&Frame::reset(1, 8));
     drop(wire);
     drop(closed);

@@ -254,13 +254,17 @@ fn a_client_that_breaks_off_its_content_leaves_no_complete_request() {
     let script = Backend::answering();
     let proxy =
         Proxy::serve(&Manifests::new().backend("own.test", script.address.port(), Version::H1, "").text(), &[80]);
-    for head in [
+    for (n, head) in [
         "Content-Length: 100\r\n\r\n12345",
         "Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
         "Transfer-Encoding: chunked\r\n\r\nff\r\n12345",
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let mut client = Wire::connect(proxy.address(80));
         client.send(format!("POST /broken HTTP/1.1\r\nHost: own.test\r\n{head}"));
+        wait_until(Duration::from_secs(5), "a connection", || (script.seen().connections > n).then_some(()));
         std::thread::sleep(Duration::from_millis(100));
         drop(client);
     }

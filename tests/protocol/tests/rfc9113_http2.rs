@@ -240,7 +240,7 @@ fn a_drain_announces_the_end_and_finishes_what_runs() {
     let address = proxy.address(80);
     let mut client = Frames::connect(address);
     let head = |path| [(":method", "GET"), (":scheme", "http"), (":authority", "h1.test"), (":path", path)];
-    client.send(&Frame::headers(1, flag::END_STREAM, &head("/?delay=700ms")));
+    client.send(&Frame::headers(1, flag::END_STREAM, &head("/?delay=2s")));
     std::thread::sleep(Duration::from_millis(200));
     proxy.process.signal("TERM");
     let goaway = client.until(|f| f.kind == kind::GOAWAY).unwrap();
@@ -302,7 +302,8 @@ fn a_reset_within_the_content_is_passed_on() {
             let head = frames.until(|f| f.kind == kind::HEADERS).unwrap();
             frames.send(&Frame::headers(head.stream, 0, &[(":status", "200")]));
             frames.send(&Frame::new(kind::DATA, 0, head.stream, *b"half"));
-            std::thread::sleep(Duration::from_millis(100));
+            // What is read together with a reset goes with it.
+            std::thread::sleep(Duration::from_millis(500));
             frames.send(&Frame::reset(head.stream, 2));
             frames.read();
         },

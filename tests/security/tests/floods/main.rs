@@ -72,17 +72,17 @@ fn each_flood_has_its_fate() {
     std::thread::scope(|scope| {
         // Another client, on connections of both versions, all the time.
         let others = scope.spawn(|| {
-            let (mut slowest, mut served) = (Duration::ZERO, 0);
+            let mut waits = Vec::new();
             let mut wire = Wire::connect(address);
             while !done.load(Ordering::SeqCst) {
                 let start = Instant::now();
                 assert_eq!(wire.get("test", "/other").status, 200);
                 assert_eq!(ask(Version::H2, address, &Ask::get("/other")).whole().status, 200);
-                slowest = slowest.max(start.elapsed());
-                served += 1;
+                waits.push(start.elapsed());
                 std::thread::sleep(Duration::from_millis(10));
             }
-            (slowest, served)
+            waits.sort();
+            waits
         });
         for reading in [false, true] {
             for case in CASES {
@@ -104,10 +104,12 @@ fn each_flood_has_its_fate() {
             }
         }
         done.store(true, Ordering::SeqCst);
-        let (slowest, served) = others.join().unwrap();
-        // About one each ten milliseconds for as long as the floods last.
-        assert!(served > 10, "{served}");
-        assert!(slowest < Duration::from_secs(2), "others waited {slowest:?}");
+        let waits = others.join().unwrap();
+        // About one each ten milliseconds for as long as the floods last. A busy machine makes one of them wait, a flood that gets in the
+        // way all of them.
+        assert!(waits.len() > 10, "{waits:?}");
+        let (usual, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        assert!(usual < Duration::from_secs(1) && slowest < Duration::from_secs(10), "{usual:?}, at most {slowest:?}");
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // Nothing that clients send fills the program's own log.
