@@ -68,3 +68,35 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::io::Write as _;
+
+    #[test]
+    fn pipes_are_used_again_and_never_too_many() {
+        let pipes = Rc::<Pipes>::default();
+        let lent: Vec<Lent> = std::iter::from_fn(|| pipes.take()).collect();
+        assert_eq!((lent.len(), pipes.spare.borrow().len()), (MAX_PIPES, 0));
+        drop(lent);
+        assert_eq!((pipes.lent.get(), pipes.spare.borrow().len()), (0, SPARE_PIPES));
+        let one = pipes.take();
+        assert_eq!((pipes.lent.get(), pipes.spare.borrow().len()), (1, SPARE_PIPES - 1));
+        drop(one);
+    }
+
+    #[tokio::test]
+    async fn what_was_in_a_pipe_never_comes_to_another_connection() {
+        let pipes = Rc::<Pipes>::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let from = Stream::Tcp(listener.accept().await.unwrap().0);
+        peer.write_all(b"secret").unwrap();
+        let mut pipe = pipes.take().unwrap();
+        assert_eq!(poll_fn(|cx| pipe.poll_fill(cx, &from)).await.unwrap(), 6);
+        drop(pipe);
+        assert_eq!((pipes.lent.get(), pipes.spare.borrow().len()), (0, 0));
+    }
+}
