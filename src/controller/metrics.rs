@@ -16,6 +16,7 @@ pub struct Metrics {
     rejected: IntGauge,
     leading: IntGauge,
     written: IntGauge,
+    gateways: IntGauge,
     conflicts: IntGauge,
     failed: IntGauge,
 }
@@ -46,6 +47,7 @@ impl Metrics {
             rejected: gauge("rejected_resources", "Resources that connected proxies can't serve")?,
             leading: gauge("leader", "1 while this replica leads")?,
             written: gauge("status_writes", "Statuses written since the start")?,
+            gateways: gauge("gateway_status_writes", "Statuses of Gateways written since the start")?,
             conflicts: gauge(
                 "status_conflicts",
                 "Status writes since the start that came second and were tried again",
@@ -70,9 +72,12 @@ impl Metrics {
         self.rejected.set(number(proxies().map(|proxy| proxy.rejected.len()).sum()));
         self.leading.set(leading.into());
         let counts = writer.counts();
-        for (gauge, count) in
-            [(&self.written, &counts.written), (&self.conflicts, &counts.conflicts), (&self.failed, &counts.failed)]
-        {
+        for (gauge, count) in [
+            (&self.written, &counts.written),
+            (&self.gateways, &counts.gateways),
+            (&self.conflicts, &counts.conflicts),
+            (&self.failed, &counts.failed),
+        ] {
             gauge.set(i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
         }
         let mut text = Vec::new();

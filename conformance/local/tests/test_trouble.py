@@ -120,6 +120,35 @@ class Trouble(Product):
         self.shell("kubectl delete gateway theirs && helm uninstall other -n other --wait")
         self.says("after-the-other")
 
+    def test_another_installation_of_the_same_name(self):
+        """The younger one stands by and says so; it takes over when the older one stays away, and gives way when that is back. No request fails."""
+        self.addCleanup(self.shell, "helm uninstall twin -n twin --wait --ignore-not-found")
+        self.addCleanup(self.scale, 2)
+        controller = lambda: json.dumps(self.get("deployment fairlead-quickstart")["spec"]["template"]["spec"]["containers"][0]["args"])
+        values = "gatewayClass.create=false,crds.install=false,replicaCount=1"
+        self.shell(f"helm install twin charts/fairlead -n twin --create-namespace --set {values} --wait --timeout 60s")
+        events = "kubectl -n twin get events --field-selector reason=LeaderElection,type=Warning -o jsonpath='{.items[*].note}'"
+        said = self.until("what the other says", lambda: self.shell(events))
+        for part in (f"namespace {NAMESPACE}", "fairlead.dev/gateway-controller", "stands by", "Uninstall one"):
+            self.assertIn(part, said)
+        self.assertIn("stands by", self.shell("kubectl -n twin logs deployment/twin-fairlead-controller"))
+        self.says("still-the-older")
+        with Traffic(self) as traffic:
+            self.scale(0)
+            self.until("its proxies are the other's", lambda: "twin-fairlead-controller.twin.svc" in controller(), 120)
+            self.shell("kubectl rollout status deployment/fairlead-quickstart --timeout=90s")
+            self.says("by-the-younger")
+            self.scale(2)
+            self.until("they are the first's again", lambda: f"fairlead-controller.{NAMESPACE}.svc" in controller(), 60)
+            self.shell("kubectl rollout status deployment/fairlead-quickstart --timeout=90s")
+            self.says("by-the-older")
+        traffic.answered()
+
+    def scale(self, replicas):
+        self.shell(f"kubectl -n {NAMESPACE} scale deployment/fairlead-controller --replicas={replicas}")
+        if replicas:
+            self.shell(f"kubectl -n {NAMESPACE} rollout status deployment/fairlead-controller --timeout=60s")
+
     def test_strangers(self):
         """A pod that is no proxy of a Gateway gets no certificate, and a proxy trusts no controller of another CA. Both say so; nobody else notices."""
         words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=other", "-keyout", "/dev/null"]

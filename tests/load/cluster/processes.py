@@ -31,6 +31,11 @@ class Processes:
             raise Failure(f"no process `fairlead … {' '.join(self._words)}` on this machine")
         return found
 
+    def options(self, name: str) -> list[str]:
+        """What each was given as `name=VALUE`."""
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0") for pid in self.pids()]
+        return [word.removeprefix(f"{name}=") for line in lines for word in line if word.startswith(f"{name}=")]
+
     def mib(self) -> float:
         """Resident memory of the largest."""
         return max(_rss(pid) for pid in self.pids())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from statistics import median
 from typing import Any
+from urllib.request import urlopen
 
 from cluster import shape
 from cluster.api import Api, until
@@ -73,6 +75,7 @@ class Bed:
 
     def many_routes(self, first: int, last: int, services: bool = False) -> dict[str, Any]:
         """Creates routes back to back; until all answer, the last one first."""
+        writes = self.gateway_writes()
         cpu, proxy_cpu, started = self.controllers.cpu(), self.proxies.cpu(), time.monotonic()
         for number in range(first, last):
             if services:
@@ -91,12 +94,15 @@ class Bed:
             "all_accepted_s": round(said, 2),
             "controller_cpu_s": round(self.controllers.cpu() - cpu, 2),
             "proxy_cpu_s": round(self.proxies.cpu() - proxy_cpu, 2),
+            "gateway_status_writes": self.gateway_writes() - writes,
             **self.memory(),
         }
 
-    def gateway_version(self) -> int:
-        """Grows with every write of the Gateway, of which most are of its status."""
-        return int(self.api.get(f"{shape.GATEWAYS}/{shape.GATEWAY}")["metadata"]["resourceVersion"])
+    def gateway_writes(self) -> int:
+        """How often the controllers wrote the status of a Gateway, as their metrics say."""
+        pages = [urlopen(f"http://{address}:8081/metrics", timeout=10).read().decode() for address in self.controllers.options("--pod-ip")]
+        counts = [re.search(r"^fairlead_controller_gateway_status_writes (\d+)", page, re.M) for page in pages]
+        return sum(int(count[1]) for count in counts if count)
 
     def _accepted(self) -> int:
         routes = self.api.get(shape.ROUTES)["items"]
