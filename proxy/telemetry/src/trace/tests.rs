@@ -1,7 +1,7 @@
 use super::otlp::{ExportTraceServiceRequest, Span, SpanKind, StatusCode, Value};
 use super::*;
-use crate::{Flag, Record, Timestamp, Upstream};
-use fairlead_http::{Known, RequestHead, ResponseHead};
+use crate::{Flag, GrpcStatus, Record, Timestamp, Upstream};
+use fairlead_http::{Fields, Known, RequestHead, ResponseHead};
 use proptest::prelude::*;
 use prost::Message as _;
 use std::sync::Arc;
@@ -325,6 +325,87 @@ fn errors_are_those_of_the_server() {
     assert_eq!((spans[0].parent_span_id.len(), spans[0].trace_state.as_str(), spans[0].flags), (0, "", 0x101));
     let cut = Record { status: 200, details: "stream_idle_timeout", cut: true, ..own };
     assert_eq!(says(&recording.spans(&cut).next().expect("a span"), "error.type"), "stream_idle_timeout");
+}
+
+/// Semantic conventions for gRPC: which statuses are whose error.
+#[test]
+fn calls_end_with_their_status() {
+    let mut head = request();
+    head.set_path_and_query(b"/shop.Cart/Add");
+    head.fields.push_known(Known::ContentType, b"application/grpc+proto");
+    let (ok, context) = (ResponseHead::new(200), parse(GOOD).expect("valid"));
+    let ended = |status: &str, in_trailers: bool| {
+        let (mut trailers, mut response) = (Fields::default(), ok.clone());
+        let place = if in_trailers { &mut trailers } else { &mut response.fields };
+        place.push_known(Known::GrpcStatus, status.as_bytes());
+        let mut recording = Recording::begin(Arc::new(Tracer::new(settings())), context, None, &head);
+        let mut attempt = Attempt::new(SpanId::new(1), Duration::ZERO, "c".into(), false, &head);
+        (attempt.status, attempt.call) = (200, GrpcStatus::of(Some(&trailers), Some(&response)));
+        recording.attempt(attempt);
+        let record = Record { trailers: Some(&trailers), ..record(&head, &response) };
+        let spans: Vec<Span> = recording.spans(&record).collect();
+        for span in &spans {
+            assert_eq!(
+                (says(span, "rpc.system.name"), says(span, "rpc.method")),
+                ("grpc".into(), "shop.Cart/Add".into())
+            );
+        }
+        let said = spans.iter().map(|span| says(span, "rpc.response.status_code")).collect::<Vec<_>>();
+        assert_eq!(said[0], said[1]);
+        for span in &spans {
+            let error = span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
+            assert_eq!(says(span, "error.type"), if error { said[0].as_str() } else { "None" });
+        }
+        (said[0].clone(), spans[0].status.is_some(), spans[1].status.is_some())
+    };
+    for (code, name, server, client) in [
+        ("0", "OK", false, false),
+        ("1", "CANCELLED", false, true),
+        ("2", "UNKNOWN", true, true),
+        ("3", "INVALID_ARGUMENT", false, true),
+        ("4", "DEADLINE_EXCEEDED", true, true),
+        ("5", "NOT_FOUND", false, true),
+        ("8", "RESOURCE_EXHAUSTED", false, true),
+        ("12", "UNIMPLEMENTED", true, true),
+        ("13", "INTERNAL", true, true),
+        ("14", "UNAVAILABLE", true, true),
+        ("15", "DATA_LOSS", true, true),
+        ("16", "UNAUTHENTICATED", false, true),
+        ("99", "99", false, true),
+    ] {
+        for in_trailers in [true, false] {
+            assert_eq!(ended(code, in_trailers), (name.to_owned(), server, client), "{code}");
+        }
+    }
+    assert_eq!(ended("odd", true), ("None".to_owned(), false, false));
+}
+
+/// The proxy's own questions are named by what they ask, and are no attempts.
+#[test]
+fn questions_are_not_attempts() {
+    let (mut head, response) = (request(), ResponseHead::new(200));
+    let mut recording = Recording::begin(Arc::new(Tracer::new(settings())), parse(GOOD).expect("valid"), None, &head);
+    head.set_method(b"POST");
+    head.set_path_and_query(b"/envoy.service.auth.v3.Authorization/Check");
+    head.fields.push_known(Known::ContentType, b"application/grpc");
+    let mut question = Attempt::new(SpanId::new(1), Duration::ZERO, "auth".into(), false, &head);
+    (question.authorises, question.end) = (true, Some(Duration::from_millis(2)));
+    recording.attempt(question);
+    assert!(recording.open().is_none());
+    let request = request();
+    for span in 2..4 {
+        recording.attempt(Attempt::new(SpanId::new(span), Duration::from_millis(span), "c".into(), false, &request));
+    }
+    let spans: Vec<Span> = recording.spans(&record(&request, &response)).collect();
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["GET /cart", "envoy.service.auth.v3.Authorization/Check", "GET", "GET"]);
+    let resent: Vec<String> = spans.iter().map(|span| says(span, "http.request.resend_count")).collect();
+    assert_eq!(resent, ["None", "None", "None", "1"]);
+    assert_eq!(
+        (says(&spans[1], "fairlead.purpose"), says(&spans[2], "fairlead.purpose")),
+        ("authorisation".into(), "None".into())
+    );
+    assert_eq!(says(&spans[1], "http.request.method"), "POST");
 }
 
 #[test]
