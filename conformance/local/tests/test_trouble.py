@@ -127,7 +127,7 @@ class Trouble(Product):
         controller = lambda: json.dumps(self.get("deployment fairlead-quickstart")["spec"]["template"]["spec"]["containers"][0]["args"])
         values = "gatewayClass.create=false,crds.install=false,replicaCount=1"
         self.shell(f"helm install twin charts/fairlead -n twin --create-namespace --set {values} --wait --timeout 60s")
-        events = "kubectl -n twin get events --field-selector reason=LeaderElection,type=Warning -o jsonpath='{.items[*].note}'"
+        events = "kubectl -n twin get events --field-selector reason=LeaderElection,type=Warning -o jsonpath='{.items[*].message}'"
         said = self.until("what the other says", lambda: self.shell(events))
         for part in (f"namespace {NAMESPACE}", "fairlead.dev/gateway-controller", "stands by", "Uninstall one"):
             self.assertIn(part, said)
