@@ -26,6 +26,12 @@ enum Filter {
 /// The filters of a rule or a backend, in order.
 #[derive(Debug, Default)]
 pub struct Chain {
+    /// `None` when there is nothing: most rules have no filters, and there may be many thousand.
+    parts: Option<Box<Parts>>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
     filters: Box<[Filter]>,
     mirrors: Box<[Mirror]>,
     auths: Box<[ExternalAuth]>,
@@ -145,7 +151,8 @@ impl Chain {
             }
             filters.extend(Filter::compile(filter).map_err(within)?);
         }
-        Ok(Chain { filters: filters.into(), mirrors: mirrors.into(), auths: auths.into() })
+        let parts = Parts { filters: filters.into(), mirrors: mirrors.into(), auths: auths.into() };
+        Ok(Chain { parts: (!source.is_empty()).then(|| Box::new(parts)) })
     }
 
     /// Runs the request through the filters until one answers or a service has to be asked.
@@ -159,7 +166,7 @@ impl Chain {
     }
 
     fn run(&self, ctx: &mut RequestCtx<'_>, from: usize) -> Verdict {
-        for (index, filter) in self.filters.iter().enumerate().skip(from) {
+        for (index, filter) in self.filters().iter().enumerate().skip(from) {
             if let Filter::ExternalAuth(auth) = filter {
                 return Verdict::Ask(Stop { auth: *auth, next: index + 1 });
             }
@@ -181,24 +188,24 @@ impl Chain {
 
     /// Runs a response through the filters: a backend's, or one of the proxy's own that did not come from this chain.
     pub fn on_response(&self, ctx: &mut ResponseCtx<'_>) {
-        for filter in &self.filters {
+        for filter in self.filters() {
             filter.on_response(ctx);
         }
     }
 
     /// Whether no filter acts on heads.
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        self.filters().is_empty()
     }
 
     /// Services that are asked, in order.
     pub fn auths(&self) -> &[ExternalAuth] {
-        &self.auths
+        self.parts.as_deref().map_or(&[], |parts| &parts.auths)
     }
 
     /// Where copies go.
     pub fn mirrors(&self) -> &[Mirror] {
-        &self.mirrors
+        self.parts.as_deref().map_or(&[], |parts| &parts.mirrors)
     }
 
     /// Whether a filter may change the path, so that the log wants the original.
@@ -217,8 +224,12 @@ impl Chain {
         self.rewrites().any(Rewrite::takes_backend_host)
     }
 
+    fn filters(&self) -> &[Filter] {
+        self.parts.as_deref().map_or(&[], |parts| &parts.filters)
+    }
+
     fn rewrites(&self) -> impl Iterator<Item = &Rewrite> {
-        self.filters.iter().filter_map(|filter| match filter {
+        self.filters().iter().filter_map(|filter| match filter {
             Filter::Rewrite(rewrite) => Some(&**rewrite),
             _ => None,
         })

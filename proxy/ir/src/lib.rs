@@ -9,6 +9,7 @@
 
 mod address;
 mod cluster;
+mod compact;
 mod config;
 mod filter;
 mod listener;
@@ -21,6 +22,7 @@ pub use cluster::{
     Address, CaSource, Cluster, ClusterTls, Discovery, Endpoint, Endpoints, LoadBalancing, Protocol, RetryBudget,
     Secret, SubjectAltName,
 };
+pub use compact::Ids;
 pub use config::{Config, Id, Push, Resource, ResourceId};
 pub use filter::{
     AuthProtocol, Cors, DirectResponse, ExternalAuth, Filter, Fraction, HeaderMods, HeaderValue, HostRewrite, Mirror,

@@ -71,7 +71,7 @@ fn report(
         return;
     }
     let rounds = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(9);
-    let entry = |i: usize| Arc::new(Entry::compile(&route(i, &host(i), path(i)), ()).unwrap());
+    let entry = |i: usize| Arc::new(Entry::compile(&route(i, &host(i), path(i)).into(), ()).unwrap());
     let table = Table::build((0..n).map(entry));
     let requests: Vec<Probe> = (0..1024)
         .map(|i| {

@@ -4,16 +4,15 @@ use crate::Problem;
 use crate::predicate::Match;
 use fairlead_ir::{Id, Order, Route, RouteKind, RouteMatch};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// A route as tables hold it: its predicates, compiled once and shared by the tables of all listeners that it is attached to, and what
 /// it stands for.
 #[derive(Debug)]
 pub struct Entry<T> {
-    id: Id,
-    kind: RouteKind,
-    hostnames: Box<[Box<str>]>,
+    /// Names and order are read where they are: there may be many thousand routes.
+    source: Arc<Route>,
     pub(crate) matches: Box<[Match]>,
-    order: Order,
     payload: T,
 }
 
@@ -22,32 +21,23 @@ impl<T> Entry<T> {
     ///
     /// # Errors
     /// A regular expression that does not compile, a path that is not absolute. The other routes are not concerned.
-    pub fn compile(route: &Route, payload: T) -> Result<Self, Problem> {
+    pub fn compile(route: &Arc<Route>, payload: T) -> Result<Self, Problem> {
         let everything = [RouteMatch::default()];
         let matches = if route.matches.is_empty() { &everything[..] } else { &route.matches[..] };
         let compile =
             |(index, source)| Match::compile(route.kind, source).map_err(|p| p.within(&format!("matches[{index}]")));
-        let mut hostnames = route.hostnames.clone();
-        hostnames.sort_unstable();
-        hostnames.dedup();
-        Ok(Entry {
-            id: route.id.clone(),
-            kind: route.kind,
-            hostnames: hostnames.into(),
-            matches: matches.iter().enumerate().map(compile).collect::<Result<_, _>>()?,
-            order: route.order.clone(),
-            payload,
-        })
+        let matches = matches.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
+        Ok(Entry { source: route.clone(), matches, payload })
     }
 
     /// The route's id.
     pub fn id(&self) -> &Id {
-        &self.id
+        &self.source.id
     }
 
     /// What kind of object it comes from.
     pub fn kind(&self) -> RouteKind {
-        self.kind
+        self.source.kind
     }
 
     /// What it stands for.
@@ -57,17 +47,18 @@ impl<T> Entry<T> {
 
     /// Its tie breaker.
     pub fn order(&self) -> &Order {
-        &self.order
+        &self.source.order
     }
 
-    /// The route's own host names; one `None` when it has none.
+    /// The route's own host names, each once; one `None` when it has none.
     pub fn hostnames(&self) -> impl Iterator<Item = Option<&str>> {
-        let any = self.hostnames.is_empty().then_some(None);
-        self.hostnames.iter().map(|h| Some(&**h)).chain(any)
+        let all = &self.source.hostnames;
+        let named = all.iter().enumerate().filter(|(i, name)| !all[..*i].contains(name)).map(|(_, name)| Some(&**name));
+        named.chain(all.is_empty().then_some(None))
     }
 
     /// By age, name and rule; by id at last, so that the order is total.
     pub(crate) fn cmp_order(&self, other: &Self) -> Ordering {
-        self.order.cmp(&other.order).then_with(|| self.id.cmp(&other.id))
+        self.order().cmp(other.order()).then_with(|| self.id().cmp(other.id()))
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn table(routes: &[Route]) -> Table<Arc<str>> {
 }
 
 pub(crate) fn entry(route: &Route) -> Arc<Entry<Arc<str>>> {
-    Arc::new(Entry::compile(route, route.id.clone()).unwrap())
+    Arc::new(Entry::compile(&Arc::new(route.clone()), route.id.clone()).unwrap())
 }
 
 pub(crate) fn get(url: &str) -> Probe {

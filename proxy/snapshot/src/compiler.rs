@@ -46,8 +46,8 @@ pub struct Compiler {
 /// Who names what, so that a change reaches just those.
 #[derive(Default)]
 struct Users {
-    /// Endpoints id → cluster ids.
-    endpoints: HashMap<Id, HashSet<Id>>,
+    /// Endpoints id → cluster ids: one, or one for each way to speak to a Service.
+    endpoints: HashMap<Id, Vec<Id>>,
     /// Host name → cluster ids.
     hosts: HashMap<Box<str>, HashSet<Id>>,
 }
@@ -406,7 +406,11 @@ impl Compiler {
 impl Users {
     fn remember(&mut self, cluster: &ir::Cluster, endpoints: Option<&ir::Endpoints>) {
         if let ir::Discovery::Endpoints(id) = &cluster.discovery {
-            self.endpoints.entry(id.clone()).or_default().insert(cluster.id.clone());
+            let users = self.endpoints.entry(id.clone()).or_default();
+            if !users.contains(&cluster.id) {
+                users.reserve_exact(1);
+                users.push(cluster.id.clone());
+            }
         }
         for host in EndpointList::hosts(cluster, endpoints) {
             self.hosts.entry(host.into()).or_default().insert(cluster.id.clone());
@@ -414,16 +418,18 @@ impl Users {
     }
 
     fn forget(&mut self, cluster: &ir::Cluster) {
-        let without = |users: &mut HashSet<Id>| {
+        if let ir::Discovery::Endpoints(id) = &cluster.discovery
+            && let Some(users) = self.endpoints.get_mut(id)
+        {
+            users.retain(|user| *user != cluster.id);
+            if users.is_empty() {
+                self.endpoints.remove(id);
+            }
+        }
+        self.hosts.retain(|_, users| {
             users.remove(&cluster.id);
             !users.is_empty()
-        };
-        if let ir::Discovery::Endpoints(id) = &cluster.discovery
-            && self.endpoints.get_mut(id).is_some_and(|users| !without(users))
-        {
-            self.endpoints.remove(id);
-        }
-        self.hosts.retain(|_, users| without(users));
+        });
     }
 }
 

@@ -95,7 +95,7 @@ impl Samples<'_> {
     }
 
     fn gauge<C>(&mut self, scope: &Scope<C>, cell: fn(&C) -> &Gauge) {
-        let total: i64 = scope.blocks().iter().map(|block| cell(block).value()).sum();
+        let total: i64 = scope.blocks().map(|block| cell(block).value()).sum();
         self.start("", &[]);
         self.int(total);
     }

@@ -1,16 +1,19 @@
 //! Scopes: a block of cells per worker, and the families that hold those of one kind.
+//!
+//! There may be many thousand routes and clusters of which a worker sees few: a block is made when its worker first asks for it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// The cells of one listener, route, cluster or endpoint: one block per worker.
 #[derive(Debug)]
 pub struct Scope<C> {
     /// Rendered, escaped.
     labels: Arc<str>,
-    blocks: Box<[C]>,
+    /// Each is made by its worker; those who read don't make any.
+    blocks: Box<[OnceLock<Box<C>>]>,
     /// Counts the scopes of the family that nobody holds any more.
     gone: Arc<AtomicUsize>,
 }
@@ -18,20 +21,20 @@ pub struct Scope<C> {
 impl<C: Default> Scope<C> {
     /// With one block, outside of any family.
     pub(crate) fn single(labels: String, gone: Arc<AtomicUsize>) -> Self {
-        Scope { labels: labels.into(), blocks: Box::new([C::default()]), gone }
+        Scope { labels: labels.into(), blocks: Box::new([OnceLock::new()]), gone }
     }
-}
 
-impl<C> Scope<C> {
-    /// The block of a worker; only that worker may write to it.
+    /// The block of a worker; only that worker may ask for it. One atomic load, but for the first time, which allocates it.
     ///
     /// # Panics
     /// If there are not that many workers.
     #[inline]
     pub fn at(&self, worker: usize) -> &C {
-        &self.blocks[worker]
+        self.blocks[worker].get_or_init(Box::default)
     }
+}
 
+impl<C> Scope<C> {
     /// The labels as they stand between the braces of a series.
     pub fn labels(&self) -> &str {
         &self.labels
@@ -39,16 +42,17 @@ impl<C> Scope<C> {
 
     /// The sum of a value over all workers.
     pub fn total(&self, value: impl Fn(&C) -> u64) -> u64 {
-        self.blocks.iter().map(value).fold(0, u64::wrapping_add)
+        self.blocks().map(value).fold(0, u64::wrapping_add)
     }
 
     /// The sum of a value that goes up and down.
     pub fn total_i64(&self, value: impl Fn(&C) -> i64) -> i64 {
-        self.blocks.iter().map(value).fold(0, i64::wrapping_add)
+        self.blocks().map(value).fold(0, i64::wrapping_add)
     }
 
-    pub(crate) fn blocks(&self) -> &[C] {
-        &self.blocks
+    /// Those that were made.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &C> {
+        self.blocks.iter().filter_map(OnceLock::get).map(|block| &**block)
     }
 }
 
@@ -123,7 +127,7 @@ impl<C: Default> Family<C> {
     }
 
     fn empty(&self, labels: String) -> Scope<C> {
-        let blocks = std::iter::repeat_with(C::default).take(self.workers).collect();
+        let blocks = std::iter::repeat_with(OnceLock::new).take(self.workers).collect();
         Scope { labels: labels.into(), blocks, gone: self.gone.clone() }
     }
 
@@ -161,6 +165,15 @@ mod tests {
         assert_eq!(again.total(Counter::value), 7);
         drop((first, again));
         assert_eq!(family.scope("x=\"a\"".into()).total(Counter::value), 0, "a scope that nobody holds is forgotten");
+    }
+
+    #[test]
+    fn blocks_are_made_by_those_who_count() {
+        let scope = family(1).scope("x=\"a\"".into());
+        assert_eq!((scope.blocks().count(), scope.total(Counter::value)), (0, 0));
+        scope.at(1).add(3);
+        assert_eq!((scope.blocks().count(), scope.total(Counter::value)), (1, 3));
+        assert!(std::ptr::eq(scope.at(1), scope.at(1)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is counted per listener, route, cluster, endpoint and worker.
 //!
-//! A block is one worker's: aligned to cache lines of its own. Sizes are budgeted (see the tests): there may be 20,000 routes.
+//! A block is one worker's: aligned to cache lines of its own, and made when that worker first counts. Sizes are budgeted (see the
+//! tests): there may be 20,000 routes.
 
 use crate::cell::{Counter, Gauge, Histogram, StatusCounts};
 use crate::scope::Scope;

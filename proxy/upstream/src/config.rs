@@ -36,7 +36,7 @@ pub struct ClusterConfig {
     pub retry_budget: Option<Arc<RetryBudget>>,
     /// Socket options.
     pub connect: ConnectOptions,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Box<Tls>>,
 }
 
 /// Circuit breakers: upper bounds **per worker**. What would go over is refused with
@@ -91,7 +91,7 @@ impl ClusterConfig {
         secrets: impl Fn(&str) -> Option<Arc<ir::Secret>>,
     ) -> Result<Arc<ClusterConfig>, Problem> {
         let http = matches!(cluster.protocol, ir::Protocol::Http1 | ir::Protocol::Http2);
-        let tls = cluster.tls.as_ref().map(|tls| compile_tls(tls, http, &secrets)).transpose()?;
+        let tls = cluster.tls.as_ref().map(|tls| compile_tls(tls, http, &secrets)).transpose()?.map(Box::new);
         Ok(Arc::new(ClusterConfig {
             id: cluster.id.clone(),
             protocol: match cluster.protocol {

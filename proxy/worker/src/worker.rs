@@ -8,11 +8,11 @@ use crate::workers::{Command, Load};
 use fairlead_http::Limits;
 use fairlead_ir::Bind;
 use fairlead_net::{Accepted, Listener};
-use fairlead_snapshot::{Cell as Snapshots, Snapshot};
+use fairlead_snapshot::{Cell as Snapshots, ClusterEntry, Snapshot};
 use fairlead_telemetry::trace::{Batch, SpanBuffer};
 use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Scope, Timestamp, WorkerCells};
 use fairlead_upstream::Cluster;
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
@@ -75,7 +75,9 @@ pub struct Worker {
 pub struct Current {
     /// What is served.
     pub snapshot: Arc<Snapshot>,
-    clusters: Vec<Option<Rc<Cluster>>>,
+    /// By slot. A cluster is made for the first request to it: of many thousand a worker may see few.
+    clusters: Box<[OnceCell<Rc<Cluster>>]>,
+    worker: usize,
 }
 
 struct Port {
@@ -86,31 +88,41 @@ struct Port {
 }
 
 impl Current {
+    fn empty(worker: usize) -> Current {
+        Current { snapshot: Arc::default(), clusters: Box::default(), worker }
+    }
+
     /// The cluster in a slot of the snapshot.
     pub fn cluster(&self, slot: u32) -> Option<&Rc<Cluster>> {
-        self.clusters.get(slot as usize)?.as_ref()
+        let made = self.clusters.get(slot as usize)?;
+        made.get().or_else(|| {
+            let entry = self.snapshot.clusters.get(slot as usize)?.as_ref()?;
+            let (config, endpoints) = (entry.config.clone(), entry.endpoints.clone());
+            Some(made.get_or_init(|| Cluster::new(config, endpoints, entry.metrics.clone(), self.worker)))
+        })
     }
 
     /// Clusters that did not change keep their pools; those whose endpoints changed keep the pools of the others.
-    fn next(&self, snapshot: Arc<Snapshot>, worker: usize) -> Current {
-        let mut clusters = Vec::with_capacity(snapshot.clusters.len());
-        for (slot, entry) in snapshot.clusters.iter().enumerate() {
-            let old = self.snapshot.clusters.get(slot).and_then(Option::as_ref);
-            let kept = self.clusters.get(slot).and_then(Option::as_ref);
-            clusters.push(match (entry, old, kept) {
-                (None, _, _) => None,
-                (Some(new), Some(old), Some(kept)) if Arc::ptr_eq(&new.config, &old.config) => {
-                    if !Arc::ptr_eq(&new.endpoints, &old.endpoints) {
-                        kept.update_endpoints(new.endpoints.clone());
-                    }
-                    Some(kept.clone())
-                }
-                (Some(new), _, _) => {
-                    Some(Cluster::new(new.config.clone(), new.endpoints.clone(), new.metrics.clone(), worker))
-                }
-            });
-        }
-        Current { snapshot, clusters }
+    fn next(&self, snapshot: Arc<Snapshot>) -> Current {
+        let keep = |(slot, new): (usize, &Option<Arc<ClusterEntry>>)| {
+            let made = self.clusters.get(slot).and_then(OnceCell::get)?;
+            let (new, old) = (new.as_ref()?, self.snapshot.clusters.get(slot)?.as_ref()?);
+            if !Arc::ptr_eq(&new.config, &old.config) {
+                return None;
+            }
+            if !Arc::ptr_eq(&new.endpoints, &old.endpoints) {
+                made.update_endpoints(new.endpoints.clone());
+            }
+            Some(made.clone())
+        };
+        let kept =
+            snapshot.clusters.iter().enumerate().map(|slot| keep(slot).map_or_else(OnceCell::new, OnceCell::from));
+        Current { clusters: kept.collect(), snapshot, worker: self.worker }
+    }
+
+    /// The clusters that were asked for.
+    fn clusters(&self) -> impl Iterator<Item = &Rc<Cluster>> {
+        self.clusters.iter().filter_map(OnceCell::get)
     }
 }
 
@@ -120,7 +132,7 @@ impl Worker {
         let epoch = self.snapshots.epoch();
         if epoch != self.epoch.get() {
             let (epoch, snapshot) = self.snapshots.load();
-            let next = Rc::new(self.current.borrow().next(snapshot, self.index));
+            let next = Rc::new(self.current.borrow().next(snapshot));
             *self.current.borrow_mut() = next;
             self.epoch.set(epoch);
             self.note_version();
@@ -266,10 +278,9 @@ pub(crate) fn run(seed: Seed, commands: UnboundedReceiver<Command>) {
 
 async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     let (epoch, snapshot) = seed.snapshots.load();
-    let empty = Current { snapshot: Arc::new(Snapshot::default()), clusters: Vec::new() };
     let worker = Rc::new(Worker {
         index: seed.index,
-        current: RefCell::new(Rc::new(empty.next(snapshot, seed.index))),
+        current: RefCell::new(Rc::new(Current::empty(seed.index).next(snapshot))),
         epoch: Cell::new(epoch),
         snapshots: seed.snapshots,
         spare: RefCell::default(),
@@ -370,7 +381,7 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         let current = worker.current();
         let now = std::time::Instant::now();
-        for cluster in current.clusters.iter().flatten() {
+        for cluster in current.clusters() {
             cluster.sweep(now);
         }
         worker.flush_log();

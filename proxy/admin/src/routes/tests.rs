@@ -106,7 +106,7 @@ proptest! {
     fn rows_are_in_the_order_of_the_router(matches in proptest::collection::vec((any_match(), 0usize..4), 1..8)) {
         let hosts: [&[&str]; 4] = [&[], &["*.example"], &["*.b.example"], &["a.b.example"]];
         let routes: Vec<Route> = matches.into_iter().enumerate().map(|(i, (m, host))| route(&format!("httproute/shop/r{i}/0"), hosts[host], m)).collect();
-        let table = Table::build(routes.iter().map(|r| Arc::new(Entry::compile(r, ()).unwrap())));
+        let table = Table::build(routes.iter().map(|r| Arc::new(Entry::compile(&Arc::new(r.clone()), ()).unwrap())));
         let probe = Probe {
             host: "a.b.example".into(),
             path: "/p/q".into(),

@@ -6,7 +6,8 @@ use fairlead_ir::{HeaderMatch, PathMatch, RouteMatch, StringMatch};
 
 #[test]
 fn a_bad_regular_expression_is_a_problem_of_its_route() {
-    let bad = |m: RouteMatch| Entry::compile(&route("r/0", &[], vec![RouteMatch::default(), m]), ()).unwrap_err();
+    let bad =
+        |m: RouteMatch| Entry::compile(&route("r/0", &[], vec![RouteMatch::default(), m]).into(), ()).unwrap_err();
     let problem = bad(regex("/(a"));
     assert_eq!(problem.field, "matches[1].path");
     assert_eq!(problem.to_string(), "matches[1].path: invalid regular expression: unclosed group at offset 1");
@@ -21,7 +22,7 @@ fn a_bad_regular_expression_is_a_problem_of_its_route() {
 fn a_relative_path_is_a_problem() {
     for path in [PathMatch::Exact("a".into()), PathMatch::Prefix("".into())] {
         let m = RouteMatch { path: Some(path), ..RouteMatch::default() };
-        assert_eq!(Entry::compile(&route("r/0", &[], vec![m]), ()).unwrap_err().field, "matches[0].path");
+        assert_eq!(Entry::compile(&route("r/0", &[], vec![m]).into(), ()).unwrap_err().field, "matches[0].path");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::payload::{decode, decode_name, kind_of};
 use crate::proto;
-use fairlead_ir::{Push, Resource, ResourceId};
+use fairlead_ir::{Ids, Push, Resource, ResourceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
@@ -14,6 +14,8 @@ type Name = (String, String);
 pub(super) struct Held {
     /// What it was told, as far as it could be understood.
     told: BTreeMap<ResourceId, Resource>,
+    /// By which they name each other.
+    ids: Ids,
     /// The history and the version of `told`.
     epoch: u64,
     version: u64,
@@ -22,7 +24,7 @@ pub(super) struct Held {
     /// Whether the proxy has a push that it has not answered.
     outstanding: bool,
     /// What the push that is outstanding replaced.
-    before: BTreeMap<ResourceId, Option<Resource>>,
+    before: Vec<(ResourceId, Option<Resource>)>,
     /// What the proxy serves instead of what it rejected.
     good: BTreeMap<ResourceId, Option<Resource>>,
     rejected: BTreeMap<Name, String>,
@@ -96,7 +98,7 @@ impl Held {
             _ => Arriving::new(epoch, version, complete),
         };
         for sealed in &upserts {
-            push.upsert(sealed, &self.told);
+            push.upsert(sealed, &self.told, &mut self.ids);
         }
         for proto::Name { kind, id } in removals {
             match decode_name(&kind, &id) {
@@ -142,16 +144,20 @@ impl Held {
             self.rejected.remove(name);
         }
         self.rejected.extend(undecodable);
-        self.before.clear();
+        self.before = Vec::with_capacity(upserts.len());
         for resource in &upserts {
             let id = resource.id();
             let before = self.told.insert(id.clone(), resource.clone());
-            self.before.insert(id, before);
+            self.before.push((id, before));
         }
         for id in &removals {
             self.rejected.remove(&name(id));
             self.good.remove(id);
             self.told.remove(id);
+        }
+        if complete {
+            // One by one in their order they leave each node of the tree half empty; all at once they fill it.
+            self.told = mem::take(&mut self.told).into_iter().collect();
         }
         if epoch != self.epoch {
             self.served = 0;
@@ -208,7 +214,7 @@ impl Held {
     pub fn restore(&mut self, saved: &proto::Saved, resources: &[proto::Resource]) -> Push {
         let mut push = Arriving::new(saved.epoch, saved.version, true);
         for sealed in resources {
-            push.upsert(sealed, &self.told);
+            push.upsert(sealed, &self.told, &mut self.ids);
         }
         if !push.undecodable.is_empty() {
             push.epoch = 0;
@@ -232,12 +238,13 @@ impl Arriving {
         }
     }
 
-    fn upsert(&mut self, sealed: &proto::Resource, told: &BTreeMap<ResourceId, Resource>) {
+    fn upsert(&mut self, sealed: &proto::Resource, told: &BTreeMap<ResourceId, Resource>, ids: &mut Ids) {
         let (id, equal) = match decode(sealed) {
-            Ok(resource) => {
+            Ok(mut resource) => {
                 let id = resource.id();
                 let equal = told.get(&id) == Some(&resource);
                 if !equal {
+                    resource.compact(ids);
                     self.upserts.push(resource);
                 }
                 (Some(id), equal)
