@@ -4,6 +4,7 @@
 
 use anyhow::Context as _;
 use fairlead_ir::{Bind, Config, Push, ResourceId, is_local};
+use fairlead_net::memory;
 use fairlead_net::tls::Tickets;
 use fairlead_snapshot::{Cell, Compiler};
 use fairlead_telemetry::{AccessLog, LogWriter, PushOutcome, Registry};
@@ -11,8 +12,11 @@ use fairlead_upstream::dns::{NameServers, Resolver};
 use fairlead_worker::Workers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// How the proxy runs.
 pub struct Settings {
@@ -39,6 +43,20 @@ pub struct DataPlane {
     resolver: Resolver,
     port_map: BTreeMap<u16, u16>,
     bound: Mutex<Binds>,
+    trim: Arc<Trim>,
+    trimming: JoinHandle<()>,
+}
+
+/// Memory is given back after the first configuration, and after so many changed resources.
+const MANY_CHANGES: usize = 2_000;
+/// By then the workers serve the new configuration and have let go of the old one, and more may have come.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Gives memory back when there is much of it.
+struct Trim {
+    /// Resources that changed since the last time.
+    changed: AtomicUsize,
+    due: Notify,
 }
 
 struct Shared {
@@ -76,7 +94,10 @@ impl DataPlane {
         .context("cannot start the workers")?;
         let resolved = shared.clone();
         let resolver = Resolver::start(NameServers::System, move |host, addresses| resolved.resolve(host, addresses));
-        Ok(DataPlane { shared, workers, resolver, port_map: settings.port_map, bound: Mutex::default() })
+        let trim = Arc::new(Trim { changed: AtomicUsize::new(MANY_CHANGES), due: Notify::new() });
+        let trimming = tokio::spawn(trim.clone().run());
+        let (port_map, bound) = (settings.port_map, Mutex::default());
+        Ok(DataPlane { shared, workers, resolver, port_map, bound, trim, trimming })
     }
 
     /// Takes a push in: compiles it, shows it to the workers, opens and closes sockets. Returns when new requests are served by it.
@@ -90,6 +111,7 @@ impl DataPlane {
         drop(compiler);
         let outcome = if rejected.is_empty() { PushOutcome::Applied } else { PushOutcome::Partial };
         self.shared.registry.config_pushed(push.version, outcome, rejected.len() as u64);
+        self.trim.count(push.upserts.len() + push.removals.len());
         Applied { rejected, binds: self.listen(&wanted) }
     }
 
@@ -116,6 +138,7 @@ impl DataPlane {
 
     /// Ends the workers, with what they still serve; what they wrote to the access log is handed over by then.
     pub fn stop(self) {
+        self.trimming.abort();
         self.workers.stop();
     }
 
@@ -141,6 +164,23 @@ impl DataPlane {
 
     fn bound(&self) -> MutexGuard<'_, Binds> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trim {
+    fn count(&self, changes: usize) {
+        if self.changed.fetch_add(changes, Ordering::Relaxed) + changes >= MANY_CHANGES {
+            self.due.notify_one();
+        }
+    }
+
+    async fn run(self: Arc<Self>) {
+        loop {
+            self.due.notified().await;
+            tokio::time::sleep(SETTLED).await;
+            self.changed.store(0, Ordering::Relaxed);
+            let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 mod accept;
 mod connect;
 mod listen;
+pub mod memory;
 mod splice;
 mod stream;
 #[cfg(test)]
