@@ -107,6 +107,28 @@ async fn a_certificate_that_has_ended_is_replaced() {
 }
 
 #[tokio::test]
+async fn who_has_no_valid_certificate_and_gets_none_serves_on_and_says_why() {
+    let controller = Controller::start().await;
+    controller.publish(1, "a=1");
+    let mut proxy = controller.proxy("p");
+    proxy.takes().await;
+    controller.served("p", 1).await;
+    let token = controller.files.path().join("token-p");
+    std::fs::write(&token, "later").unwrap();
+    controller.hands.set(25);
+    let controller = controller.restart().await;
+    controller.publish(1, "-a b=1");
+    proxy.problem("does not enrol this proxy: the API server does not answer").await;
+    proxy.waits().await;
+    controller.progress("nobody", BTreeMap::is_empty).await;
+    assert_eq!((proxy.seen().peer, proxy.seen().certificates), (None, 1));
+    std::fs::write(&token, format!("good {GATEWAY} p")).unwrap();
+    let (version, what) = proxy.takes().await;
+    assert_eq!((version, what.as_str()), (1, "b=1 -a"), "what changed meanwhile");
+    assert_eq!((proxy.seen().problem, proxy.seen().certificates), (None, 2));
+}
+
+#[tokio::test]
 async fn a_certificate_is_renewed_at_half_its_life_and_the_stream_stays() {
     let controller = Controller::start().await;
     controller.publish(1, "a=1");
