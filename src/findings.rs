@@ -7,7 +7,7 @@ use fairlead_translate::status::{Condition, ConditionType, ListenerStatus, Paren
 use fairlead_translate::{Note, Plan};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the CRDs' schemas and rules say against the objects: what an API server would refuse.
@@ -59,6 +59,45 @@ pub fn new_of_status(
         findings.unserved(now, notes);
     }
     findings.found
+}
+
+/// Takes out of `told` what nothing says any more. Only objects whose status or warnings changed are looked at; messages are compared and
+/// not places, so that no file is read.
+pub fn take_over(
+    told: &mut Vec<Problem>,
+    world: &World,
+    (before, noted): (&StatusSet, &[Arc<Note>]),
+    (now, notes): (&StatusSet, &[Arc<Note>]),
+) -> Vec<Problem> {
+    let ids: BTreeSet<(Kind, Key)> = told.iter().filter_map(|problem| problem.object.clone()).collect();
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let of = |notes: &[Arc<Note>]| {
+        let mut found: BTreeMap<(Kind, Key), Vec<Arc<Note>>> = BTreeMap::new();
+        for note in notes {
+            let id = (note.kind, note.key.clone());
+            if ids.contains(&id) {
+                found.entry(id).or_default().push(note.clone());
+            }
+        }
+        found
+    };
+    let (noted, notes) = (of(noted), of(notes));
+    let mut findings = Findings { locator: None, ..Findings::new(world) };
+    let moved: BTreeSet<&(Kind, Key)> =
+        ids.iter().filter(|id| !same(before, now, id) || noted.get(id) != notes.get(id)).collect();
+    for id in &moved {
+        findings.object(id, now);
+        notes.get(id).into_iter().flatten().for_each(|note| findings.note(note));
+    }
+    let still = |told: &Problem| {
+        findings.found.iter().any(|found| found.object == told.object && found.message == told.message)
+    };
+    let is_over = |told: &Problem| told.object.as_ref().is_some_and(|id| moved.contains(id)) && !still(told);
+    let (over, rest) = std::mem::take(told).into_iter().partition(is_over);
+    *told = rest;
+    over
 }
 
 /// What the proxy could not take in, against the object that each resource comes from; what has none is told by its id.
@@ -115,21 +154,36 @@ fn identity(note: &Note) -> (Kind, &Key, &str, &str) {
     (note.kind, &note.key, &note.path, &note.message)
 }
 
-/// The entries of a map that are new or different.
+/// The keys of a map whose entries are new or different.
 fn changed<'a, K: Ord + Clone, V: PartialEq>(
     before: &'a OrdMap<K, Arc<V>>,
     now: &'a OrdMap<K, Arc<V>>,
-) -> Vec<(&'a K, &'a V)> {
-    let differences = before.diff(now).filter_map(|item| match item {
-        DiffItem::Add(key, value) | DiffItem::Update { new: (key, value), .. } => Some((key, &**value)),
+) -> impl Iterator<Item = &'a K> {
+    before.diff(now).filter_map(|item| match item {
+        DiffItem::Add(key, _) | DiffItem::Update { new: (key, _), .. } => Some(key),
         DiffItem::Remove(..) => None,
-    });
-    differences.collect()
+    })
+}
+
+/// Whether an object has the same status as before.
+fn same(before: &StatusSet, now: &StatusSet, id: &(Kind, Key)) -> bool {
+    let (a, b) = (before, now);
+    match id {
+        (Kind::GatewayClass, key) => a.gateway_classes.get(key) == b.gateway_classes.get(key),
+        (Kind::Gateway, key) => a.gateways.get(key) == b.gateways.get(key),
+        (Kind::ListenerSet, key) => a.listener_sets.get(key) == b.listener_sets.get(key),
+        _ => {
+            a.routes.get(id) == b.routes.get(id)
+                && a.policies.get(id) == b.policies.get(id)
+                && a.objects.get(id) == b.objects.get(id)
+        }
+    }
 }
 
 struct Findings<'a> {
     world: &'a World,
-    locator: Locator,
+    /// `None`: places don't matter.
+    locator: Option<Locator>,
     found: Vec<Problem>,
     /// The same fault may be there for several parents and in several conditions.
     seen: BTreeSet<(Kind, Key, String)>,
@@ -137,32 +191,49 @@ struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     fn new(world: &'a World) -> Self {
-        Findings { world, locator: Locator::default(), found: Vec::new(), seen: BTreeSet::new() }
+        Findings { world, locator: Some(Locator::default()), found: Vec::new(), seen: BTreeSet::new() }
     }
 
     fn status(&mut self, before: &StatusSet, now: &StatusSet) {
-        for (key, class) in changed(&before.gateway_classes, &now.gateway_classes) {
-            self.conditions(Kind::GatewayClass, key, "", &class.conditions);
-        }
-        for (key, gateway) in changed(&before.gateways, &now.gateways) {
-            self.conditions(Kind::Gateway, key, "", &gateway.conditions);
-            self.listeners(Kind::Gateway, key, &gateway.listeners);
-        }
-        for (key, set) in changed(&before.listener_sets, &now.listener_sets) {
-            self.conditions(Kind::ListenerSet, key, "", &set.conditions);
-            self.listeners(Kind::ListenerSet, key, &set.listeners);
-        }
-        for ((kind, key), route) in changed(&before.routes, &now.routes) {
-            route.parents.iter().for_each(|parent| self.parent(*kind, key, parent));
-        }
-        for ((kind, key), policy) in changed(&before.policies, &now.policies) {
-            policy
-                .ancestors
-                .iter()
-                .for_each(|ancestor| self.conditions(*kind, key, "spec.targetRefs", &ancestor.conditions));
-        }
-        for ((kind, key), object) in changed(&before.objects, &now.objects) {
-            self.conditions(*kind, key, "", &object.conditions);
+        let of = |kind: Kind| move |key: &Key| (kind, key.clone());
+        let mut ids: Vec<(Kind, Key)> = Vec::new();
+        ids.extend(changed(&before.gateway_classes, &now.gateway_classes).map(of(Kind::GatewayClass)));
+        ids.extend(changed(&before.gateways, &now.gateways).map(of(Kind::Gateway)));
+        ids.extend(changed(&before.listener_sets, &now.listener_sets).map(of(Kind::ListenerSet)));
+        ids.extend(changed(&before.routes, &now.routes).cloned());
+        ids.extend(changed(&before.policies, &now.policies).cloned());
+        ids.extend(changed(&before.objects, &now.objects).cloned());
+        ids.iter().for_each(|id| self.object(id, now));
+    }
+
+    /// What the status of one object says.
+    fn object(&mut self, id: &(Kind, Key), status: &StatusSet) {
+        let (kind, key) = (id.0, &id.1);
+        match kind {
+            Kind::GatewayClass => {
+                let class = status.gateway_classes.get(key);
+                class.into_iter().for_each(|class| self.conditions(kind, key, "", &class.conditions));
+            }
+            Kind::Gateway => {
+                let Some(gateway) = status.gateways.get(key) else { return };
+                self.conditions(kind, key, "", &gateway.conditions);
+                self.listeners(kind, key, &gateway.listeners);
+            }
+            Kind::ListenerSet => {
+                let Some(set) = status.listener_sets.get(key) else { return };
+                self.conditions(kind, key, "", &set.conditions);
+                self.listeners(kind, key, &set.listeners);
+            }
+            _ => {
+                let parents = status.routes.get(id).map(|route| &*route.parents).unwrap_or_default();
+                parents.iter().for_each(|parent| self.parent(kind, key, parent));
+                let ancestors = status.policies.get(id).map(|policy| &*policy.ancestors).unwrap_or_default();
+                for ancestor in ancestors {
+                    self.conditions(kind, key, "spec.targetRefs", &ancestor.conditions);
+                }
+                let object = status.objects.get(id);
+                object.into_iter().for_each(|object| self.conditions(kind, key, "", &object.conditions));
+            }
         }
     }
 
@@ -194,16 +265,13 @@ impl<'a> Findings<'a> {
                 continue;
             }
             for part in parts(&condition.message) {
-                let path = path_of(part).unwrap_or(default);
-                let what = if path_of(part).is_some() || default.is_empty() {
-                    part.to_owned()
-                } else {
-                    format!("{default}: {part}")
-                };
+                let path = path_of(part).or_else(|| dropped(condition, part));
+                let what =
+                    if path.is_some() || default.is_empty() { part.to_owned() } else { format!("{default}: {part}") };
                 let not = if condition.is_true() { "" } else { "not " };
                 let (what, reason) = reason_of(&what).unwrap_or((&what, condition.reason.as_str()));
                 let state = format!("[{not}{}: {reason}]", name(condition.kind));
-                self.add(severity, kind, key, path, what, &state);
+                self.add(severity, kind, key, path.unwrap_or(default), what, &state);
             }
         }
     }
@@ -249,7 +317,7 @@ impl<'a> Findings<'a> {
             return;
         }
         let source = self.world.source(kind, key);
-        let place = source.map(|source| self.locator.place(source, path));
+        let place = source.zip(self.locator.as_mut()).map(|(source, locator)| locator.place(source, path));
         let message = format!("{kind} {key}: {what} {state}");
         self.found.push(Problem::new(severity, Code::Condition, message.trim_end()).at(place).of(kind, key.clone()));
     }
@@ -302,6 +370,12 @@ fn path_of(message: &str) -> Option<&str> {
     let (path, _) = message.split_once(": ")?;
     let known = ["spec.", "metadata.", "data."].iter().any(|start| path.starts_with(start));
     (known && !path.contains(' ')).then_some(path)
+}
+
+/// The field path in what is said of rules that are left out: `Dropped Rule 1, …: spec.rules[1].filters[0].type: …`.
+fn dropped<'m>(condition: &Condition, message: &'m str) -> Option<&'m str> {
+    let rules = condition.kind == ConditionType::PartiallyInvalid;
+    message.find(": spec.").filter(|_| rules).and_then(|at| path_of(&message[at + 2..]))
 }
 
 /// All objects that were read from files, in the order of files and lines.

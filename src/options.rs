@@ -1,6 +1,6 @@
 //! Values of options that several commands take.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use fairlead_telemetry::{AccessLog, LogTarget};
 use std::collections::BTreeMap;
 
@@ -79,6 +79,11 @@ pub fn access_log(format: &str, target: LogTarget) -> anyhow::Result<Option<(Acc
     if format == "off" {
         return Ok(None);
     }
+    let known = ["json", "text"].contains(&format) || format.contains('%');
+    ensure!(
+        known,
+        "--access-log {format}: neither json, text or off, nor a line with operators such as %RESPONSE_CODE%"
+    );
     let format = AccessLog::parse(format).with_context(|| format!("--access-log {format}"))?;
     Ok(Some((format, target)))
 }

@@ -38,6 +38,8 @@ pub struct Event<'a> {
     pub problems: &'a [Problem],
     /// Of the objects: those that are new.
     pub findings: &'a [Problem],
+    /// Of the objects: those that were told and are no more.
+    pub over: &'a [Problem],
     pub took: Duration,
     pub view: Option<&'a View>,
     pub admin: Option<SocketAddr>,
@@ -80,9 +82,11 @@ impl Reporter {
         let mut text = String::new();
         let paint = Paint(self.style);
         if !event.changed.is_empty() {
-            let what = match event.upserts + event.removals {
-                0 => "nothing to serve differently".to_owned(),
-                n => format!("{} pushed, version {}", count(n, "resource"), event.version),
+            let what = match (event.upserts, event.removals) {
+                (0, 0) => "nothing to serve differently".to_owned(),
+                (n, 0) => format!("{} pushed, version {}", count(n, "resource"), event.version),
+                (0, n) => format!("{} removed, version {}", count(n, "resource"), event.version),
+                (n, m) => format!("{} pushed, {m} removed, version {}", count(n, "resource"), event.version),
             };
             let _ = writeln!(
                 text,
@@ -127,7 +131,7 @@ impl Reporter {
             .iter()
             .filter(shown)
             .filter(|known| !event.problems.iter().any(|problem| problem.same_as(known)));
-        for problem in over.take(MAX_PROBLEMS) {
+        for problem in over.chain(event.over).take(MAX_PROBLEMS) {
             let _ = writeln!(text, "{} {problem}", paint.good("solved"));
         }
         self.known = event.problems.to_vec();
@@ -142,6 +146,7 @@ impl Reporter {
             "removals": event.removals,
             "milliseconds": event.took.as_secs_f64() * 1000.0,
             "problems": event.problems.iter().chain(event.findings).collect::<Vec<_>>(),
+            "solved": event.over,
             "rejected": event.rejected.iter().map(|(id, why)| json!({"resource": findings::resource(id), "reason": why})).collect::<Vec<_>>(),
         });
         if let (Some(view), Some(object)) = (event.view, line.as_object_mut()) {

@@ -8,7 +8,7 @@ use crate::view::View;
 use fairlead_admin::Readiness;
 use fairlead_ir::{Bind, HttpSettings, ResourceId};
 use fairlead_publish::Publisher;
-use fairlead_store::{Change, Watch, World};
+use fairlead_store::{Change, Problem, Watch, World};
 use fairlead_translate::status::StatusSet;
 use fairlead_translate::{Note, Planner, Settings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,8 @@ pub struct Session {
     reporter: Reporter,
     binds: Binds,
     state: State,
+    /// Findings that were told and still hold; at most [`REMEMBERED`].
+    told: Vec<Problem>,
 }
 
 /// What followed from the last change.
@@ -57,6 +59,8 @@ struct Done {
     took: Duration,
 }
 
+/// So many findings are remembered, to tell when they are over.
+const REMEMBERED: usize = 256;
 /// Ports that could not be taken are tried again after this time.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -74,15 +78,16 @@ impl Session {
             reporter,
             binds: Binds::new(),
             state: State::default(),
+            told: Vec::new(),
         }
     }
 
     /// Takes the first change and prints the tables.
     pub fn begin(&mut self, first: &Change, started: Instant, admin: Option<SocketAddr>) -> anyhow::Result<()> {
         let done = self.take(&first.world, &[]);
+        let (findings, _) = self.findings(&State::default(), &done.rejected);
         let config = self.publisher.config();
         let view = View::of(&self.state.world, config, &self.state.status, &self.binds);
-        let findings = self.findings(&State::default(), &done.rejected);
         self.reporter.begin(&Event {
             event: "serving",
             version: self.publisher.version(),
@@ -92,6 +97,7 @@ impl Session {
             rejected: &done.rejected,
             problems: &first.problems,
             findings: &findings,
+            over: &[],
             took: started.elapsed(),
             view: Some(&view),
             admin,
@@ -114,7 +120,7 @@ impl Session {
 
     fn change(&mut self, change: &Change) -> anyhow::Result<()> {
         let done = self.take(&change.world, &change.changed);
-        let findings = self.findings(&done.before, &done.rejected);
+        let (findings, over) = self.findings(&done.before, &done.rejected);
         self.reporter.change(&Event {
             event: "changed",
             version: self.publisher.version(),
@@ -124,6 +130,7 @@ impl Session {
             rejected: &done.rejected,
             problems: &change.problems,
             findings: &findings,
+            over: &over,
             took: done.took,
             view: None,
             admin: None,
@@ -155,7 +162,9 @@ impl Session {
         let mut state = State { status: self.state.status.clone(), notes: self.state.notes.clone(), ..state };
         let before: BTreeSet<Bind> = failed(&self.binds);
         self.bound(binds, &mut state);
-        self.state = state;
+        let before_it = std::mem::replace(&mut self.state, state);
+        // Told as a port that is listened on.
+        self.over(&before_it);
         let recovered: Vec<Bind> = before.difference(&failed(&self.binds)).copied().collect();
         self.reporter.recovered(&recovered)
     }
@@ -193,12 +202,22 @@ impl Session {
         }
     }
 
-    /// What is wrong now and was not before.
-    fn findings(&self, before: &State, rejected: &[(ResourceId, String)]) -> Vec<fairlead_store::Problem> {
+    /// What is wrong now and was not before, and what was and is not.
+    fn findings(&mut self, before: &State, rejected: &[(ResourceId, String)]) -> (Vec<Problem>, Vec<Problem>) {
+        let over = self.over(before);
         let State { world, status, notes } = &self.state;
         let mut new = findings::new_of_status(world, &before.status, status, &before.notes, notes);
+        let unknown = |problem: &&Problem| !self.told.iter().any(|told| told.same_as(problem));
+        let fresh: Vec<Problem> = new.iter().filter(unknown).take(REMEMBERED - self.told.len()).cloned().collect();
+        self.told.extend(fresh);
         new.extend(findings::of_rejections(world, rejected));
-        new
+        (new, over)
+    }
+
+    /// Forgets and returns what was told and does not hold any more.
+    fn over(&mut self, before: &State) -> Vec<Problem> {
+        let State { world, status, notes } = &self.state;
+        findings::take_over(&mut self.told, world, (&before.status, &before.notes), (status, notes))
     }
 }
 

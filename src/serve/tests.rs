@@ -157,6 +157,13 @@ fn follows_the_files_and_keeps_what_was_good() {
     running.write(&manifests("/b", 418));
     running.until("the condition", || running.printed().contains("418 is none of 301"));
     assert!(running.printed().contains("solved "), "{}", running.printed());
+    running.write(&manifests("/b", 302));
+    running.until("the end of the condition", || {
+        let solved = |line: &str| line.starts_with("solved ") && line.contains("418 is none of 301");
+        running.printed().lines().any(solved)
+    });
+    running.write("---\n");
+    running.until("the removal", || running.printed().contains(" removed, version "));
 }
 
 #[test]

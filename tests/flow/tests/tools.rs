@@ -1,7 +1,7 @@
 //! What is seen from outside: metrics, access log, admin interface; and that `explain` says what the proxy does.
 
 use fairlead_test_flow::{Setup, Stage, guide, pod, repository};
-use fairlead_testkit::{Ask, Client, TempDir, Version, exchange, wait_until};
+use fairlead_testkit::{Ask, Client, TempDir, Version, binary, exchange, wait_until};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ fn the_log_in_words_of_ones_own() {
 fn a_wrong_format_is_wrong_usage() {
     let output = guide::run("fairlead serve -f docs/examples/quickstart --access-log '%RESPONSE_COD%'; echo $?");
     assert!(output.contains("unknown operator %RESPONSE_COD%") && !output.contains("serving"), "{output}");
+    let output = guide::run("fairlead serve -f docs/examples/quickstart --access-log jsn");
+    assert!(output.contains("--access-log jsn: neither json, text or off") && !output.contains("serving"), "{output}");
 }
 
 #[test]
@@ -132,5 +134,39 @@ fn explain_says_what_the_proxy_does() {
                 None => json["outcome"].as_str().unwrap_or_default().split(':').next().unwrap_or_default().to_owned(),
             };
         assert_eq!(explained, served, "{host}{path} {header}: {json}");
+    }
+}
+
+/// Who reads no further, as `head -1`, is no reason to complain.
+#[test]
+fn a_closed_pipe_ends_commands_silently() {
+    let dir = TempDir::new();
+    let route = |n: usize| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r{n}}}\nspec: {{parentRefs: [{{name: none}}]}}\n---\n"
+        )
+    };
+    std::fs::write(dir.path().join("many.yaml"), (0..500).map(route).collect::<String>()).expect("written");
+    let manifests = dir.path().display().to_string();
+    let commands = [
+        "check -f DIR",
+        "check -f DIR --output json",
+        "check -f DIR --output github",
+        "explain -f DIR --all http://a.test/",
+        "explain -f DIR --output json http://a.test/",
+        "version",
+        "version --output json",
+        "completions bash",
+        "help",
+        "serve --help",
+        "echo --help",
+    ];
+    for command in commands {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let arguments = command.split(' ').map(|word| if word == "DIR" { &*manifests } else { word });
+        let output = std::process::Command::new(binary()).args(arguments).stdout(writer).output().expect("runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((&*complaint, output.status.code()), ("", Some(0)), "{command}");
     }
 }
