@@ -6,6 +6,7 @@
 //!   could not be opened (`PortUnavailable`) and listeners that a proxy refused (`Invalid`).
 //! * Gateway: what keeps its proxies from being made is the reason, where they are not there (`NoResources`, `Invalid`); where they serve, it is told in
 //!   the message.
+//! * XBackend: references don't resolve while the Service that finds its pods can't be made.
 //! * Route: `PartiallyInvalid` for rules that a proxy refused; it serves their last good version on, which is the case
 //!   *Fall Back* of the specification.
 
@@ -14,7 +15,8 @@ use fairlead_ir::{Id, ResourceId, Transport};
 use fairlead_publish::GatewayProgress;
 use fairlead_store::Key;
 use fairlead_translate::status::{
-    Condition, ConditionStatus, ConditionType, GatewayStatus, ListenerSetStatus, ListenerStatus, Reason, RouteStatus,
+    Condition, ConditionStatus, ConditionType, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, Reason,
+    RouteStatus,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -216,9 +218,24 @@ fn port_of(socket: &str) -> Port {
 }
 
 /// Makes `Programmed` false, when it is true and there is a fault.
+/// The status of an XBackend that selects pods.
+pub(crate) fn xbackend(planned: &Arc<PolicyStatus>, obstacles: &[Obstacle]) -> Arc<PolicyStatus> {
+    let Some(blocking) = obstacles.iter().find(|obstacle| obstacle.blocks) else { return planned.clone() };
+    let message: Box<str> = format!("its pods can't be found: {}", blocking.message).into();
+    let mut status = PolicyStatus::clone(planned);
+    for ancestor in &mut status.ancestors {
+        falsify(&mut ancestor.conditions, ConditionType::ResolvedRefs, Some((blocking.programmed, message.clone())));
+    }
+    Arc::new(status)
+}
+
 fn unprogram(conditions: &mut [Condition], fault: Option<(Reason, Box<str>)>) {
+    falsify(conditions, ConditionType::Programmed, fault);
+}
+
+fn falsify(conditions: &mut [Condition], kind: ConditionType, fault: Option<(Reason, Box<str>)>) {
     let Some((reason, message)) = fault else { return };
-    for condition in conditions.iter_mut().filter(|c| c.kind == ConditionType::Programmed && c.is_true()) {
+    for condition in conditions.iter_mut().filter(|c| c.kind == kind && c.is_true()) {
         condition.status = ConditionStatus::False;
         condition.reason = reason;
         condition.message = message.clone();

@@ -68,7 +68,7 @@ impl Collector {
         Collector { address, state }
     }
 
-    /// Answers the next request with this gRPC status (over HTTP with 503).
+    /// Answers the next request with this gRPC status (over HTTP with 503), whatever service it is for.
     pub fn refuse(&self, status: u32) {
         self.state.lock().expect("state").refusals.push_back(status);
     }
@@ -180,7 +180,7 @@ async fn call(
     mut respond: h2::server::SendResponse<Bytes>,
     state: Arc<Mutex<State>>,
 ) {
-    assert_eq!(request.uri().path(), GRPC_PATH);
+    let exports = request.uri().path() == GRPC_PATH;
     let (parts, mut content) = request.into_parts();
     let mut message = Vec::new();
     while let Some(data) = content.data().await {
@@ -189,7 +189,11 @@ async fn call(
         message.extend_from_slice(&data);
     }
     assert_eq!(message.first(), Some(&0), "not compressed");
-    let status = state.lock().expect("state").export(parts.headers, &message[5..]);
+    let status = {
+        let mut state = state.lock().expect("state");
+        assert!(exports || !state.refusals.is_empty(), "spans go to {GRPC_PATH}, not to {}", parts.uri);
+        state.export(parts.headers, &message[5..])
+    };
     let response = Response::builder().header("content-type", "application/grpc").body(()).expect("a head");
     let Ok(mut send) = respond.send_response(response, false) else { return };
     if status == 0 {

@@ -12,6 +12,7 @@ use fairlead_crds::Kind;
 use fairlead_crds::gateway::{Gateway, ListenerSet};
 use fairlead_ir::{Id, Transport};
 use fairlead_store::Entry;
+use fairlead_translate::fleet::selection_key;
 use fairlead_translate::status::{Condition, ListenerSetStatus};
 use foldhash::fast::FixedState;
 use serde_json::{Value, json};
@@ -250,7 +251,11 @@ impl Desk {
                 let ancestors = planned.ancestors.iter().map(|a| gateway_of(&a.ancestor_ref)).collect();
                 let conditions = planned.ancestors.first().map_or(&[][..], |ancestor| &ancestor.conditions);
                 let basis = basis(planned, conditions);
-                Planned { wanted: Wanted::Policy(planned.clone()), basis, gateways: unique(ancestors) }
+                let overlaid = match kind {
+                    Kind::XBackend => overlay::xbackend(planned, self.obstacles_of(&selection_key(key))),
+                    _ => planned.clone(),
+                };
+                Planned { wanted: Wanted::Policy(overlaid), basis, gateways: unique(ancestors) }
             }
         })
     }

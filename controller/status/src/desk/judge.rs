@@ -63,8 +63,7 @@ impl Desk {
             });
             let verdict = standing.judge(Sight { progress, version, generation }, now, self.settings.grace);
             self.standings.until = [self.standings.until, verdict.until].into_iter().flatten().min();
-            let obstacles = self.obstacles.get(key).map(Vec::as_slice).unwrap_or_default();
-            let facts = Facts::of(verdict.pending.clone(), progress, obstacles);
+            let facts = Facts::of(verdict.pending.clone(), progress, self.obstacles_of(key));
             if before.as_ref() != Some(&facts) {
                 changed.push((key.clone(), id.clone(), before.unwrap_or_default()));
             }

@@ -18,12 +18,13 @@ mod pause;
 pub(crate) use objects::{Live, Name};
 pub(crate) use outcome::Outcome;
 
-use crate::writer::{Desired, Obstacles, Problem, Settings};
+use crate::writer::{Desired, Obstacle, Obstacles, Problem, Settings};
 use crate::{Event, Severity};
 use fairlead_crds::Kind;
 use fairlead_ir::Id;
 use fairlead_publish::Progress;
 use fairlead_store::{Entry, Key, World};
+use fairlead_translate::fleet::selected;
 use foldhash::HashSet;
 use gate::Gate;
 use imbl::OrdMap;
@@ -152,9 +153,30 @@ impl Desk {
 
     /// Takes what keeps proxies from being as they should be.
     pub fn obstruct(&mut self, obstacles: Obstacles, now: Instant) {
-        self.obstacles = obstacles;
+        let before = std::mem::replace(&mut self.obstacles, obstacles);
         if self.leading {
             self.judge(now);
+            self.look_at_selections(&before);
+        }
+    }
+
+    /// What keeps a fleet from being as it should be.
+    fn obstacles_of(&self, fleet: &Key) -> &[Obstacle] {
+        self.obstacles.get(fleet).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Looks again at XBackends of which there is something else to tell than before.
+    fn look_at_selections(&mut self, before: &Obstacles) {
+        let now = self.obstacles.clone();
+        for fleet in before.keys().chain(now.keys()).filter(|fleet| before.get(*fleet) != now.get(*fleet)) {
+            let Some(xbackend) = selected(fleet) else { continue };
+            let name = (Kind::XBackend, xbackend);
+            let known = before.get(fleet).map(Vec::as_slice).unwrap_or_default();
+            let obstacles = now.get(fleet).map(Vec::as_slice).unwrap_or_default();
+            for obstacle in obstacles.iter().filter(|obstacle| !known.contains(obstacle)) {
+                self.tell(&name, Severity::Warning, obstacle.reason, obstacle.message.to_string());
+            }
+            self.objects.push(name);
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use fairlead_publish::ProxyProgress;
-use fairlead_translate::status::ParentStatus;
+use fairlead_translate::status::{AncestorStatus, ParentStatus};
 
 fn yes(kind: ConditionType) -> Condition {
     let message = "".into();
@@ -164,4 +164,28 @@ fn a_refused_rule_falls_back_and_the_route_stays_accepted() {
     assert_eq!(status.parents[1], planned.parents[1]);
     let other = route(&planned, || "httproute/shop/car/".to_owned(), &[Some(&facts), None]);
     assert!(Arc::ptr_eq(&other, &planned));
+}
+
+#[test]
+fn an_xbackend_whose_pods_cannot_be_found_says_so() {
+    let ancestor_ref = fairlead_crds::gateway::ParentReference { name: "edge".into(), ..Default::default() };
+    let conditions = vec![yes(ConditionType::Accepted), yes(ConditionType::ResolvedRefs)];
+    let ancestor =
+        AncestorStatus { ancestor_ref, controller_name: "fairlead.dev/gateway-controller".into(), conditions };
+    let planned = Arc::new(PolicyStatus { ancestors: vec![ancestor] });
+    let obstacle = |blocks| Obstacle {
+        reason: "Forbidden",
+        programmed: Reason::NoResources,
+        blocks,
+        message: "Service shop/x: Forbidden: no; allow it".into(),
+    };
+    assert!(Arc::ptr_eq(&xbackend(&planned, &[]), &planned));
+    assert!(Arc::ptr_eq(&xbackend(&planned, &[obstacle(false)]), &planned), "what was made is still there");
+    let status = xbackend(&planned, &[obstacle(true)]);
+    let [ancestor] = &status.ancestors[..] else { panic!("one ancestor") };
+    assert_eq!(says(&ancestor.conditions, ConditionType::Accepted), (true, Reason::Accepted));
+    assert_eq!(says(&ancestor.conditions, ConditionType::ResolvedRefs), (false, Reason::NoResources));
+    let message = "its pods can't be found: Service shop/x: Forbidden: no; allow it";
+    assert_eq!(&*ancestor.conditions[1].message, message);
+    assert_eq!(ancestor.conditions[1].observed_generation, Some(4));
 }

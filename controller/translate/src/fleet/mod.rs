@@ -21,8 +21,8 @@ pub(crate) use addresses::read as read_addresses;
 pub(crate) use name::short_hash;
 pub use name::{label_value, object_name};
 pub(crate) use parameters::{check, http, merge, resolve};
-pub use selection::{is_selection, owner_key};
-pub(crate) use selection::{selection, selection_key, selection_name};
+pub use selection::{is_selection, owner_key, selected, selection_key};
+pub(crate) use selection::{selection, selection_name};
 
 use fairlead_crds::gateway::Gateway;
 use fairlead_crds::v1alpha1::ProxyClassSpec;

@@ -16,14 +16,19 @@ pub(crate) fn selection_name(uid: &str) -> String {
 /// Names of fleets that are no Gateway's: none is called so.
 const PREFIX: &str = "xbackend/";
 
-/// Under what it stands among fleets.
-pub(crate) fn selection_key(xbackend: &Key) -> Key {
+/// Under what the Service of an XBackend stands among fleets.
+pub fn selection_key(xbackend: &Key) -> Key {
     Key::new(xbackend.namespace.clone(), format!("{PREFIX}{}", xbackend.name).as_str())
 }
 
 /// Whether a fleet of this key is the Service of an XBackend, and no Gateway's proxies.
 pub fn is_selection(key: &Key) -> bool {
     key.name.starts_with(PREFIX)
+}
+
+/// The XBackend whose Service a fleet of this key is.
+pub fn selected(key: &Key) -> Option<Key> {
+    key.name.strip_prefix(PREFIX).map(|name| Key::new(key.namespace.clone(), name))
 }
 
 /// The name under which the owner of an object stands among fleets, when fleets have such owners.

@@ -127,3 +127,45 @@ async fn a_proxy_class_says_whether_it_is_valid() {
     ms(300).await;
     assert_eq!(is(&stage.condition(PROXIES, "/status/conditions", "Accepted")), ("True", "Accepted"));
 }
+
+/// The Service that finds the pods of an XBackend is made for it as a Gateway's proxies are.
+#[tokio::test(start_paused = true)]
+async fn an_xbackend_says_why_its_pods_cannot_be_found() {
+    const XBACKEND: &str = "/apis/gateway.networking.x-k8s.io/v1alpha1/namespaces/shop/xbackends/cart";
+    let mut stage = Stage::new(true);
+    let meta = |name: &str| json!({ "name": name, "namespace": "shop", "generation": 1 });
+    let to = json!([{ "group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "cart" }]);
+    stage.server.with(|state| {
+        state.put(XBACKEND, json!({ "apiVersion": "gateway.networking.x-k8s.io/v1alpha1", "kind": "XBackend", "metadata": meta("cart"),
+            "spec": { "type": "EndpointSelector", "endpointSelector": { "matchLabels": { "app": "cart" } }, "port": { "number": 80 } } }));
+        state.put(&route("cart"), json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta("cart"),
+            "spec": { "parentRefs": [{ "name": "edge" }], "rules": [{ "backendRefs": to }] } }));
+    });
+    stage.ack(&[0]);
+    stage.submit();
+    ms(300).await;
+    let resolved = |stage: &Stage| {
+        let conditions = stage.server.get(XBACKEND)["status"]["ancestors"][0]["conditions"].clone();
+        let found = conditions.as_array().and_then(|all| all.iter().find(|c| c["type"] == "ResolvedRefs").cloned());
+        let text = |field: &str| found.as_ref().and_then(|c| c[field].as_str()).unwrap_or_default().to_owned();
+        (text("status"), text("reason"), text("message"))
+    };
+    assert_eq!(resolved(&stage).0, "True");
+    let obstacle = Obstacle {
+        reason: "Forbidden",
+        programmed: Reason::NoResources,
+        blocks: true,
+        message: "Service fairlead-xbackend-1: Forbidden: no".into(),
+    };
+    let key = fairlead_translate::fleet::selection_key(&Key::new("shop", "cart"));
+    stage.writer.obstruct(Arc::new([(key, vec![obstacle])].into()));
+    ms(300).await;
+    let (status, reason, message) = resolved(&stage);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NoResources"));
+    assert!(message.ends_with("Service fairlead-xbackend-1: Forbidden: no"), "{message}");
+    assert!(stage.events().iter().any(|(reason, _)| reason == "Forbidden"), "{:?}", stage.events());
+    assert_eq!(is(&stage.programmed()), ("True", "Programmed"), "the Gateway has nothing to do with it");
+    stage.writer.obstruct(Arc::default());
+    ms(300).await;
+    assert_eq!(resolved(&stage).0, "True");
+}
