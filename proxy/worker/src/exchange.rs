@@ -4,7 +4,7 @@
 
 mod attempt;
 mod auth;
-mod callout;
+pub mod callout;
 mod clock;
 mod deliver;
 mod enter;

@@ -332,7 +332,10 @@ fn collectors_are_waited_for_and_followed() {
     });
     assert_eq!(proxy.get("/api", ""), 200);
     assert_eq!(collector.take(2).len(), 2, "the next ones are sent");
-    assert_eq!(proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}"), 4.0);
+    // They are counted once the collector's answer is there.
+    wait_until(Duration::from_secs(10), "the count", || {
+        (proxy.metric("fairlead_trace_exported_spans_total{outcome=\"exported\"}") == 4.0).then_some(())
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use crate::cause::Cause;
 use crate::connection::ConnInfo;
-use crate::exchange::callout::{self, Answer, Callout, Unanswered};
+use crate::exchange::callout::{self, Answer, Callout, Excess, Unanswered};
 use crate::exchange::clock::Expired;
 use crate::exchange::deliver::{filter, own_authority};
 use crate::exchange::{Exchange, local, pump};
@@ -168,10 +168,11 @@ async fn call(
     let mut span = trace.ask(cluster, notes.start, request, &mut head);
     let want = if auth.is_grpc() { Want::Http2 } else { cluster.config().protocol };
     let (authority, noted) = (auth.authority(), span.as_deref_mut());
-    let callout = Callout { cluster, want, head, authority, body: &question, most: MOST, span: noted };
+    let excess = Excess::Refused;
+    let callout = Callout { cluster, want, head, authority, body: &question, most: MOST, excess, span: noted };
     clock.set_attempt(auth.timeout().map(|limit| Instant::now() + limit));
     let result = {
-        let mut asking = pin!(callout::send(worker, callout));
+        let mut asking = pin!(callout::send(&worker.response_limits, worker.index, callout));
         poll_fn(|cx| {
             if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
                 return Poll::Ready(Ok(answer));

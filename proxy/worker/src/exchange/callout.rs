@@ -4,8 +4,7 @@
 use crate::cause::Cause;
 use crate::exchange::pump;
 use crate::tracing;
-use crate::worker::Worker;
-use fairlead_http::{Error, Event, Fields, Framing, Incoming, Leg, RequestHead, ResponseHead, Version, hop};
+use fairlead_http::{Error, Event, Fields, Framing, Incoming, Leg, Limits, RequestHead, ResponseHead, Version, hop};
 use fairlead_telemetry::trace::Attempt;
 use fairlead_upstream::{Cluster, ConnectError, ConnectErrorKind, Pick, Upstream, Want};
 use std::fmt;
@@ -28,15 +27,26 @@ pub struct Callout<'a> {
     pub body: &'a [u8],
     /// Bytes of the answer's body at most.
     pub most: usize,
+    /// What becomes of a longer one.
+    pub excess: Excess,
     /// Its span, if it is recorded: told where the request goes.
     pub span: Option<&'a mut Attempt>,
+}
+
+/// What becomes of an answer that is longer than what is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// It is none.
+    Refused,
+    /// Its rest is read and forgotten.
+    Dropped,
 }
 
 /// An answer.
 pub struct Answer {
     /// Without the fields of its connection.
     pub head: ResponseHead,
-    /// Whole.
+    /// Whole, but for what was dropped.
     pub body: Vec<u8>,
     /// Empty when there are none.
     pub trailers: Fields,
@@ -90,8 +100,9 @@ impl From<Error> for Unanswered {
     }
 }
 
-/// Asks one endpoint; a second time only when a pooled connection was closed by the endpoint in the meantime.
-pub async fn send(worker: &Worker, mut callout: Callout<'_>) -> Result<Answer, Unanswered> {
+/// Asks one endpoint; a second time only when a pooled connection was closed by the endpoint in the meantime. `block` is the caller's of the
+/// cluster's metrics.
+pub async fn send(limits: &Limits, block: usize, mut callout: Callout<'_>) -> Result<Answer, Unanswered> {
     let pick = callout.cluster.pick(&[]).ok_or(Unanswered::NoEndpoint)?;
     if let Some(authority) = callout.authority {
         let host = pick.endpoint().hostname().unwrap_or(authority);
@@ -103,30 +114,30 @@ pub async fn send(worker: &Worker, mut callout: Callout<'_>) -> Result<Answer, U
     }
     let start = Instant::now();
     let result = match callout.cluster.acquire(&pick, callout.want).await {
-        Ok(up) => match converse(worker, up, &callout).await {
-            Err((Unanswered::Failed(Error::CLOSED), true)) => anew(worker, &pick, &callout).await,
+        Ok(up) => match converse(limits, up, &callout).await {
+            Err((Unanswered::Failed(Error::CLOSED), true)) => anew(limits, &pick, &callout).await,
             other => other.map_err(|(unanswered, _)| unanswered),
         },
         Err(error) => Err(Unanswered::Connect(error)),
     };
-    count(worker, &callout, &pick, start, &result);
+    count(block, &callout, &pick, start, &result);
     result
 }
 
-async fn anew(worker: &Worker, pick: &Pick, callout: &Callout<'_>) -> Result<Answer, Unanswered> {
+async fn anew(limits: &Limits, pick: &Pick, callout: &Callout<'_>) -> Result<Answer, Unanswered> {
     let up = callout.cluster.connect(pick, callout.want).await.map_err(Unanswered::Connect)?;
-    converse(worker, up, callout).await.map_err(|(unanswered, _)| unanswered)
+    converse(limits, up, callout).await.map_err(|(unanswered, _)| unanswered)
 }
 
 /// One request and its answer; an error says whether the connection had been used before.
-async fn converse(worker: &Worker, mut up: Upstream, callout: &Callout<'_>) -> Result<Answer, (Unanswered, bool)> {
+async fn converse(limits: &Limits, mut up: Upstream, callout: &Callout<'_>) -> Result<Answer, (Unanswered, bool)> {
     let reused = up.is_reused();
-    let answer = speak(worker, up.leg(), callout).await.map_err(|unanswered| (unanswered, reused))?;
+    let answer = speak(limits, up.leg(), callout).await.map_err(|unanswered| (unanswered, reused))?;
     up.finish();
     Ok(answer)
 }
 
-async fn speak(worker: &Worker, up: &mut Leg, callout: &Callout<'_>) -> Result<Answer, Unanswered> {
+async fn speak(limits: &Limits, up: &mut Leg, callout: &Callout<'_>) -> Result<Answer, Unanswered> {
     up.send_request(&callout.head, Framing::Length(callout.body.len() as u64))?;
     let mut head = ResponseHead::default();
     let mut rest = Some(callout.body);
@@ -141,7 +152,7 @@ async fn speak(worker: &Worker, up: &mut Leg, callout: &Callout<'_>) -> Result<A
             }
         }
         loop {
-            match ready!(up.poll_response(cx, &mut head, &worker.response_limits))? {
+            match ready!(up.poll_response(cx, &mut head, limits))? {
                 Incoming::Interim => {}
                 Incoming::Final(_) => return Poll::Ready(Ok(())),
                 Incoming::Upgraded => return Poll::Ready(Err(Error::protocol("unexpected_upgrade"))),
@@ -151,7 +162,7 @@ async fn speak(worker: &Worker, up: &mut Leg, callout: &Callout<'_>) -> Result<A
     .await?;
     hop::strip_response(&mut head);
     let mut body = Vec::new();
-    poll_fn(|cx| poll_body(cx, up, callout.most, &mut body)).await?;
+    poll_fn(|cx| poll_body(cx, up, callout, &mut body)).await?;
     Ok(Answer { head, body, trailers: up.trailers().clone(), version: up.version() })
 }
 
@@ -163,16 +174,21 @@ fn poll_send(cx: &mut Context<'_>, up: &mut Leg, rest: &mut &[u8]) -> Poll<Resul
     up.poll_finish(cx, None)
 }
 
-fn poll_body(cx: &mut Context<'_>, up: &mut Leg, most: usize, body: &mut Vec<u8>) -> Poll<Result<(), Unanswered>> {
+fn poll_body(
+    cx: &mut Context<'_>,
+    up: &mut Leg,
+    callout: &Callout<'_>,
+    body: &mut Vec<u8>,
+) -> Poll<Result<(), Unanswered>> {
     loop {
         match ready!(up.poll_data(cx))? {
             Event::Data => {
-                let data = up.data();
+                let (data, room) = (up.data(), callout.most - body.len());
                 let n = data.len();
-                if body.len() + n > most {
+                if n > room && callout.excess == Excess::Refused {
                     return Poll::Ready(Err(Unanswered::TooLarge));
                 }
-                body.extend_from_slice(data);
+                body.extend_from_slice(data.get(..room).unwrap_or(data));
                 up.consume(n);
             }
             Event::Trailers => {}
@@ -182,8 +198,8 @@ fn poll_body(cx: &mut Context<'_>, up: &mut Leg, most: usize, body: &mut Vec<u8>
 }
 
 /// Counts the request for its cluster and endpoint. Failed connects are counted where they fail.
-fn count(worker: &Worker, callout: &Callout<'_>, pick: &Pick, start: Instant, result: &Result<Answer, Unanswered>) {
-    let cells = callout.cluster.metrics().at(worker.index);
+fn count(block: usize, callout: &Callout<'_>, pick: &Pick, start: Instant, result: &Result<Answer, Unanswered>) {
+    let cells = callout.cluster.metrics().at(block);
     let failed = match result {
         Ok(answer) => {
             cells.requests.inc(answer.head.status);

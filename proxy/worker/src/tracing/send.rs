@@ -1,14 +1,14 @@
 //! One export request: OTLP/gRPC or OTLP/HTTP, on a connection of the collector's cluster.
 
 use super::exporter::Around;
-use fairlead_http::{Event, Framing, Incoming, Known, Leg, Limits, RequestHead, ResponseHead, Scheme};
+use crate::exchange::callout::{self, Answer, Callout, Excess, Unanswered};
+use fairlead_http::{Known, Limits, RequestHead, Scheme};
+use fairlead_telemetry::GrpcStatus;
 use fairlead_telemetry::trace::{Batch, Protocol, Tracer, otlp};
-use fairlead_upstream::{Cluster, ClusterConfig, EndpointList, Upstream, Want};
+use fairlead_upstream::{Cluster, ClusterConfig, EndpointList, Want};
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// Bytes of an answer that are looked at.
@@ -30,6 +30,15 @@ impl Refused {
     /// May be repeated.
     pub fn later(why: impl Into<Cow<'static, str>>) -> Refused {
         Refused { why: why.into(), again: true, after: None }
+    }
+}
+
+impl From<Unanswered> for Refused {
+    fn from(unanswered: Unanswered) -> Refused {
+        match unanswered {
+            Unanswered::NoEndpoint => Refused::later("it has no endpoint"),
+            other => Refused::later(other.to_string()),
+        }
     }
 }
 
@@ -85,21 +94,18 @@ impl Link {
             Protocol::Grpc => Want::Http2,
             Protocol::Http => cluster.want(),
         };
-        let head = head(&self.tracer, cluster.config().is_tls());
-        let mut again = true;
-        loop {
-            let pick = cluster.pick(&[]).ok_or_else(|| Refused::later("it has no endpoint"))?;
-            let acquired = cluster.acquire(&pick, want).await;
-            let mut up = acquired.map_err(|error| Refused::later(error.to_string()))?;
-            let answer = match exchange(&mut up, &head, body).await {
-                Ok(answer) => answer,
-                // It may have been closed since it was last used.
-                Err(_) if up.is_reused() && std::mem::take(&mut again) => continue,
-                Err(error) => return Err(Refused::later(error.to_string())),
-            };
-            up.finish();
-            return answer.outcome(settings.protocol);
-        }
+        let callout = Callout {
+            cluster: &cluster,
+            want,
+            head: head(&self.tracer, cluster.config().is_tls()),
+            authority: None,
+            body,
+            most: ANSWER,
+            excess: Excess::Dropped,
+            span: None,
+        };
+        let answer = callout::send(&Limits::default(), around.registry.background(), callout).await;
+        outcome(&answer?, settings.protocol)
     }
 
     /// The collector's cluster as it is now; connections to endpoints that stay are kept.
@@ -128,14 +134,6 @@ impl Link {
     }
 }
 
-/// A request and its answer.
-async fn exchange(up: &mut Upstream, head: &RequestHead, body: &[u8]) -> Result<Answer, fairlead_http::Error> {
-    up.leg().send_request(head, Framing::Length(body.len() as u64))?;
-    let mut rest = body;
-    poll_fn(|cx| poll_send(cx, up.leg(), &mut rest)).await?;
-    Answer::read(up).await
-}
-
 fn head(tracer: &Tracer, tls: bool) -> RequestHead {
     let settings = tracer.settings();
     let mut head = RequestHead::new();
@@ -158,81 +156,35 @@ fn head(tracer: &Tracer, tls: bool) -> RequestHead {
     head
 }
 
-fn poll_send(cx: &mut Context<'_>, leg: &mut Leg, rest: &mut &[u8]) -> Poll<Result<(), fairlead_http::Error>> {
-    while !rest.is_empty() {
-        let sent = ready!(leg.poll_write(cx, rest))?;
-        *rest = rest.get(sent..).unwrap_or_default();
-    }
-    leg.poll_finish(cx, None)
-}
-
 /// What a collector says.
-#[derive(Default)]
-struct Answer {
-    head: ResponseHead,
-    body: Vec<u8>,
-    /// `grpc-status` and `grpc-message`, from trailers or head.
-    status: Option<u32>,
-    message: String,
-}
-
-impl Answer {
-    async fn read(up: &mut Upstream) -> Result<Answer, fairlead_http::Error> {
-        let mut answer = Answer::default();
-        loop {
-            match poll_fn(|cx| up.leg().poll_response(cx, &mut answer.head, &Limits::default())).await? {
-                Incoming::Interim => {}
-                Incoming::Upgraded => return Err(fairlead_http::Error::CLOSED),
-                Incoming::Final(_) => break,
-            }
+fn outcome(answer: &Answer, protocol: Protocol) -> Result<Option<(u64, String)>, Refused> {
+    let status = answer.head.status;
+    if protocol == Protocol::Http || status != 200 {
+        if (200..300).contains(&status) && protocol == Protocol::Http {
+            return Ok(otlp::rejected(&answer.body));
         }
-        poll_fn(|cx| {
-            loop {
-                match ready!(up.leg().poll_data(cx))? {
-                    Event::Data => {
-                        let (data, room) = (up.leg().data(), ANSWER - answer.body.len());
-                        let n = data.len();
-                        answer.body.extend_from_slice(data.get(..room).unwrap_or(data));
-                        up.leg().consume(n);
-                    }
-                    Event::Trailers => {}
-                    Event::End => return Poll::Ready(Ok::<(), fairlead_http::Error>(())),
-                }
-            }
-        })
-        .await?;
-        let trailers = up.leg().trailers();
-        let field = |known| trailers.get(known).or_else(|| answer.head.fields.get(known)).map(<[u8]>::to_vec);
-        let (status, message) = (field(Known::GrpcStatus), field(Known::GrpcMessage));
-        answer.status = status.and_then(|status| str::from_utf8(&status).ok()?.parse().ok());
-        answer.message = String::from_utf8_lossy(&message.unwrap_or_default()).into_owned();
-        Ok(answer)
+        let after =
+            answer.head.fields.get(Known::RetryAfter).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        return Err(Refused {
+            why: format!("it answers with status {status}").into(),
+            again: matches!(status, 429 | 502 | 503 | 504),
+            after: after.map(|seconds| Duration::from_secs(seconds).min(LONGEST)),
+        });
     }
-
-    fn outcome(&self, protocol: Protocol) -> Result<Option<(u64, String)>, Refused> {
-        let status = self.head.status;
-        if protocol == Protocol::Http || status != 200 {
-            if (200..300).contains(&status) && protocol == Protocol::Http {
-                return Ok(otlp::rejected(&self.body));
-            }
-            let after =
-                self.head.fields.get(Known::RetryAfter).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-            return Err(Refused {
-                why: format!("it answers with status {status}").into(),
-                again: matches!(status, 429 | 502 | 503 | 504),
-                after: after.map(|seconds| Duration::from_secs(seconds).min(LONGEST)),
-            });
-        }
-        match self.status {
-            // The message's flag and length stand in front.
-            Some(0) => Ok(otlp::rejected(self.body.get(5..).unwrap_or_default())),
-            Some(status) => Err(Refused {
-                why: format!("it answers with gRPC status {status}: {}", self.message).into(),
+    match GrpcStatus::of(Some(&answer.trailers), Some(&answer.head)).map(GrpcStatus::code) {
+        // The message's flag and length stand in front.
+        Some(0) => Ok(otlp::rejected(answer.body.get(5..).unwrap_or_default())),
+        Some(status) => {
+            // In the trailers, or in the head when there is nothing else.
+            let message = [&answer.trailers, &answer.head.fields].into_iter().find_map(|f| f.get(Known::GrpcMessage));
+            let message = String::from_utf8_lossy(message.unwrap_or_default());
+            Err(Refused {
+                why: format!("it answers with gRPC status {status}: {message}").into(),
                 again: is_transient(status),
                 after: None,
-            }),
-            None => Err(Refused::later("it answers without a gRPC status")),
+            })
         }
+        None => Err(Refused::later("it answers without a gRPC status")),
     }
 }
 
