@@ -2,9 +2,10 @@
 
 use fairlead_test_flow::grpc::{SERVICE, ask, call};
 use fairlead_test_flow::{Setup, Stage, repository};
-use fairlead_testkit::{Ask, Shared, has_command, tool};
+use fairlead_testkit::{Ask, Shared, TempDir, has_command, tool, wait_until};
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 static EXAMPLE: Shared<Stage> = Shared::new(|| Setup::example("grpc").echo(3000, "one").echo(3001, "two").start());
 
@@ -150,4 +151,25 @@ fn grpcurl_as_a_real_client() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("Unimplemented"), "{output:?}");
     let output = run(&format!("{SERVICE}/Echo"), &["x-version: new"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("\"two\""), "{output:?}");
+}
+
+/// Statuses stand in trailers, and in the head where there is no message.
+#[test]
+fn the_log_has_the_status_of_calls() {
+    let dir = TempDir::new();
+    let file = dir.path().join("access.log");
+    let format = "%PATH(NQ)% %GRPC_STATUS(SNAKE_STRING)% %TRAILER(GRPC-STATUS)% %RESP(GRPC-STATUS)%";
+    let stage = Setup::example("grpc")
+        .args(&["--access-log", format, "--access-log-file", &file.display().to_string()])
+        .echo(3000, "one")
+        .nobody(3001)
+        .start();
+    let address = stage.proxy.address(8080);
+    for method in [format!("{SERVICE}/Echo"), "other.Service/Method".to_owned()] {
+        call(address, &ask("grpc.example.com", &method));
+    }
+    let lines = format!("/{SERVICE}/Echo OK 0 -\n/other.Service/Method UNIMPLEMENTED - 12\n");
+    wait_until(Duration::from_secs(5), "two lines", || {
+        (std::fs::read_to_string(&file).unwrap_or_default() == lines).then_some(())
+    });
 }
