@@ -23,7 +23,7 @@ use anyhow::bail;
 use fairlead_ir::{EscapedSlashes, HttpSettings};
 use fairlead_store::{Key, Severity, Style, World};
 use fairlead_translate::{Plan, Planner, Settings, fleet, plan};
-use request::Asked;
+use request::{Asked, Early};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -120,8 +120,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let told = match tell(args) {
         Ok(told) => told,
         Err(error) => {
-            output::complain(&format!("error: {error:#}"));
-            return Ok(ExitCode::from(2));
+            let Some(early) = error.downcast_ref::<Early>() else {
+                output::complain(&format!("error: {error:#}"));
+                return Ok(ExitCode::from(2));
+            };
+            output::print(&match args.output {
+                Format::Text => format!("request   {}\noutcome   {early}\n", early.request),
+                Format::Json => output::json(early)?,
+            })?;
+            return Ok(ExitCode::FAILURE);
         }
     };
     output::print(&match args.output {

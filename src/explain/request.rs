@@ -2,7 +2,7 @@
 //! known than where it goes: `tls://db.example.com:5432`, `tcp://host:5432`, `udp://host:53`.
 
 use anyhow::{Context as _, bail, ensure};
-use fairlead_http::normalize::{self, Outcome, PathPolicy};
+use fairlead_http::normalize::{self, EscapedSlashes, Outcome, PathPolicy};
 use fairlead_http::{RequestHead, authority};
 use fairlead_ir::ListenerProtocol;
 use fairlead_route::Probe;
@@ -47,6 +47,17 @@ enum Scheme {
     Udp,
 }
 
+/// The proxy answers before any route is asked.
+#[derive(Clone, Debug, thiserror::Error, Serialize)]
+#[error("{status}, before any route is asked: {why}")]
+pub struct Early {
+    /// `METHOD URL`.
+    pub request: String,
+    /// What it answers.
+    pub status: u16,
+    why: String,
+}
+
 impl Asked {
     /// Parses `[METHOD] URL` (without scheme: `http://`) and headers `name: value`. `port` replaces that of the URL.
     pub fn parse(request: &str, headers: &[String], port: Option<u16>, paths: &PathPolicy) -> anyhow::Result<Asked> {
@@ -78,11 +89,18 @@ impl Asked {
         let mut head = RequestHead::new();
         head.set_path_and_query(target.as_bytes());
         head.set_authority(written.as_bytes());
-        let outcome = normalize::path(&mut head, paths)
-            .map_err(|reject| anyhow::anyhow!("the proxy answers {} ({})", reject.status, reject.details))
-            .with_context(|| format!("the path of `{url}`"))?;
+        let early = |status: u16, why: String| Early { request: format!("{method} {url}"), status, why };
+        let outcome = normalize::path(&mut head, paths).map_err(|reject| {
+            let lower = target.to_ascii_lowercase();
+            let strict = paths.escaped_slashes == EscapedSlashes::Reject;
+            let slash = strict && (lower.contains("%2f") || lower.contains("%5c"));
+            let way_out = if slash { "; --escaped-slashes says what %2F and %5C mean" } else { "" };
+            early(reject.status, format!("the path is refused ({}){way_out}", reject.details))
+        })?;
         let path = String::from_utf8_lossy(head.path_and_query());
-        ensure!(outcome == Outcome::Normal, "the path of `{url}`: the proxy answers 307 with location {path}");
+        if outcome != Outcome::Normal {
+            return Err(early(307, format!("location {path}")).into());
+        }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let server = authority::split(name.as_bytes());
         let known = match scheme {
@@ -172,7 +190,6 @@ mod tests {
 
     #[test]
     fn escaped_slashes_are_what_the_proxy_is_told() {
-        use fairlead_http::normalize::EscapedSlashes;
         let with = |escaped_slashes| {
             let policy = PathPolicy { escaped_slashes, ..PathPolicy::default() };
             Asked::parse("http://x/a%2Fb", &[], None, &policy)
@@ -180,7 +197,10 @@ mod tests {
         assert_eq!(with(EscapedSlashes::Keep).unwrap().path, "/a%2Fb");
         assert_eq!(with(EscapedSlashes::Unescape).unwrap().path, "/a/b");
         let redirected = with(EscapedSlashes::Redirect).unwrap_err().to_string();
-        assert!(redirected.ends_with("the proxy answers 307 with location /a/b"), "{redirected}");
+        assert_eq!(redirected, "307, before any route is asked: location /a/b");
+        let refused = with(EscapedSlashes::Reject).unwrap_err();
+        assert_eq!(refused.downcast_ref::<Early>().map(|early| early.status), Some(400));
+        assert!(refused.to_string().contains("--escaped-slashes"), "{refused}");
     }
 
     fn of(request: &str) -> Asked {
