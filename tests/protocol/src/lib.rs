@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use fairlead_testkit::{Ask, Client, Echo, Proxy, Reply, Version};
+use fairlead_testkit::{Ask, Client, Echo, Manifests, Proxy, Reply, Version};
 
 /// How a request reaches the echo server.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,54 +79,6 @@ impl House {
     /// One request on a new connection.
     pub fn ask(&self, way: Way, ask: Ask) -> Reply {
         self.connect(way).ask(&ask.host(House::host(way)))
-    }
-}
-
-/// A Gateway on port 80, and what is asked for.
-pub struct Manifests(String);
-
-impl Manifests {
-    /// A Gateway with a listener for HTTP on port 80.
-    pub fn new() -> Manifests {
-        Manifests(
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec:\n  gatewayClassName: fairlead\n  \
-             listeners:\n    - {name: http, protocol: HTTP, port: 80}\n"
-                .to_owned(),
-        )
-    }
-
-    /// A Backend and a route to it for a host; `rule` is more of the route's only rule, indented by six spaces.
-    pub fn backend(mut self, host: &str, port: u16, version: Version, rule: &str) -> Manifests {
-        let name = host.replace('.', "-");
-        let protocols = match version {
-            Version::H1 => "",
-            Version::H2 => "  appProtocols: [kubernetes.io/h2c]\n",
-        };
-        self.0 += &format!(
-            "---\napiVersion: fairlead.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec:\n{protocols}  \
-             endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]\n\
-             ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec:\n  \
-             parentRefs: [{{name: gw}}]\n  hostnames: [{host}]\n  rules:\n    \
-             - backendRefs: [{{group: fairlead.dev, kind: Backend, name: {name}}}]\n{rule}"
-        );
-        self
-    }
-
-    /// Any more documents.
-    pub fn and(mut self, documents: &str) -> Manifests {
-        self.0 += documents;
-        self
-    }
-
-    /// The text.
-    pub fn text(self) -> String {
-        self.0
-    }
-}
-
-impl Default for Manifests {
-    fn default() -> Self {
-        Manifests::new()
     }
 }
 

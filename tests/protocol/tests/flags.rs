@@ -1,12 +1,13 @@
 //! What clients and operators learn when something goes wrong: status, body, and in the access log Envoy's response flags and details.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
-use fairlead_test_protocol::Manifests;
 use fairlead_testkit::frames::{Frame, Frames, flag, kind};
-use fairlead_testkit::{Act, Ask, Backend, Echo, End, Proxy, Request, Shared, Version, ask, free_port, wait_until};
+use fairlead_testkit::{
+    Act, Ask, Backend, Echo, End, Manifests, Proxy, Request, Shared, Version, ask, free_port, wait_until,
+};
 
 /// A cause and what becomes of it.
 struct Case {
@@ -178,26 +179,17 @@ fn act(request: &Request) -> Act {
 
 /// An HTTP/2 backend that resets each stream with this code, after a part of a response or before.
 fn resetting(code: u32, cut: bool) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                let mut frames = Frames::accept(stream)?;
-                while let Some(head) = frames.until(|f| f.kind == kind::HEADERS) {
-                    if cut {
-                        frames.send(&Frame::headers(head.stream, 0, &[(":status", "200")]));
-                        frames.send(&Frame::new(kind::DATA, 0, head.stream, *b"half"));
-                        // What is read together with a reset goes with it.
-                        std::thread::sleep(Duration::from_millis(500));
-                    }
-                    frames.send(&Frame::reset(head.stream, code));
-                }
-                Some(())
-            });
+    Frames::backend(move |mut frames| {
+        while let Some(head) = frames.until(|f| f.kind == kind::HEADERS) {
+            if cut {
+                frames.send(&Frame::headers(head.stream, 0, &[(":status", "200")]));
+                frames.send(&Frame::new(kind::DATA, 0, head.stream, *b"half"));
+                // What is read together with a reset goes with it.
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            frames.send(&Frame::reset(head.stream, code));
         }
-    });
-    port
+    })
 }
 
 /// A port where connections are not accepted, because as many wait as may.

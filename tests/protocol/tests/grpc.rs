@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fairlead_test_protocol::{House, Manifests, Way, pattern};
+use fairlead_test_protocol::{House, Way, pattern};
 use fairlead_testkit::frames::{Frame, Frames, flag, kind};
-use fairlead_testkit::{Act, Answer, Ask, Backend, Content, Echo, Proxy, Shared, Version, ask, h2, runtime};
+use fairlead_testkit::{Act, Answer, Ask, Backend, Content, Echo, Manifests, Proxy, Shared, Version, ask, h2, runtime};
 
 const ECHO: &str = "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/Echo";
 const STREAM: &str = "/fairlead.echo.Stream/Echo";

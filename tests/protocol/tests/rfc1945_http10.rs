@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use fairlead_test_protocol::Manifests;
-use fairlead_testkit::{Act, Backend, Proxy, Request, Shared, Version, Wire};
+use fairlead_testkit::{Act, Backend, Manifests, Proxy, Request, Shared, Version, Wire};
 
 struct House {
     proxy: Proxy,

@@ -94,7 +94,7 @@ fn switching(serve: impl Fn(TcpListener) + Send + 'static) -> Proxy {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || serve(listener));
-    Proxy::serve(&fairlead_test_protocol::Manifests::new().backend("own.test", port, Version::H1, "").text(), &[80])
+    Proxy::serve(&fairlead_testkit::Manifests::new().backend("own.test", port, Version::H1, "").text(), &[80])
 }
 
 /// Takes a connection and its handshake.
@@ -187,8 +187,7 @@ fn only_a_101_that_was_asked_for_switches() {
         "/other" => Act::Answer(other.into()),
         _ => Act::ok("plain"),
     });
-    let text =
-        fairlead_test_protocol::Manifests::new().backend("own.test", backend.address.port(), Version::H1, "").text();
+    let text = fairlead_testkit::Manifests::new().backend("own.test", backend.address.port(), Version::H1, "").text();
     let proxy = Proxy::serve(&text, &[80]);
     let reply = ask(Version::H1, proxy.address(80), &Ask::get("/unasked").host("own.test"));
     assert_eq!(reply.whole().status, 502);

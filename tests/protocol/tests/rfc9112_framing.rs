@@ -5,9 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use fairlead_test_protocol::{Manifests, pattern};
+use fairlead_test_protocol::pattern;
 use fairlead_testkit::frames::{Frame, Frames, kind};
-use fairlead_testkit::{Act, Ask, Backend, Content, Echo, End, Proxy, Request, Shared, Version, Wire, ask, wait_until};
+use fairlead_testkit::{
+    Act, Ask, Backend, Content, Echo, End, Manifests, Proxy, Request, Shared, Version, Wire, ask, wait_until,
+};
 
 struct House {
     proxy: Proxy,

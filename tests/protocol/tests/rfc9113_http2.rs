@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fairlead_test_protocol::{House, Manifests, Way, pattern};
+use fairlead_test_protocol::{House, Way, pattern};
 use fairlead_testkit::frames::{Ended, Frame, Frames, flag, get, hpack, kind};
-use fairlead_testkit::{Ask, Content, Echo, End, Proxy, Shared, Version, ask, h2, runtime, tool};
+use fairlead_testkit::{Ask, Content, Echo, End, Manifests, Proxy, Shared, Version, ask, h2, runtime, tool};
 
 static HOUSE: Shared<House> = Shared::new(House::start);
 
@@ -250,22 +250,8 @@ fn a_drain_announces_the_end_and_finishes_what_runs() {
     assert_eq!(proxy.process.wait(Duration::from_secs(5)), Some(0));
 }
 
-/// A backend of single frames: each connection is served by `serve`.
-fn backend(serve: impl Fn(Frames) + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serve = Arc::new(serve);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let serve = serve.clone();
-            std::thread::spawn(move || Frames::accept(stream).map(|frames| serve(frames)));
-        }
-    });
-    port
-}
-
 fn ask_frames(serve: impl Fn(Frames) + Send + Sync + 'static, path: &str) -> (Proxy, fairlead_testkit::Reply) {
-    let text = Manifests::new().backend("own.test", backend(serve), Version::H2, "").text();
+    let text = Manifests::new().backend("own.test", Frames::backend(serve), Version::H2, "").text();
     let proxy = Proxy::serve(&text, &[80]);
     let reply = ask(Version::H2, proxy.address(80), &Ask::get(path).host("own.test"));
     (proxy, reply)
@@ -356,7 +342,7 @@ fn a_response_whose_length_is_wrong_is_never_complete() {
 fn stream_limits_of_the_backend_are_kept() {
     let most = Arc::new(AtomicUsize::new(0));
     let seen = most.clone();
-    let port = backend(move |mut frames| {
+    let port = Frames::backend(move |mut frames| {
         frames.send(&Frame::new(kind::SETTINGS, 0, 0, [0, 3, 0, 0, 0, 2]));
         frames.stream().set_read_timeout(Some(Duration::from_millis(30))).unwrap();
         // Streams that were opened before our limit was known may be more than it.

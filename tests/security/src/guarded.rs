@@ -1,6 +1,6 @@
 //! A rule that protects a prefix, and one that takes everything else, each with a backend that records what it gets.
 
-use fairlead_testkit::{Backend, Proxy};
+use fairlead_testkit::{Backend, Manifests, Proxy, Version};
 
 /// `/admin` goes to one backend, the rest to the other; on host `redirect.test`, `/old` is redirected.
 pub struct Guarded {
@@ -25,9 +25,11 @@ impl Guarded {
     /// Starts the three, the proxy with more arguments.
     pub fn start(args: &[&str]) -> Guarded {
         let (open, guarded) = (Backend::answering(), Backend::answering());
-        let text = MANIFESTS
-            .replace("OPEN", &open.address.port().to_string())
-            .replace("GUARDED", &guarded.address.port().to_string());
+        let text = Manifests::new()
+            .endpoint("open", open.address.port(), Version::H1)
+            .endpoint("guarded", guarded.address.port(), Version::H1)
+            .and(ROUTES)
+            .text();
         Guarded { proxy: Proxy::builder(&text, &[80]).args(args).start(), open, guarded }
     }
 
@@ -41,14 +43,7 @@ impl Guarded {
     }
 }
 
-const MANIFESTS: &str = "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  gatewayClassName: fairlead
-  listeners:
-    - {name: http, protocol: HTTP, port: 80}
----
+const ROUTES: &str = "---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: all}
@@ -68,16 +63,4 @@ spec:
   rules:
     - matches: [{path: {type: PathPrefix, value: /old}}]
       filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}]
----
-apiVersion: fairlead.dev/v1alpha1
-kind: Backend
-metadata: {name: open}
-spec:
-  endpoints: [{ip: {address: 127.0.0.1, port: OPEN}}]
----
-apiVersion: fairlead.dev/v1alpha1
-kind: Backend
-metadata: {name: guarded}
-spec:
-  endpoints: [{ip: {address: 127.0.0.1, port: GUARDED}}]
 ";

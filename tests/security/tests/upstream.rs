@@ -189,19 +189,9 @@ fn large_and_many_fields_are_refused() {
 
 /// A backend of HTTP/2 frames; `serve` gets the connection and the stream of the first request.
 fn frames(serve: impl Fn(&mut Frames, u32) + Send + Sync + 'static) -> Proxy {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serve = std::sync::Arc::new(serve);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let serve = serve.clone();
-            std::thread::spawn(move || {
-                let mut frames = Frames::accept(stream)?;
-                while let Some(head) = frames.until(|f| f.kind == kind::HEADERS) {
-                    serve(&mut frames, head.stream);
-                }
-                Some(())
-            });
+    let port = Frames::backend(move |mut frames| {
+        while let Some(head) = frames.until(|f| f.kind == kind::HEADERS) {
+            serve(&mut frames, head.stream);
         }
     });
     Proxy::serve(&manifests(port, true), &[80])

@@ -1,7 +1,8 @@
 //! HTTP/2 frame by frame, either side, right or wrong as the test likes it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a client says first.
@@ -117,6 +118,20 @@ impl Frames {
         frames.bytes(PREFACE);
         frames.greet();
         frames
+    }
+
+    /// Serves all connections to a port of its own, each by `serve` on a thread; the port.
+    pub fn backend(serve: impl Fn(Frames) + Send + Sync + 'static) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("address").port();
+        let serve = Arc::new(serve);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let serve = serve.clone();
+                std::thread::spawn(move || Frames::accept(stream).map(|frames| serve(frames)));
+            }
+        });
+        port
     }
 
     /// Serves: reads the preface and exchanges SETTINGS.

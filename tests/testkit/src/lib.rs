@@ -12,6 +12,7 @@ mod dir;
 pub mod frames;
 pub mod h2;
 mod house;
+mod manifests;
 mod proxy;
 mod shared;
 pub mod tls;
@@ -25,6 +26,7 @@ pub use command::{Process, binary, curl, free_port, has_command, tool, wait_unti
 pub use dir::TempDir;
 pub use frames::Frames;
 pub use house::House;
+pub use manifests::Manifests;
 pub use proxy::{Echo, Proxy, ProxyBuilder};
 pub use shared::Shared;
 pub use wire::{Answer, Wire, exchange, read_response};
