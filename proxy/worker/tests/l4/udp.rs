@@ -129,11 +129,11 @@ fn weights_are_shares_of_sessions() {
 #[test]
 fn an_idle_session_ends_and_is_logged() {
     let (backend, seen) = udp_backend("one");
-    let house = house(1, &[backend], Some(300));
+    let house = house(1, &[backend], Some(1000));
     let client = house.datagrams();
     for _ in 0..3 {
         assert_eq!(ask(&client, "12345"), "one 12345");
-        std::thread::sleep(Duration::from_millis(150));
+        std::thread::sleep(Duration::from_millis(400));
     }
     let line = &house.log(1)[0];
     assert_eq!((&line["bytes_received"], &line["bytes_sent"]), (&15.into(), &27.into()));
