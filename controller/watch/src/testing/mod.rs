@@ -148,6 +148,11 @@ impl Server {
         self.shared.storage().compact(gone);
     }
 
+    /// Forgets what happened until now, and ends every watch that runs with an event of type `ERROR` that says so.
+    pub fn expire(&self) {
+        self.shared.storage().expire();
+    }
+
     /// Sends a bookmark to every watch that takes them.
     pub fn bookmark(&self) {
         self.shared.storage().bookmark();

@@ -261,6 +261,16 @@ impl Storage {
         self.history.clear();
     }
 
+    /// As [`compact`](Self::compact), and tells so whoever watches.
+    pub fn expire(&mut self) {
+        self.compact(Gone::Event);
+        let message = format!("too old resource version: {} ({})", self.oldest - 1, self.oldest);
+        let status = status(&Refusal(410, "Expired", message));
+        for watching in self.watches.drain(..) {
+            let _ = watching.sender.send(line(&json!({"type": "ERROR", "object": status})));
+        }
+    }
+
     pub fn bookmark(&mut self) {
         self.version += 1;
         let metadata = json!({"resourceVersion": self.version.to_string()});

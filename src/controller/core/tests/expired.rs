@@ -31,11 +31,11 @@ fn is_accepted(route: &Value) -> bool {
     condition(&route["status"]["parents"][0]["conditions"], "Accepted").is_some_and(|(status, _)| status == "True")
 }
 
-/// Both ways in which an API server says so. While it is away and when it is back, only what changed meanwhile is written, and nothing is
-/// withdrawn that is there.
+/// All ways in which an API server says so: at once when it is back, or in the midst of a watch (`None`). Only what changed meanwhile is
+/// written, and nothing is withdrawn that is there.
 #[tokio::test]
 async fn what_was_missed_is_found_and_nothing_else_is_touched() {
-    for gone in [Gone::Status, Gone::Event] {
+    for gone in [Some(Gone::Status), Some(Gone::Event), None] {
         let api = cluster().await;
         let names: Vec<String> = (0..600).map(|index| format!("r{index:03}")).collect();
         names.iter().for_each(|name| drop(api.put(redirect(name, &format!("{name}.example")))));
@@ -49,17 +49,24 @@ async fn what_was_missed_is_found_and_nothing_else_is_touched() {
         sleep(Duration::from_millis(500)).await;
         let (before, known) = (stage.version(), pushes.lock().unwrap().len());
 
-        stage.api.down().await;
+        match gone {
+            Some(_) => stage.api.down().await,
+            None => stage.api.expire(),
+        }
         stage.api.delete("httproutes", "shop", "r007");
         stage.api.put(redirect("new", "new.example"));
-        stage.api.compact(gone);
         stage.api.clear_requests();
-        sleep(Duration::from_millis(300)).await;
-        assert_eq!(stage.version(), before, "{gone:?}: nothing is withdrawn while it is away");
-        stage.api.up().await;
+        if let Some(gone) = gone {
+            stage.api.compact(gone);
+            sleep(Duration::from_millis(300)).await;
+            assert_eq!(stage.version(), before, "{gone:?}: nothing is withdrawn while it is away");
+            stage.api.up().await;
+        }
 
         stage.until("the new one's status", |stage| is_accepted(&stage.route("new"))).await;
         sleep(Duration::from_millis(700)).await;
+        let mut lists = stage.api.requests().into_iter().filter(|request| request.path.ends_with("/httproutes"));
+        assert!(lists.any(|request| !request.query.contains("watch=true")), "{gone:?}: it was listed again");
         assert_eq!(stage.attached(), 601, "{gone:?}: one less and one more");
         let mut written = stage.written();
         // Counting the same is no change, unless the two were seen one after the other.
