@@ -1,8 +1,9 @@
 //! Which rule takes a request: examples `http-routing` and `traffic-splitting`, and the specification's rules beyond them.
 
 use fairlead_test_flow::{Setup, Stage};
-use fairlead_testkit::{Ask, Client, Content, Shared, Version};
+use fairlead_testkit::{Ask, Client, Content, Shared, Version, wait_until};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 #[test]
 fn the_example_of_matches() {
@@ -323,7 +324,8 @@ fn names_of_rules_are_seen_in_metrics() {
     let stage = STAGE.take();
     assert_eq!(stage.pod(8080, "named.test", "/named"), "one");
     assert_eq!(stage.pod(8080, "named.test", "/unnamed"), "two");
-    // The second request ended after the first was counted.
     let series = "fairlead_route_requests_total{route=\"named\",namespace=\"default\",kind=\"HTTPRoute\",rule=\"first\",class=\"2xx\"}";
+    // It is counted once its answer is on the way.
+    wait_until(Duration::from_secs(5), series, || (stage.metric(series) != 0.0).then_some(()));
     assert_eq!(stage.metric(series), 1.0, "{}", stage.proxy.admin_get("/metrics"));
 }
