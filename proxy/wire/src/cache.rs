@@ -60,7 +60,10 @@ pub(crate) fn load(directory: &Path, gateway: &str) -> Result<Option<(Saved, Vec
 }
 
 /// Replaces what was stored. After a crash there is the old one or the new one.
-pub(crate) fn store(directory: &Path, saved: &Saved, resources: impl Iterator<Item = Resource>) -> io::Result<()> {
+///
+/// # Errors
+/// When the file can't be written.
+pub fn store(directory: &Path, saved: &Saved, resources: impl Iterator<Item = Resource>) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let next = directory.join(NEXT);
     // A leftover may have other rights.

@@ -8,7 +8,7 @@
 //! Knows resources by kind, id and equality; what they mean is the proxy's business. The envelope is protobuf (`proto/push.proto`),
 //! the payload the IR's own serde form as JSON, so that there is one schema and either side may be one minor version ahead.
 
-mod cache;
+pub mod cache;
 pub mod client;
 mod clock;
 mod connect;

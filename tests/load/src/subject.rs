@@ -65,11 +65,16 @@ impl Subject {
 
     /// Anonymous memory (PSS), KiB. Pages of the binary don't count: who else runs it changes their share.
     pub fn memory_kib(&self) -> f64 {
-        let path = format!("/proc/{}/smaps_rollup", self.process.id());
-        let text = std::fs::read_to_string(&path).expect("a kernel with smaps_rollup");
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).expect("Pss_Anon");
-        line.trim_end_matches("kB").trim().parse().expect("a number")
+        kib(&self.process, "Pss_Anon:")
     }
+}
+
+/// A process's memory of a kind, KiB.
+pub(crate) fn kib(process: &Process, what: &str) -> f64 {
+    let path = format!("/proc/{}/smaps_rollup", process.id());
+    let text = std::fs::read_to_string(&path).expect("a kernel with smaps_rollup");
+    let line = text.lines().find_map(|line| line.strip_prefix(what)).expect(what);
+    line.trim_end_matches("kB").trim().parse().expect("a number")
 }
 
 /// Whether a tool is not installed, said aloud: its test is then skipped. `tests/install test` brings it.
@@ -95,7 +100,7 @@ pub fn report(what: &str, measured: f64, budget: f64) {
 }
 
 /// The optimised binary: counts of another one say nothing.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("FAIRLEAD_BIN") {
         return path.into();
     }
@@ -104,7 +109,7 @@ fn binary() -> PathBuf {
     path
 }
 
-fn ready(admin: SocketAddr) -> bool {
+pub(crate) fn ready(admin: SocketAddr) -> bool {
     let answer = || -> Option<Answer> {
         TcpStream::connect(admin).ok()?;
         Wire::connect(admin)
