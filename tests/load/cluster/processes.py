@@ -31,10 +31,10 @@ class Processes:
             raise Failure(f"no process `fairlead … {' '.join(self._words)}` on this machine")
         return found
 
-    def options(self, name: str) -> list[str]:
-        """What each was given as `name=VALUE`."""
+    def options(self, name: str) -> set[str]:
+        """What they were given as `name=VALUE`."""
         lines = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0") for pid in self.pids()]
-        return [word.removeprefix(f"{name}=") for line in lines for word in line if word.startswith(f"{name}=")]
+        return {word.removeprefix(f"{name}=") for line in lines for word in line if word.startswith(f"{name}=")}
 
     def mib(self) -> float:
         """Resident memory of the largest."""
