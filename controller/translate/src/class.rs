@@ -33,6 +33,8 @@ pub(crate) struct Class<'w> {
     pub fault: Option<Fault>,
     /// What its ProxyClass says.
     pub parameters: Option<&'w ProxyClassSpec>,
+    /// The same, right or wrong.
+    pub stated: Option<&'w ProxyClassSpec>,
 }
 
 impl<'w> Classes<'w> {
@@ -45,6 +47,7 @@ impl<'w> Classes<'w> {
                 continue;
             }
             let mut ours = Class::default();
+            ours.stated = class.spec.parameters_ref.as_ref().and_then(|reference| stated(world, reference));
             match class.spec.parameters_ref.as_ref().map(|reference| parameters(world, reference)) {
                 Some(Ok(parameters)) => ours.parameters = Some(parameters),
                 Some(Err(fault)) => ours.fault = Some(fault),
@@ -68,6 +71,11 @@ impl<'w> Classes<'w> {
     pub fn names(&self) -> String {
         self.ours.keys().map(|name| &**name).collect::<Vec<_>>().join(", ")
     }
+}
+
+fn stated<'w>(world: &'w World, reference: &ParametersReference) -> Option<&'w ProxyClassSpec> {
+    let key = Key::new(reference.namespace.as_deref()?, reference.name.as_str());
+    fleet::stated(world, (&reference.group, &reference.kind), &key)
 }
 
 fn parameters<'w>(world: &'w World, reference: &ParametersReference) -> Result<&'w ProxyClassSpec, Fault> {

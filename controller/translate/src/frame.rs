@@ -179,7 +179,7 @@ impl Frame {
         let id = |prefix: &str, key: &Key, listener: &Draft| format!("{prefix}/{key}/{}", listener.name);
         let mut gateway = gateway;
         let served = gateway.served();
-        let http = gateway.http(settings);
+        let http = gateway.http.clone();
         let failures = &settings.bind_failures;
         for listener in &mut gateway.listeners {
             let id = id("gateway", &gateway.key, listener);

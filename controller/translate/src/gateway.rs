@@ -14,7 +14,6 @@ use crate::fleet;
 use crate::frame::{Context, Namespaces};
 use crate::frontend::{self, Frontend};
 use crate::listener::{self, Draft, Owner, Spec};
-use crate::settings::Settings;
 use crate::status::{Condition, ConditionType, Fault, GatewayStatus, Reason, observed};
 use crate::tls::KeyPair;
 use fairlead_crds::Kind;
@@ -40,6 +39,8 @@ pub(crate) struct GatewayDraft {
     pub owner: fleet::Owner,
     /// How its proxies run.
     pub parameters: ProxyClassSpec,
+    /// What its listeners do with requests.
+    pub http: HttpSettings,
     has_fleet: bool,
     /// Whether the outcome of each address is told.
     tells_addresses: bool,
@@ -120,6 +121,7 @@ pub(crate) fn draft<'a>(
         allowed_listeners,
         owner: fleet::Owner::of(key, gateway),
         parameters,
+        http: http(key, gateway, class, context),
         has_fleet: context.settings.fleet.is_some(),
         tells_addresses: context.settings.routability,
     }
@@ -152,6 +154,22 @@ fn parameters(
     Ok(merged)
 }
 
+/// What listeners do with requests: as the Gateway's own ProxyClass says, then its class's, then the settings. A ProxyClass that is wrong
+/// says what it says of requests all the same: who mistypes the number of proxies turns no client away.
+fn http(key: &Key, gateway: &Gateway, class: Option<&Class<'_>>, context: &Context<'_, '_>) -> HttpSettings {
+    let base = &context.settings.http;
+    if context.settings.fleet.is_none() {
+        return base.clone();
+    }
+    let own = gateway.spec.infrastructure.as_ref().and_then(|infrastructure| {
+        let reference = infrastructure.parameters_ref.as_ref()?;
+        let named = Key::new(key.namespace.clone(), reference.name.as_str());
+        fleet::stated(context.reader.world, (&reference.group, &reference.kind), &named)
+    });
+    let stated = class.and_then(|class| class.stated).into_iter().chain(own);
+    stated.fold(base.clone(), |http, spec| fleet::http(spec, &http))
+}
+
 impl GatewayDraft {
     /// Once conflicts are known: is there a listener to serve?
     pub fn judge(&mut self) {
@@ -180,11 +198,6 @@ impl GatewayDraft {
     /// before are other processes.
     pub fn served(&self) -> bool {
         self.rejected.iter().all(|fault| self.has_fleet && fault.reason == Reason::InvalidParameters)
-    }
-
-    /// What its listeners do with requests. While its parameters are wrong, nothing is known of them: the strict choice then.
-    pub fn http(&self, settings: &Settings) -> HttpSettings {
-        if self.has_fleet { fleet::http(&self.parameters, &settings.http) } else { settings.http.clone() }
     }
 
     /// Why it is not served, or not where it should be.

@@ -20,7 +20,7 @@ mod workload;
 pub(crate) use addresses::read as read_addresses;
 pub(crate) use name::short_hash;
 pub use name::{label_value, object_name};
-pub(crate) use parameters::{check, http, merge, resolve};
+pub(crate) use parameters::{check, http, merge, resolve, stated};
 pub use selection::{is_selection, owner_key, selected, selection_key};
 pub(crate) use selection::{selection, selection_name};
 

@@ -4,8 +4,8 @@ use crate::duration;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::v1alpha1::{
-    Autoscaling, DisruptionBudget, EscapedSlashesAction, HeaderSettings, PathSettings, ProxyClass, ProxyClassSpec,
-    ProxyService, ServiceType, WithUnderscoresAction, WorkloadKind,
+    Autoscaling, DisruptionBudget, EscapedSlashesAction, ProxyClass, ProxyClassSpec, ProxyService, ServiceType,
+    WithUnderscoresAction, WorkloadKind,
 };
 use fairlead_ir::{EscapedSlashes, HttpSettings, Underscores};
 use fairlead_store::{Key, World};
@@ -31,6 +31,12 @@ pub(crate) fn resolve<'w>(
     };
     check(&class.spec).map_err(|fault| invalid(format!("ProxyClass {key}: {fault}")))?;
     Ok(&class.spec)
+}
+
+/// What the parameters that a `parametersRef` names say, right or wrong.
+pub(crate) fn stated<'w>(world: &'w World, (group, kind): (&str, &str), key: &Key) -> Option<&'w ProxyClassSpec> {
+    let known = Kind::of_group(group, kind) == Some(Kind::ProxyClass);
+    world.all::<ProxyClass>().get(key).filter(|_| known).map(|class| &class.spec)
 }
 
 /// Checks a ProxyClass, as far as an API server of this version's CRDs would not have refused it, and beyond.
@@ -151,7 +157,7 @@ pub(crate) fn service_type(service: Option<&ProxyService>, host_network: bool) -
     service.and_then(|service| service.type_.clone()).unwrap_or(default)
 }
 
-/// `own` before `class`: field by field, maps key by key, lists as a whole. How many proxies there are is one thing said
+/// `own` before `class`: field by field, maps key by key, lists as a whole; what is said of requests is for [`http`]. How many proxies there are is one thing said
 /// in three fields (`kind`, `replicas`, `autoscaling`): who says one of them has said them all.
 pub(crate) fn merge(own: &ProxyClassSpec, class: &ProxyClassSpec) -> ProxyClassSpec {
     macro_rules! first {
@@ -185,10 +191,6 @@ pub(crate) fn merge(own: &ProxyClassSpec, class: &ProxyClassSpec) -> ProxyClassS
     fill(&mut merged.topology_spread_constraints, &class.topology_spread_constraints);
     fill(&mut merged.image_pull_secrets, &class.image_pull_secrets);
     fill(&mut merged.env, &class.env);
-    let slashes = |spec: &ProxyClassSpec| spec.path.as_ref()?.escaped_slashes_action.clone();
-    merged.path = Some(PathSettings { escaped_slashes_action: slashes(own).or_else(|| slashes(class)) });
-    let underscores = |spec: &ProxyClassSpec| spec.headers.as_ref()?.with_underscores_action.clone();
-    merged.headers = Some(HeaderSettings { with_underscores_action: underscores(own).or_else(|| underscores(class)) });
     merged.service = match (&own.service, &class.service) {
         (Some(own), Some(class)) => Some(merge_service(own, class)),
         (own, class) => own.clone().or_else(|| class.clone()),
@@ -224,7 +226,7 @@ fn merge_service(own: &ProxyService, class: &ProxyService) -> ProxyService {
     merged
 }
 
-/// What listeners do with requests: `base`, but for what the parameters say.
+/// What listeners do with requests: `base`, but for what the parameters say. Values that are not known say nothing.
 pub(crate) fn http(spec: &ProxyClassSpec, base: &HttpSettings) -> HttpSettings {
     use {EscapedSlashesAction as S, WithUnderscoresAction as U};
     let mut http = base.clone();
@@ -233,7 +235,6 @@ pub(crate) fn http(spec: &ProxyClassSpec, base: &HttpSettings) -> HttpSettings {
         Some(S::KeepUnchanged) => http.escaped_slashes = EscapedSlashes::Keep,
         Some(S::UnescapeAndForward) => http.escaped_slashes = EscapedSlashes::Unescape,
         Some(S::UnescapeAndRedirect) => http.escaped_slashes = EscapedSlashes::Redirect,
-        // Unknown ones are refused before.
         Some(S::Other(_)) | None => {}
     }
     match spec.headers.as_ref().and_then(|headers| headers.with_underscores_action.as_ref()) {
