@@ -46,9 +46,10 @@ impl<'w> Classes<'w> {
             if *class.spec.controller_name != *settings.controller_name {
                 continue;
             }
-            let mut ours = Class::default();
-            ours.stated = class.spec.parameters_ref.as_ref().and_then(|reference| stated(world, reference));
-            match class.spec.parameters_ref.as_ref().map(|reference| parameters(world, reference)) {
+            let reference = class.spec.parameters_ref.as_ref();
+            let stated = reference.and_then(|reference| stated(world, reference));
+            let mut ours = Class { stated, ..Class::default() };
+            match reference.map(|reference| parameters(world, reference)) {
                 Some(Ok(parameters)) => ours.parameters = Some(parameters),
                 Some(Err(fault)) => ours.fault = Some(fault),
                 None => {}
