@@ -8,6 +8,7 @@ use fairlead_admin::Readiness;
 use fairlead_ir::HttpSettings;
 use fairlead_store::{Settings, Stopper, Style, Watch};
 use fairlead_telemetry::Registry;
+use fairlead_testkit::free_port;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -51,10 +52,6 @@ spec:
       requestRedirect: {{hostname: a.example, statusCode: {status}}}
 "
     )
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Running {
