@@ -2,10 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
-use socket2::SockAddr;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::unix::AsyncFd;
 
 use crate::Stream;
@@ -87,21 +86,8 @@ impl Accepted {
 
 /// `accept4`, which makes the new socket non-blocking without a further system call (the standard library's does not).
 fn accept(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let accept4 = |storage: *mut socket2::SockAddrStorage, len: *mut libc::socklen_t| {
-        // SAFETY: the listener is open for the time of the call, `storage` is valid for writes of `*len` bytes, and both
-        // pointers come from `SockAddr::try_init`, which made them from live locals.
-        let fd = unsafe {
-            libc::accept4(listener.as_raw_fd(), storage.cast(), len, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-    };
-    // SAFETY: on success the kernel has written an address and its length to the two pointers.
-    let (socket, peer) = unsafe { SockAddr::try_init(accept4) }?;
-    let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+    let (socket, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
     Ok((TcpStream::from(socket), peer))
 }
 

@@ -4,9 +4,10 @@
 //! written, since a move takes two calls of its own.
 
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
+use rustix::fd::AsFd;
+use rustix::pipe::SpliceFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -52,7 +53,7 @@ impl Pipe {
         let Stream::Tcp(from) = from else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
         loop {
             ready!(from.poll_read_ready(cx))?;
-            match attempt(from, Interest::READABLE, || splice(from.as_fd(), self.writer.as_fd(), MOST)) {
+            match attempt(from, Interest::READABLE, || splice(from, &self.writer, MOST)) {
                 Ok(n) => {
                     self.held += n;
                     return Poll::Ready(Ok(n));
@@ -71,7 +72,7 @@ impl Pipe {
         let Stream::Tcp(to) = to else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
         loop {
             ready!(to.poll_write_ready(cx))?;
-            match attempt(to, Interest::WRITABLE, || splice(self.reader.as_fd(), to.as_fd(), self.held)) {
+            match attempt(to, Interest::WRITABLE, || splice(&self.reader, to, self.held)) {
                 Ok(n) => {
                     self.held -= n.min(self.held);
                     return Poll::Ready(Ok(n));
@@ -95,12 +96,8 @@ fn attempt(socket: &TcpStream, interest: Interest, call: impl Fn() -> io::Result
     })
 }
 
-fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
-    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
-    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
-    // SAFETY: both descriptors are open for the time of the call; without offsets the kernel touches no memory of ours.
-    let moved = unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), most, flags) };
-    usize::try_from(moved).map_err(|_| io::Error::last_os_error())
+fn splice(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+    Ok(rustix::pipe::splice(from, None, to, None, most, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use aws_lc_rs::digest;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CommonState, HandshakeKind, ServerConnection};
@@ -15,11 +16,12 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::identity::time;
 use super::{TlsVersion, sha256};
+use crate::Stream;
 
-/// Facts of a downstream TLS connection, for routing, logs and headers.
+/// Facts of a TLS connection, for routing, logs and headers.
 #[derive(Clone, Debug)]
 pub struct TlsInfo {
-    /// The host that the client named (RFC 6066 §3), lower-case.
+    /// The host that the client named (RFC 6066 §3), lower-case; of connections to us only.
     pub sni: Option<Rc<str>>,
     /// The protocol agreed on (RFC 7301).
     pub alpn: Option<Rc<[u8]>>,
@@ -29,14 +31,14 @@ pub struct TlsInfo {
     pub cipher: &'static str,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
-    /// The client's certificate, if it presented one.
-    pub client_cert: Option<Rc<PeerCert>>,
+    /// The other side's certificate, if it presented one: every server does, few clients do.
+    pub peer_cert: Option<Rc<PeerCert>>,
 }
 
 impl TlsInfo {
     /// `second_look` verifies certificates that the handshake let through unseen.
     pub(super) fn of_client(session: &ServerConnection, second_look: Option<&dyn ClientCertVerifier>) -> TlsInfo {
-        let client_cert = session.peer_certificates().and_then(<[_]>::split_first).map(|(leaf, rest)| {
+        let peer_cert = session.peer_certificates().and_then(<[_]>::split_first).map(|(leaf, rest)| {
             let verified = second_look.is_none_or(|v| v.verify_client_cert(leaf, rest, UnixTime::now()).is_ok());
             Rc::new(PeerCert { leaf: leaf.clone(), rest: rest.into(), verified, facts: OnceCell::new() })
         });
@@ -46,8 +48,26 @@ impl TlsInfo {
             version: TlsVersion::of(session.protocol_version()),
             cipher: cipher(session),
             resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-            client_cert,
+            peer_cert,
         }
+    }
+
+    /// Of a connection to an upstream ([`super::connect`], which has verified its certificate); `None` for any other stream. Only the
+    /// server's own certificate is kept, not what led to its CA.
+    pub fn of_upstream(stream: &Stream) -> Option<TlsInfo> {
+        let Stream::TlsClient(stream) = stream else { return None };
+        let session = stream.get_ref().1;
+        let peer_cert = session.peer_certificates().and_then(<[_]>::first).map(|leaf| {
+            Rc::new(PeerCert { leaf: leaf.clone(), rest: Box::default(), verified: true, facts: OnceCell::new() })
+        });
+        Some(TlsInfo {
+            sni: None,
+            alpn: session.alpn_protocol().map(Rc::from),
+            version: TlsVersion::of(session.protocol_version()),
+            cipher: cipher(session),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            peer_cert,
+        })
     }
 }
 
@@ -62,7 +82,7 @@ fn cipher(session: &CommonState) -> &'static str {
     }
 }
 
-/// A client's certificate.
+/// A certificate that the other side presented.
 #[derive(Debug)]
 pub struct PeerCert {
     leaf: CertificateDer<'static>,
@@ -77,7 +97,7 @@ impl PeerCert {
         &self.leaf
     }
 
-    /// All certificates that the client sent, its own first.
+    /// All certificates that a client sent, its own first; of a server only its own.
     pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(&self.leaf).chain(&self.rest).map(|der| &**der)
     }
@@ -91,6 +111,13 @@ impl PeerCert {
     /// SHA-256 of the certificate.
     pub fn fingerprint(&self) -> [u8; 32] {
         sha256(&self.leaf)
+    }
+
+    /// SHA-1 of the certificate, which older tools know certificates by. Proves nothing.
+    pub fn fingerprint_sha1(&self) -> [u8; 20] {
+        let mut out = [0; 20];
+        out.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.leaf).as_ref());
+        out
     }
 
     /// What the certificate says; parsed at the first call. `None` when it cannot be parsed.
@@ -128,7 +155,7 @@ impl CertFacts {
         let mut facts = CertFacts {
             subject: distinguished_name(x509.subject()),
             issuer: distinguished_name(x509.issuer()),
-            serial: hex(x509.raw_serial()),
+            serial: serial(x509.raw_serial()),
             not_before: time(x509.validity().not_before.timestamp()),
             not_after: time(x509.validity().not_after.timestamp()),
             dns: Vec::new(),
@@ -148,6 +175,11 @@ impl CertFacts {
         }
         Some(facts)
     }
+}
+
+/// Without the zero byte that DER puts in front of a number whose first bit is set (X.690 §8.3).
+fn serial(bytes: &[u8]) -> String {
+    hex(bytes.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(bytes))
 }
 
 fn ip(bytes: &[u8]) -> Option<IpAddr> {

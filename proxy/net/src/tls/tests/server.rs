@@ -108,7 +108,7 @@ async fn the_hello_shows_name_and_protocols_before_any_choice() {
     assert_eq!(info.sni.as_deref(), Some("a.example"));
     assert_eq!((info.version, info.version.as_str()), (TlsVersion::V1_3, "TLSv1.3"));
     assert!(info.cipher.starts_with("TLS_AES_"), "{}", info.cipher);
-    assert!(!info.resumed && info.client_cert.is_none());
+    assert!(!info.resumed && info.peer_cert.is_none());
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn client_certificates_required() {
     let right = bare.identity(right.identity()).build().unwrap();
     talk(&right, &server).await.unwrap();
     let (_, _, info) = tls_pair(&right, &server).await;
-    let cert = info.client_cert.unwrap();
+    let cert = info.peer_cert.unwrap();
     assert!(cert.verified());
     let facts = cert.facts().unwrap();
     assert_eq!(facts.subject, "O=Corp\\, Inc.,CN=bob.corp");
@@ -241,7 +241,7 @@ async fn client_certificates_asked_for_but_not_insisted_on() {
         let verified = |builder: ClientTlsBuilder| async {
             let client = builder.build().unwrap();
             talk(&client, &server).await.unwrap();
-            tls_pair(&client, &server).await.2.client_cert.map(|c| c.verified())
+            tls_pair(&client, &server).await.2.peer_cert.map(|c| c.verified())
         };
         assert_eq!(verified(bare.clone()).await, None, "{version}");
         assert_eq!(
@@ -260,7 +260,7 @@ async fn client_certificates_that_are_optional_must_still_be_right() {
     let bare = client(&ca, "a.example");
     let seen = |builder: ClientTlsBuilder| async {
         let (_, _, info) = tls_pair(&builder.build().unwrap(), &server).await;
-        info.client_cert.map(|c| c.verified())
+        info.peer_cert.map(|c| c.verified())
     };
     assert_eq!(seen(bare.clone()).await, None);
     assert_eq!(seen(bare.clone().identity(corp.identity(&["x"]))).await, Some(true));
