@@ -3,7 +3,7 @@
 use super::gate::{Basis, Gate};
 use super::judge::{of_set, parent, prefix};
 use super::objects::{Live, Refused, Writing};
-use super::{Desk, Job, Name};
+use super::{Desk, Job, Name, obstacles_of};
 use crate::Severity;
 use crate::merge::{Document, Merge, Patch, Wanted};
 use crate::overlay::{self, Facts, Port, Ports};
@@ -252,7 +252,7 @@ impl Desk {
                 let conditions = planned.ancestors.first().map_or(&[][..], |ancestor| &ancestor.conditions);
                 let basis = basis(planned, conditions);
                 let overlaid = match kind {
-                    Kind::XBackend => overlay::xbackend(planned, self.obstacles_of(&selection_key(key))),
+                    Kind::XBackend => overlay::xbackend(planned, obstacles_of(&self.obstacles, &selection_key(key))),
                     _ => planned.clone(),
                 };
                 Planned { wanted: Wanted::Policy(overlaid), basis, gateways: unique(ancestors) }

@@ -1,6 +1,6 @@
 //! How the Gateways stand, and whose status that changes.
 
-use super::{Desk, Name, gateway_id};
+use super::{Desk, Name, gateway_id, obstacles_of};
 use crate::Severity;
 use crate::overlay::Facts;
 use crate::standing::{Sight, Standing, Verdict};
@@ -63,7 +63,7 @@ impl Desk {
             });
             let verdict = standing.judge(Sight { progress, version, generation }, now, self.settings.grace);
             self.standings.until = [self.standings.until, verdict.until].into_iter().flatten().min();
-            let facts = Facts::of(verdict.pending.clone(), progress, self.obstacles_of(key));
+            let facts = Facts::of(verdict.pending.clone(), progress, obstacles_of(&self.obstacles, key));
             if before.as_ref() != Some(&facts) {
                 changed.push((key.clone(), id.clone(), before.unwrap_or_default()));
             }

@@ -160,20 +160,14 @@ impl Desk {
         }
     }
 
-    /// What keeps a fleet from being as it should be.
-    fn obstacles_of(&self, fleet: &Key) -> &[Obstacle] {
-        self.obstacles.get(fleet).map(Vec::as_slice).unwrap_or_default()
-    }
-
     /// Looks again at XBackends of which there is something else to tell than before.
     fn look_at_selections(&mut self, before: &Obstacles) {
         let now = self.obstacles.clone();
         for fleet in before.keys().chain(now.keys()).filter(|fleet| before.get(*fleet) != now.get(*fleet)) {
             let Some(xbackend) = selected(fleet) else { continue };
             let name = (Kind::XBackend, xbackend);
-            let known = before.get(fleet).map(Vec::as_slice).unwrap_or_default();
-            let obstacles = now.get(fleet).map(Vec::as_slice).unwrap_or_default();
-            for obstacle in obstacles.iter().filter(|obstacle| !known.contains(obstacle)) {
+            let known = obstacles_of(before, fleet);
+            for obstacle in obstacles_of(&now, fleet).iter().filter(|obstacle| !known.contains(obstacle)) {
                 self.tell(&name, Severity::Warning, obstacle.reason, obstacle.message.to_string());
             }
             self.objects.push(name);
@@ -370,6 +364,11 @@ impl Desk {
         let action = "UpdateStatus".to_owned();
         self.told.push(Event { regarding, severity, reason: reason.to_owned(), action, message });
     }
+}
+
+/// What keeps a fleet from being as it should be.
+fn obstacles_of<'a>(obstacles: &'a Obstacles, fleet: &Key) -> &'a [Obstacle] {
+    obstacles.get(fleet).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Whether an object is stored in the same state.
