@@ -1,10 +1,9 @@
 //! What there is: objects with our labels, watched, and the little of each that matters.
 
-use crate::book::Id;
+use crate::book::{Id, hash};
 use crate::{APPLIED, CONTROLLER, FIELD_MANAGER, problem};
 use fairlead_store::Key;
 use fairlead_translate::fleet::{APP, MANAGED_BY, ObjectKind, owner_key};
-use foldhash::fast::FixedState;
 use futures_util::stream::{self, BoxStream, Iter, SelectAll, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
@@ -12,7 +11,6 @@ use kube::core::DynamicResourceScope;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::Value;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 /// An object as it is.
@@ -73,13 +71,6 @@ impl Live {
             .next();
         live
     }
-}
-
-/// The same for equal JSON: maps are ordered.
-fn hash(value: &Value) -> u64 {
-    let mut hasher = FixedState::default().build_hasher();
-    hasher.write(value.to_string().as_bytes());
-    hasher.finish()
 }
 
 /// What a watch tells.
