@@ -1,12 +1,14 @@
 """What of the experimental channel the upstream suite has no tests for, in a cluster: a request and a condition each."""
 import json
 import re
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from product import NAMESPACE, Product
+from product import NAMESPACE, ROOT, Product
+from support import CONFORMANCE
 
 MANIFESTS = "conformance/local/tests/experimental.yaml"
 
@@ -28,13 +30,25 @@ spec:
   trustBundle: |
 """
 
+# Where the services of tests/testkit listen, which stand outside of the cluster as far as it is concerned.
+OUTSIDE = {"authoriser": 3002, "collector": 4317}
+
+SLICE = """---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{{port: {port}}}]
+endpoints: [{{addresses: ["{address}"]}}]
+"""
+
 
 class Experimental(Product):
     def test_what_the_suite_does_not(self):
         with tempfile.TemporaryDirectory() as folder:
             self.folder = Path(folder)
             for step in (
-                self.installed, self.external_authorisation, self.listener_filters, self.destination_port, self.selected_pods,
+                self.installed, self.services, self.external_authorisation, self.grpc_authorisation, self.traces, self.listener_filters, self.destination_port, self.selected_pods,
                 self.a_backend_that_is_refused, self.sessions, self.retry_budget, self.trust_bundle, self.other_client_certificates,
             ):  # fmt: skip
                 began = time.monotonic()
@@ -65,6 +79,36 @@ class Experimental(Product):
         self.assertEqual(self.ask("authorised.example.com", "/cart")[0], 200)
         self.assertEqual(self.ask("authorised.example.com", "/cart?status=403")[0], 403)
         self.assertEqual(self.ask("selected.example.com", "/cart?status=418")[0], 418, "what a backend says, where nobody is asked")
+
+    def services(self):
+        """An authorisation service and a collector, which the cluster's proxies reach at the node's address."""
+        build = ["cargo", "build", "--quiet", "-p", "fairlead-testkit", "--bin", "services", "--message-format=json-render-diagnostics"]
+        built = subprocess.run(build, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
+        binary = next(path for line in built if (path := json.loads(line).get("executable")))
+        self.spans = self.folder / "spans"
+        command = [CONFORMANCE / "cluster", "exec", binary, *map(str, OUTSIDE.values())]
+        with self.spans.open("w") as spans:
+            running = subprocess.Popen(command, stdout=spans)
+        self.addCleanup(lambda: (running.kill(), running.wait()))
+        node = self.shell("""kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}'""")
+        self.apply("".join(SLICE.format(name=name, port=port, address=node) for name, port in OUTSIDE.items()))
+
+    def grpc_authorisation(self):
+        self.conditions("httproute authorised-by-grpc", Accepted="True", ResolvedRefs="True")
+        self.until("the service's consent", lambda: self.ask("bank.example.com", "/cart")[0] == 200)
+        user = json.loads(self.ask("bank.example.com", "/cart", more="-H 'x-user: eve'")[2])["headers"]["X-User"]
+        self.assertEqual(user, ["ann"], "as the service says, not as the client says")
+        status, _, body = self.ask("bank.example.com", "/forbidden")
+        self.assertEqual((status, body), (451, "not here"))
+
+    def traces(self):
+        self.conditions("xtelemetrypolicy traces", Accepted="True")
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        self.assertEqual(self.ask("bank.example.com", "/cart", more=f"-H 'traceparent: 00-{trace}-00f067aa0ba902b7-01'")[0], 200)
+        spans = lambda: [span for line in self.spans.read_text().splitlines() if (span := json.loads(line))["trace"] == trace]
+        self.until("the request's span and that of its check", lambda: len(spans()) >= 2)
+        self.assertEqual({span["service"] for span in spans()}, {"web-edge"})
+        self.assertIn("envoy.service.auth.v3.Authorization/Check", {span["name"] for span in spans()})
 
     def listener_filters(self):
         self.assertEqual(self.ask("any.example.com", port=8081)[0], 200)

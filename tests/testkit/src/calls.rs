@@ -28,9 +28,14 @@ pub enum CallAct {
 }
 
 impl Calls {
-    /// Starts one; `act` is asked for each message.
+    /// Starts one on a free port; `act` is asked for each message.
     pub fn start(act: impl Fn(&[u8]) -> CallAct + Send + Sync + 'static) -> Calls {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Calls::at(([127, 0, 0, 1], 0), act)
+    }
+
+    /// Starts one there.
+    pub fn at(address: impl Into<SocketAddr>, act: impl Fn(&[u8]) -> CallAct + Send + Sync + 'static) -> Calls {
+        let listener = TcpListener::bind(address.into()).expect("the port");
         let address = listener.local_addr().expect("address");
         let seen = Arc::<Mutex<Vec<Vec<u8>>>>::default();
         let (shared, act) = (seen.clone(), Arc::new(act));

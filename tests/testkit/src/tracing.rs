@@ -42,16 +42,21 @@ struct State {
 impl Collector {
     /// Starts one on a free port.
     pub fn start() -> Collector {
-        Collector::with(None)
+        Collector::at(([127, 0, 0, 1], 0))
+    }
+
+    /// Starts one there.
+    pub fn at(address: impl Into<SocketAddr>) -> Collector {
+        Collector::with(address.into(), None)
     }
 
     /// One that speaks gRPC over TLS.
     pub fn encrypted(pair: &Pair) -> Collector {
-        Collector::with(Some(pair.acceptor(&[b"h2"])))
+        Collector::with(([127, 0, 0, 1], 0).into(), Some(pair.acceptor(&[b"h2"])))
     }
 
-    fn with(tls: Option<TlsAcceptor>) -> Collector {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    fn with(address: SocketAddr, tls: Option<TlsAcceptor>) -> Collector {
+        let listener = std::net::TcpListener::bind(address).expect("the port");
         listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("address");
         let state = Arc::<Mutex<State>>::default();
