@@ -10,10 +10,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 fn main() {
-    let ports: Vec<u16> = std::env::args().skip(1).map(|port| port.parse().expect("a port")).collect();
-    let [authoriser, collector] = ports[..] else { panic!("usage: services AUTHORISER-PORT COLLECTOR-PORT") };
-    let _authoriser = Calls::at((Ipv4Addr::UNSPECIFIED, authoriser), |message| CallAct::Answer(judge(message)));
-    let collector = Collector::at((Ipv4Addr::UNSPECIFIED, collector));
+    let ports: Result<Vec<u16>, _> = std::env::args().skip(1).map(|port| port.parse()).collect();
+    let Ok([authoriser, collector]) = ports.as_deref() else {
+        eprintln!("usage: services AUTHORISER-PORT COLLECTOR-PORT");
+        std::process::exit(2)
+    };
+    let _authoriser = Calls::at((Ipv4Addr::UNSPECIFIED, *authoriser), |message| CallAct::Answer(judge(message)));
+    let collector = Collector::at((Ipv4Addr::UNSPECIFIED, *collector));
     let mut told = 0;
     loop {
         let spans = collector.spans();
