@@ -7,13 +7,14 @@ use fairlead_testkit::calls::{CallAct, Calls, field, number};
 use fairlead_testkit::tracing::Collector;
 use serde_json::json;
 use std::net::Ipv4Addr;
+use std::process::ExitCode;
 use std::time::Duration;
 
-fn main() {
+fn main() -> ExitCode {
     let ports: Result<Vec<u16>, _> = std::env::args().skip(1).map(|port| port.parse()).collect();
     let Ok([authoriser, collector]) = ports.as_deref() else {
         eprintln!("usage: services AUTHORISER-PORT COLLECTOR-PORT");
-        std::process::exit(2)
+        return ExitCode::from(2);
     };
     let _authoriser = Calls::at((Ipv4Addr::UNSPECIFIED, *authoriser), |message| CallAct::Answer(judge(message)));
     let collector = Collector::at((Ipv4Addr::UNSPECIFIED, *collector));
