@@ -28,7 +28,9 @@ pub use clock::{Clock, Timestamp};
 pub use flags::{Flag, Flags};
 pub use grpc::GrpcStatus;
 pub use labels::{ClusterLabels, EndpointLabels, ListenerLabels, RouteLabels};
-pub use log::{AccessLog, FormatError, LogSink, LogTarget, LogWriter, Record, Upstream};
+pub use log::{
+    AccessLog, Certificate, FormatError, LogSink, LogTarget, LogWriter, Moment, Needs, Record, Timeline, Upstream,
+};
 pub use registry::{BuildInfo, Caps, Export, PushOutcome, Registry};
 pub use scope::Scope;
 pub use scopes::{

@@ -1,6 +1,6 @@
 //! Pool of HTTP/1.1 connections of one endpoint: last in, first out, so that the fewest stay warm and the rest go idle.
 
-use crate::connect::{open, within};
+use crate::connect::{Connected, open, within};
 use crate::endpoint::{Endpoint, Slot};
 use crate::lease::{Lease, Upstream};
 use crate::{ConnectError, Want};
@@ -18,13 +18,14 @@ pub(crate) struct Pool {
 
 struct Idle {
     conn: Conn,
+    connected: Rc<Connected>,
     /// By the cluster's coarse clock: up to one sweep earlier than it was.
     since: Instant,
 }
 
 impl Pool {
     /// Keeps a connection, unless there are enough or the endpoint is gone.
-    pub(crate) fn put(&self, endpoint: &Endpoint, conn: Conn, slot: Slot) {
+    pub(crate) fn put(&self, endpoint: &Endpoint, conn: Conn, connected: Rc<Connected>, slot: Slot) {
         let core = &endpoint.core;
         let mut idle = self.idle.borrow_mut();
         if endpoint.is_retired() || idle.len() >= core.config.thresholds.idle_per_endpoint as usize {
@@ -32,7 +33,7 @@ impl Pool {
             drop((conn, slot));
             return;
         }
-        idle.push(Idle { conn, since: core.now() });
+        idle.push(Idle { conn, connected, since: core.now() });
         drop(idle);
         slot.park();
         if !core.slots.is_empty() {
@@ -87,12 +88,12 @@ pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Upstream> {
     loop {
         let mut idle = endpoint.h1.idle.borrow_mut();
         let stale = idle.last_mut()?.conn.is_stale();
-        let Idle { conn, .. } = idle.pop()?;
+        let Idle { conn, connected, .. } = idle.pop()?;
         // Before a stale one is closed.
         drop(idle);
         let slot = Slot::resume(endpoint);
         if !stale {
-            return Some(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, true)));
+            return Some(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, connected, true)));
         }
     }
 }
@@ -117,15 +118,15 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Upstre
         waited = true;
     };
     let config = &core.config;
-    let stream = within(config.connect_timeout, open(config, endpoint.address(), Want::Http1))
+    let (stream, connected) = within(config.connect_timeout, open(config, endpoint.address(), Want::Http1))
         .await
         .inspect_err(|error| endpoint.connect_failed(error))?;
     slot.establish();
     drop(pending);
     let conn = Conn::new(stream);
     if let Err(overflow) = core.admit() {
-        endpoint.h1.put(endpoint, conn, slot);
+        endpoint.h1.put(endpoint, conn, connected, slot);
         return Err(overflow);
     }
-    Ok(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, false)))
+    Ok(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, connected, false)))
 }

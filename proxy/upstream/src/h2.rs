@@ -5,7 +5,7 @@
 //! closed. A connection is handed out once the peer's SETTINGS are there: its limit is known then, and that it speaks HTTP/2 at
 //! all. One task per connection drives it; requests that find none wait for the same one.
 
-use crate::connect::{open, within};
+use crate::connect::{Connected, open, within};
 use crate::endpoint::{Endpoint, Slot};
 use crate::lease::{Lease, Upstream};
 use crate::waiters::Waiters;
@@ -45,9 +45,15 @@ pub(crate) struct Connection {
     used: Cell<bool>,
     /// By the cluster's coarse clock; since when there is no stream.
     idle_since: Cell<Instant>,
+    connected: Rc<Connected>,
 }
 
 impl Connection {
+    /// How it came about.
+    pub(crate) fn connected(&self) -> &Rc<Connected> {
+        &self.connected
+    }
+
     /// From how many streams on another connection is wanted.
     fn soft_limit(&self) -> usize {
         soft_limit(self.max.get())
@@ -201,7 +207,7 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
     let pool = &endpoint.h2;
     let established = within(endpoint.core.config.connect_timeout, establish(&endpoint)).await;
     drop(connecting);
-    let (sender, mut driver) = match established {
+    let (sender, mut driver, connected) = match established {
         Ok(parts) => parts,
         Err(error) => {
             endpoint.connect_failed(&error);
@@ -218,6 +224,7 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
         streams: Cell::new(0),
         used: Cell::new(false),
         idle_since: Cell::new(endpoint.core.now()),
+        connected,
     });
     pool.learned.set(Some(connection.max.get()));
     pool.open.borrow_mut().push(connection.clone());
@@ -248,8 +255,8 @@ async fn run(endpoint: Rc<Endpoint>, mut slot: Slot, connecting: Connecting) {
 }
 
 /// Connects, and waits for the peer's SETTINGS.
-async fn establish(endpoint: &Endpoint) -> Result<(Sender, Driver), ConnectError> {
-    let stream = open(&endpoint.core.config, endpoint.address(), Want::Http2).await?;
+async fn establish(endpoint: &Endpoint) -> Result<(Sender, Driver, Rc<Connected>), ConnectError> {
+    let (stream, connected) = open(&endpoint.core.config, endpoint.address(), Want::Http2).await?;
     let (sender, mut driver) = connect(stream, &SETTINGS).await?;
     poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(ConnectError::new(ConnectErrorKind::Closed))),
@@ -259,7 +266,7 @@ async fn establish(endpoint: &Endpoint) -> Result<(Sender, Driver), ConnectError
         Poll::Pending => Poll::Ready(Ok(())),
     })
     .await?;
-    Ok((sender, driver))
+    Ok((sender, driver, connected))
 }
 
 impl From<fairlead_http::Error> for ConnectError {

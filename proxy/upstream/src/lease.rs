@@ -1,5 +1,6 @@
 //! Connections that are handed out.
 
+use crate::connect::Connected;
 use crate::endpoint::{Endpoint, Slot};
 use crate::{ConnectError, h2};
 use fairlead_http::{Leg, h1};
@@ -36,6 +37,15 @@ impl Upstream {
     /// ([`Cluster::connect`](crate::Cluster::connect); RFC 9112 §9.3.1).
     pub fn is_reused(&self) -> bool {
         self.lease.reused
+    }
+
+    /// How the connection came about.
+    pub fn connected(&self) -> Option<&Rc<Connected>> {
+        match &self.lease.held {
+            Held::Connection(_, connected) => Some(connected),
+            Held::Stream(connection) => Some(connection.connected()),
+            Held::Nothing => None,
+        }
     }
 
     /// The exchange is over: an HTTP/1.1 connection that can be used again goes back to its pool, any other is closed.
@@ -93,15 +103,15 @@ pub(crate) struct Lease {
 }
 
 enum Held {
-    Connection(Slot),
+    Connection(Slot, Rc<Connected>),
     Stream(Rc<h2::Connection>),
     /// Given back.
     Nothing,
 }
 
 impl Lease {
-    pub(crate) fn h1(endpoint: &Rc<Endpoint>, slot: Slot, reused: bool) -> Lease {
-        Lease::new(endpoint, Held::Connection(slot), reused)
+    pub(crate) fn h1(endpoint: &Rc<Endpoint>, slot: Slot, connected: Rc<Connected>, reused: bool) -> Lease {
+        Lease::new(endpoint, Held::Connection(slot, connected), reused)
     }
 
     pub(crate) fn h2(endpoint: &Rc<Endpoint>, connection: Rc<h2::Connection>, reused: bool) -> Lease {
@@ -115,8 +125,8 @@ impl Lease {
     }
 
     fn give_back(mut self, conn: h1::Conn) {
-        if let Held::Connection(slot) = std::mem::replace(&mut self.held, Held::Nothing) {
-            self.endpoint.h1.put(&self.endpoint, conn, slot);
+        if let Held::Connection(slot, connected) = std::mem::replace(&mut self.held, Held::Nothing) {
+            self.endpoint.h1.put(&self.endpoint, conn, connected, slot);
         }
     }
 }

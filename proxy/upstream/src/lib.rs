@@ -35,6 +35,7 @@ mod waiters;
 pub use budget::RetryBudget;
 pub use cluster::{Cluster, Pick, RetryPermit, RetryRefused};
 pub use config::{ClusterConfig, Problem, Thresholds, Want};
+pub use connect::Connected;
 pub use endpoint::{Eligibility, Endpoint};
 pub use error::{ConnectError, ConnectErrorKind};
 pub use lease::{Checkout, Upstream};

@@ -1,17 +1,18 @@
 //! Connections and sockets to endpoints that carry what one client sends, as it is: not pooled, not shared.
 
-use crate::connect::{open, within};
+use crate::connect::{Connected, open, within};
 use crate::endpoint::{Endpoint, Slot};
 use crate::{Address, Cluster, ConnectError, ConnectErrorKind, Pick, Want};
 use fairlead_net::{Stream, UdpLink, connect_udp};
 use std::fmt;
-use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// A connection ([`Stream`]) or UDP socket ([`UdpLink`]) to an endpoint. Dropping it closes it.
 pub struct Link<S> {
     // Dropped first: it is closed before it is counted off.
     io: S,
     _slot: Slot,
+    connected: Option<Rc<Connected>>,
 }
 
 impl<S> Link<S> {
@@ -27,9 +28,9 @@ impl Link<Stream> {
         self.io.abort();
     }
 
-    /// Our address, of a TCP connection.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.io.local_addr()
+    /// How the connection came about.
+    pub fn connected(&self) -> Option<&Rc<Connected>> {
+        self.connected.as_ref()
     }
 }
 
@@ -56,11 +57,11 @@ impl Cluster {
         let endpoint = pick.endpoint();
         let mut slot = slot(endpoint)?;
         let config = self.config();
-        let io = within(config.connect_timeout, open(config, endpoint.address(), Want::Http1))
+        let (io, connected) = within(config.connect_timeout, open(config, endpoint.address(), Want::Http1))
             .await
             .inspect_err(|error| endpoint.connect_failed(error))?;
         slot.establish();
-        Ok(Link { io, _slot: slot })
+        Ok(Link { io, _slot: slot, connected: Some(connected) })
     }
 
     /// A UDP socket that speaks to the endpoint only. Sessions count as connections.
@@ -78,12 +79,12 @@ impl Cluster {
         };
         let io = connected.inspect_err(|error| endpoint.connect_failed(error))?;
         slot.establish();
-        Ok(Link { io, _slot: slot })
+        Ok(Link { io, _slot: slot, connected: None })
     }
 }
 
 /// An endpoint without connections may always have one, as in Envoy.
-fn slot(endpoint: &std::rc::Rc<Endpoint>) -> Result<Slot, ConnectError> {
+fn slot(endpoint: &Rc<Endpoint>) -> Result<Slot, ConnectError> {
     Slot::open(endpoint, endpoint.connections() == 0).ok_or_else(ConnectError::overflow)
 }
 

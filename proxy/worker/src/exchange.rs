@@ -27,8 +27,8 @@ use fairlead_filter::Additions;
 use fairlead_http::normalize::{self, EscapedSlashes, Outcome, PathPolicy};
 use fairlead_http::{Fields, Framing, Leg, RequestHead, ResponseHead, Version};
 use fairlead_ir::HttpSettings;
-use fairlead_telemetry::{Flag, Flags, RejectReason};
-use fairlead_upstream::{Endpoint, Pick, Upstream};
+use fairlead_telemetry::{Flag, Flags, Needs, RejectReason};
+use fairlead_upstream::{Connected, Endpoint, Pick, Upstream};
 use mirror::Tee;
 use pump::{RequestBody, ResponseBody};
 use std::rc::Rc;
@@ -61,6 +61,8 @@ pub struct Exchange {
 
 /// What the log and the metrics want to know at the end.
 pub(crate) struct Notes {
+    /// What of it the log's format names, where it costs something.
+    pub needs: Needs,
     pub start: Instant,
     /// When all of it was over.
     pub end: Instant,
@@ -90,6 +92,14 @@ pub(crate) struct Notes {
     pub answered: Option<Instant>,
     /// What was spoken with the endpoint.
     pub protocol: Option<Version>,
+    /// When the request's head was sent.
+    pub sent: Option<Instant>,
+    /// When the response's head went to the client; only if needed.
+    pub replied: Option<Instant>,
+    /// How the last attempt's connection came about; only if needed.
+    pub connected: Option<Rc<Connected>>,
+    /// The body of an answer of the proxy's own; only if needed.
+    pub local_body: Vec<u8>,
     /// Why the last attempt got no connection.
     pub failure: Option<Rc<str>>,
     /// The response was cut off: the client must not take what it got for all of it.
@@ -107,6 +117,11 @@ impl Exchange {
         self.tee = None;
         self.additions.clear();
         self.notes.pick = None;
+        self.notes.connected = None;
+        if self.notes.local_body.capacity() > KEPT_BYTES {
+            self.notes.local_body = Vec::new();
+        }
+        self.notes.local_body.clear();
         self.notes.tried.clear();
         self.notes.presented.clear();
         self.notes.original_path.clear();
@@ -116,11 +131,11 @@ impl Exchange {
         small
     }
 
-    fn begin(&mut self, framing: Framing, idle: Option<Duration>) {
+    fn begin(&mut self, worker: &Worker, framing: Framing, idle: Option<Duration>) {
         let now = Instant::now();
-        self.notes.restart(now);
-        self.body.start(framing);
-        self.reply = ResponseBody::default();
+        self.notes.restart(now, worker.needs);
+        self.body.start(framing, worker.needs.moments);
+        self.reply = ResponseBody::new(worker.needs.moments);
         self.trailers.clear();
         self.clock.begin(now, idle);
     }
@@ -134,13 +149,15 @@ impl Exchange {
 
 impl Notes {
     /// For a new request. What [`Exchange::clear`] has emptied keeps its memory.
-    fn restart(&mut self, now: Instant) {
+    fn restart(&mut self, now: Instant, needed: Needs) {
         // Each field is named, so that none outlives its request by mistake.
         let Notes {
             original_path: _,
             original_authority: _,
             tried: _,
             presented: _,
+            local_body: _,
+            needs,
             start,
             end,
             status,
@@ -154,13 +171,35 @@ impl Notes {
             takes_backend_host,
             answered,
             protocol,
+            sent,
+            replied,
+            connected,
             failure,
             cut,
         } = self;
+        *needs = needed;
         (*start, *end, *status, *flags, *details) = (now, now, 0, Flags::default(), VIA_UPSTREAM);
         (*pick, *cluster, *protocol, *failure) = (None, None, None, None);
         (*consented, *upstream_time, *answered) = (None, None, None);
+        (*sent, *replied, *connected) = (None, None, None);
         (*prepared, *takes_backend_host, *cut) = (false, false, false);
+    }
+}
+
+impl Notes {
+    /// The response's head goes to the client.
+    pub(crate) fn reply_begins(&mut self) {
+        if self.needs.moments {
+            self.replied = Some(Instant::now());
+        }
+    }
+
+    /// The proxy answers with this.
+    pub(crate) fn local_body(&mut self, body: &[u8]) {
+        if self.needs.local_body {
+            self.local_body.clear();
+            self.local_body.extend_from_slice(body);
+        }
     }
 }
 
@@ -168,6 +207,7 @@ impl Default for Notes {
     fn default() -> Self {
         let now = Instant::now();
         Notes {
+            needs: Needs::default(),
             start: now,
             end: now,
             status: 0,
@@ -185,6 +225,10 @@ impl Default for Notes {
             takes_backend_host: false,
             answered: None,
             protocol: None,
+            sent: None,
+            replied: None,
+            connected: None,
+            local_body: Vec::new(),
             failure: None,
             cut: false,
         }
@@ -211,7 +255,10 @@ pub async fn run(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &
         Err(reject) => return self::reject(worker, conn, down, ex, Cause::from(reject)).await,
     };
     let mut found = find::find(port, conn, &ex.request);
-    ex.begin(framing, found.listener.and_then(|l| l.stream_idle_timeout));
+    ex.begin(worker, framing, found.listener.and_then(|l| l.stream_idle_timeout));
+    if framing.is_empty() {
+        ex.body.received = Some(ex.notes.start);
+    }
     if let Some(listener) = found.listener {
         listener.metrics.at(worker.index).requests_active.inc();
         if let Some(tracer) = &listener.tracer {
@@ -250,7 +297,7 @@ pub fn path_policy(http: &HttpSettings) -> PathPolicy {
 /// Answers a request whose head was refused; counted by listener port, and logged.
 pub(crate) async fn reject(worker: &Rc<Worker>, conn: &Rc<ConnInfo>, down: &mut Leg, ex: &mut Exchange, cause: Cause) {
     let current = worker.current();
-    ex.begin(Framing::Empty, Some(REJECT_TIMEOUT));
+    ex.begin(worker, Framing::Empty, Some(REJECT_TIMEOUT));
     conn.announce_end(down);
     local::fail(down, ex, None, cause).await;
     if let Some(port) = current.snapshot.port(conn.bind) {

@@ -23,7 +23,7 @@ use crate::worker::Current;
 use fairlead_net::Stream;
 use fairlead_snapshot::{Listener, Route, Target};
 use fairlead_telemetry::{Flag, Flags};
-use fairlead_upstream::{Cluster, ConnectError, ConnectErrorKind, Endpoint, Link, Pick};
+use fairlead_upstream::{Cluster, ConnectError, ConnectErrorKind, Connected, Endpoint, Link, Pick};
 use pump::{End, Pump};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -48,6 +48,8 @@ pub(crate) struct Flow {
     /// Endpoints to which there was no connection.
     tried: Vec<Rc<Endpoint>>,
     upstream_local: Option<SocketAddr>,
+    /// How the connection to the endpoint came about.
+    connected: Option<Rc<Connected>>,
     failure: Option<Rc<str>>,
     server_name: Box<str>,
     /// Bytes of the client.
@@ -84,7 +86,8 @@ async fn forward(connection: &Connection, down: Stream, flow: &mut Flow) {
         Ok(up) => up,
         Err(cause) => return flow.refuse(cause, down),
     };
-    flow.upstream_local = up.local_addr();
+    flow.connected = up.connected().cloned();
+    flow.upstream_local = flow.connected.as_ref().and_then(|connected| connected.local);
     let idle = flow.idle(IDLE);
     let end = Pump::new(connection, flow, idle).run(down, up).await;
     match end {
@@ -106,6 +109,7 @@ impl Flow {
             pick: None,
             tried: Vec::new(),
             upstream_local: None,
+            connected: None,
             failure: None,
             server_name: server_name.into(),
             received: 0,

@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod cause;
+mod certificate;
 mod connection;
 mod date;
 mod exchange;

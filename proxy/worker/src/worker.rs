@@ -10,7 +10,7 @@ use fairlead_ir::Bind;
 use fairlead_net::{Accepted, Listener};
 use fairlead_snapshot::{Cell as Snapshots, ClusterEntry, Snapshot};
 use fairlead_telemetry::trace::{Batch, SpanBuffer};
-use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Scope, Timestamp, WorkerCells};
+use fairlead_telemetry::{AccessLog, Clock, LogSink, LogWriter, Needs, Scope, Timestamp, WorkerCells};
 use fairlead_upstream::Cluster;
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::HashMap;
@@ -55,6 +55,8 @@ pub struct Worker {
     pub response_limits: Limits,
     /// Where the access log goes.
     pub log: Option<LogSink>,
+    /// What it wants to know of requests.
+    pub(crate) needs: Needs,
     /// Spans that were not handed over yet.
     pub(crate) spans: SpanBuffer,
     /// Where they go.
@@ -278,13 +280,15 @@ pub(crate) fn run(seed: Seed, commands: UnboundedReceiver<Command>) {
 
 async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     let (epoch, snapshot) = seed.snapshots.load();
+    let log = seed.access_log.map(|(log, writer)| writer.sink(log, seed.index));
     let worker = Rc::new(Worker {
         index: seed.index,
         current: RefCell::new(Rc::new(Current::empty(seed.index).next(snapshot))),
         epoch: Cell::new(epoch),
         snapshots: seed.snapshots,
         spare: RefCell::default(),
-        log: seed.access_log.map(|(log, writer)| writer.sink(log, seed.index)),
+        needs: log.as_ref().map_or_else(Needs::default, LogSink::needs),
+        log,
         clock: Clock::new(),
         response_limits: Limits::default(),
         ports: RefCell::default(),

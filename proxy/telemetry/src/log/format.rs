@@ -1,14 +1,13 @@
 //! Formats, compiled.
 
 use super::escape;
-use super::operator::{Fact, Operator};
+use super::fact::{self, Fact, Form};
+use super::operator::Operator;
 use super::parse::{FormatError, Piece, parse};
-use super::record::Record;
-use super::stamp::{Stamp, StampFormat};
-use crate::{Flag, Flags};
+use super::record::{Needs, Record};
+use super::stamp::{Stamp, StampFormat, Stamps};
+use crate::Timestamp;
 use std::cell::RefCell;
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Keys and formats of the default: those of Envoy Gateway.
@@ -60,6 +59,7 @@ pub struct AccessLog {
 struct Format {
     items: Box<[Item]>,
     stamps: Box<[StampFormat]>,
+    needs: Needs,
 }
 
 #[derive(Debug)]
@@ -75,17 +75,6 @@ enum Item {
         key: Box<[u8]>,
         operator: Operator,
     },
-}
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// In a text format.
-    Text,
-    /// As a JSON value: string, number or `null`.
-    JsonValue,
-    /// Inside a JSON string.
-    JsonPart,
 }
 
 impl AccessLog {
@@ -135,6 +124,11 @@ impl AccessLog {
         Ok(builder.finish())
     }
 
+    /// What has to be noted of requests for this format, beyond what is known anyway.
+    pub fn needs(&self) -> Needs {
+        self.format.needs
+    }
+
     /// Appends the record's line.
     pub fn write(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         let mut stamps = self.stamps.borrow_mut();
@@ -142,19 +136,18 @@ impl AccessLog {
             match item {
                 Item::Text(text) => out.extend_from_slice(text),
                 Item::Value { operator, limit, form } => {
-                    let fact = operator.fact(record);
-                    let stamp = |index: usize, out: &mut Vec<u8>| {
+                    let stamp = |index: usize, time: Timestamp, out: &mut Vec<u8>| {
                         if let (Some(stamp), Some(format)) = (stamps.get_mut(index), self.format.stamps.get(index)) {
-                            stamp.write(format, record.start, out);
+                            stamp.write(format, time, out);
                         }
                     };
-                    write_value(fact, *limit, *form, stamp, out);
+                    fact::write(operator.fact(record), *limit, *form, stamp, out);
                 }
                 Item::Member { key, operator } => match operator.fact(record) {
                     Fact::Missing => {}
                     fact => {
                         out.extend_from_slice(key);
-                        write_value(fact, usize::MAX, Form::JsonValue, |_, _| {}, out);
+                        fact::write(fact, usize::MAX, Form::JsonValue, |_, _, _| {}, out);
                     }
                 },
             }
@@ -180,7 +173,7 @@ struct Builder {
     items: Vec<Item>,
     /// Literal text that is not yet an item.
     text: Vec<u8>,
-    stamps: Vec<StampFormat>,
+    stamps: Stamps,
 }
 
 impl Builder {
@@ -247,73 +240,13 @@ impl Builder {
 
     fn finish(mut self) -> AccessLog {
         self.close_text();
-        let stamps = vec![Stamp::default(); self.stamps.len()].into();
-        AccessLog {
-            format: Arc::new(Format { items: self.items.into(), stamps: self.stamps.into() }),
-            stamps: RefCell::new(stamps),
-        }
-    }
-}
-
-fn write_value(fact: Fact<'_>, limit: usize, form: Form, stamp: impl FnOnce(usize, &mut Vec<u8>), out: &mut Vec<u8>) {
-    let quoted = form == Form::JsonValue && !matches!(fact, Fact::Missing | Fact::Number(_));
-    if quoted {
-        out.push(b'"');
-    }
-    let start = out.len();
-    match fact {
-        Fact::Missing if form == Form::JsonValue => return out.extend_from_slice(b"null"),
-        Fact::Missing => out.push(b'-'),
-        Fact::Bytes(bytes) if form == Form::Text => escape::text(escape::cut(bytes, limit), out),
-        Fact::Bytes(bytes) => escape::json(escape::cut(bytes, limit), out),
-        Fact::Number(n) | Fact::Digits(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
-        Fact::Flags(flags) => write_flags(flags, Flag::short, out),
-        Fact::FlagsLong(flags) => write_flags(flags, Flag::long, out),
-        Fact::Address(address) => write_address(address, out),
-        Fact::Ip(ip) => write_ip(ip.to_canonical(), out),
-        Fact::TraceId(trace) => out.extend_from_slice(&trace.hex()),
-        Fact::Stamp(index) => stamp(index, out),
-    }
-    // Text from outside is cut before it is escaped, so that no escape is cut; a JSON number stays one.
-    let whole = matches!(fact, Fact::Bytes(_)) || (form == Form::JsonValue && matches!(fact, Fact::Number(_)));
-    if !whole && out.len() - start > limit {
-        out.truncate(start + limit);
-    }
-    if quoted {
-        out.push(b'"');
-    }
-}
-
-fn write_flags(flags: Flags, name: fn(Flag) -> &'static str, out: &mut Vec<u8>) {
-    if flags.is_empty() {
-        out.push(b'-');
-    }
-    for (i, flag) in flags.iter().enumerate() {
-        out.extend_from_slice(if i > 0 { b",".as_slice() } else { b"" });
-        out.extend_from_slice(name(flag).as_bytes());
-    }
-}
-
-/// IPv4 addresses of dual-stack sockets are written as IPv4.
-fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address.ip().to_canonical() {
-        IpAddr::V4(_) => write_ip(address.ip().to_canonical(), out),
-        IpAddr::V6(ip) => _ = write!(out, "[{ip}]"),
-    }
-    out.push(b':');
-    out.extend_from_slice(itoa::Buffer::new().format(address.port()).as_bytes());
-}
-
-fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
-    match ip {
-        IpAddr::V4(ip) => {
-            for (i, octet) in ip.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-            }
-        }
-        IpAddr::V6(ip) => _ = write!(out, "{ip}"),
+        let formats = self.stamps.into_formats();
+        let stamps = RefCell::new(vec![Stamp::default(); formats.len()].into());
+        let operators = self.items.iter().filter_map(|item| match item {
+            Item::Text(_) => None,
+            Item::Value { operator, .. } | Item::Member { operator, .. } => Some(operator),
+        });
+        let needs = operators.fold(Needs::default(), |needs, operator| needs | operator.needs());
+        AccessLog { format: Arc::new(Format { items: self.items.into(), stamps: formats, needs }), stamps }
     }
 }

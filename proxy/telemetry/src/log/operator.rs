@@ -1,18 +1,21 @@
 //! Operators: which fact of a record stands in a place of the format.
 
-use super::record::Record;
-use crate::Flags;
+use super::certificate::{CertFact, Side};
+use super::fact::{Fact, millis};
+use super::header::{self, Header};
+use super::moment::Stretch;
+use super::record::{Needs, Record, Upstream};
+use crate::Timestamp;
 use crate::grpc::{self, GrpcStatus};
-use crate::trace::TraceId;
-use fairlead_http::{Fields, Known};
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 /// An operator with its arguments, resolved when the format is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operator {
     /// Index of a stamp of the format.
     StartTime(usize),
+    /// As the start.
+    EmitTime(usize),
     /// `REQ(X?Y)`: the first that is there.
     Request(Header, Option<Header>),
     /// `RESP(X?Y)`
@@ -31,13 +34,18 @@ pub(crate) enum Operator {
     BytesReceived,
     BytesSent,
     Duration,
+    /// `COMMON_DURATION(START:END:PRECISION)`
+    Stretch(Stretch),
     RequestDuration,
     ResponseDuration,
     ResponseTxDuration,
     RouteName,
     UpstreamHost,
     UpstreamCluster,
+    UpstreamRemoteAddress(Part),
     UpstreamLocalAddress(Part),
+    UpstreamTlsVersion,
+    UpstreamTlsCipher,
     UpstreamTransportFailureReason,
     UpstreamRequestAttemptCount,
     DownstreamLocalAddress(Part),
@@ -45,7 +53,14 @@ pub(crate) enum Operator {
     DownstreamDirectRemoteAddress(Part),
     DownstreamTlsVersion,
     DownstreamTlsCipher,
+    /// Of the certificate that the other side presented.
+    Peer(Side, CertFact),
     RequestedServerName,
+    RequestHeadersBytes,
+    ResponseHeadersBytes,
+    ResponseTrailersBytes,
+    LocalReplyBody,
+    UniqueId,
     ConnectionId,
     TraceId,
     GrpcStatus(GrpcForm),
@@ -55,85 +70,6 @@ pub(crate) enum Operator {
     },
     /// `QUERY_PARAM(X)`: the first of that name, as it stands in the request.
     QueryParam(Box<[u8]>),
-}
-
-/// Where a header's value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Header {
-    Method,
-    Path,
-    /// `x-envoy-original-path`: the path before a rewrite.
-    OriginalPath,
-    Authority,
-    Scheme,
-    Status,
-    /// `x-envoy-upstream-service-time`: milliseconds.
-    ServiceTime,
-    Known(Known),
-    /// In lower case.
-    Named(Box<[u8]>),
-}
-
-impl Header {
-    pub(crate) fn of(name: &str) -> Self {
-        let name = name.to_ascii_lowercase();
-        match name.as_str() {
-            ":method" => Header::Method,
-            ":path" => Header::Path,
-            ":authority" | "host" => Header::Authority,
-            ":scheme" => Header::Scheme,
-            ":status" => Header::Status,
-            "x-envoy-original-path" => Header::OriginalPath,
-            "x-envoy-upstream-service-time" => Header::ServiceTime,
-            _ => match Known::of(name.as_bytes()) {
-                Known::Other => Header::Named(name.into_bytes().into()),
-                known => Header::Known(known),
-            },
-        }
-    }
-
-    fn field<'a>(&self, fields: &'a Fields) -> Option<&'a [u8]> {
-        match self {
-            Header::Known(known) => fields.get(*known),
-            Header::Named(name) => fields.get_name(name),
-            Header::OriginalPath => fields.get_name(b"x-envoy-original-path"),
-            Header::ServiceTime => fields.get(Known::XEnvoyUpstreamServiceTime),
-            _ => None,
-        }
-    }
-
-    fn request<'a>(&self, record: &Record<'a>) -> Fact<'a> {
-        let head = record.request;
-        if !record.is_http {
-            return Fact::Missing;
-        }
-        match self {
-            Header::Method => Fact::bytes(head.method_bytes()),
-            Header::Path => Fact::bytes(head.path_and_query()),
-            Header::OriginalPath => {
-                self.field(&head.fields).or(record.original_path).map_or(Fact::Missing, Fact::bytes)
-            }
-            Header::Authority => Fact::bytes(record.original_authority.unwrap_or(head.authority())),
-            Header::Scheme => Fact::bytes(head.scheme.name().as_bytes()),
-            _ => self.field(&head.fields).map_or(Fact::Missing, Fact::Bytes),
-        }
-    }
-
-    fn response<'a>(&self, record: &Record<'a>) -> Fact<'a> {
-        let Some(head) = record.response else { return Fact::Missing };
-        match (self, self.field(&head.fields)) {
-            (Header::Status, _) => Fact::Digits(u64::from(head.status)),
-            (_, Some(value)) => Fact::Bytes(value),
-            (Header::ServiceTime, None) => {
-                record.upstream.and_then(|u| u.service_time).map_or(Fact::Missing, |time| Fact::Digits(millis(time)))
-            }
-            (_, None) => Fact::Missing,
-        }
-    }
-
-    fn trailer<'a>(&self, record: &Record<'a>) -> Fact<'a> {
-        record.trailers.and_then(|fields| self.field(fields)).map_or(Fact::Missing, Fact::Bytes)
-    }
 }
 
 /// Which part of an address is written.
@@ -152,70 +88,42 @@ pub(crate) enum GrpcForm {
     Number,
 }
 
-/// A fact on its way into the line.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fact<'a> {
-    /// `-`, or `null` in JSON.
-    Missing,
-    /// From outside: needs escapes.
-    Bytes(&'a [u8]),
-    /// A number also in JSON.
-    Number(u64),
-    /// Digits that are a string in JSON.
-    Digits(u64),
-    Flags(Flags),
-    FlagsLong(Flags),
-    Address(SocketAddr),
-    Ip(IpAddr),
-    TraceId(TraceId),
-    /// Start time in the form of a stamp.
-    Stamp(usize),
-}
-
-impl<'a> Fact<'a> {
-    /// Bytes, or missing when there are none.
-    fn bytes(bytes: &'a [u8]) -> Self {
-        if bytes.is_empty() { Fact::Missing } else { Fact::Bytes(bytes) }
-    }
-
-    fn str(text: &'a str) -> Self {
-        Fact::bytes(text.as_bytes())
-    }
-
-    fn or(self, other: impl FnOnce() -> Fact<'a>) -> Self {
-        match self {
-            Fact::Missing => other(),
-            fact => fact,
-        }
-    }
-
-    fn address(address: Option<SocketAddr>, part: Part) -> Self {
-        match (address, part) {
-            (None, _) => Fact::Missing,
-            (Some(address), Part::Whole) => Fact::Address(address),
-            (Some(address), Part::Ip) => Fact::Ip(address.ip()),
-            (Some(address), Part::Port) => Fact::Number(u64::from(address.port())),
-        }
-    }
-
-    fn time(time: Option<Duration>) -> Self {
-        time.map_or(Fact::Missing, |time| Fact::Number(millis(time)))
-    }
-}
-
 impl Operator {
+    /// What has to be noted while a request is served, so that there is a fact in the end.
+    pub(crate) fn needs(&self) -> Needs {
+        let none = Needs::default();
+        match self {
+            Operator::Stretch(Stretch { from, to, .. }) => Needs {
+                moments: from.is_extra() || to.is_extra(),
+                upstream_connection: from.is_of_upstream_connection() || to.is_of_upstream_connection(),
+                ..none
+            },
+            Operator::UpstreamLocalAddress(_)
+            | Operator::UpstreamTlsVersion
+            | Operator::UpstreamTlsCipher
+            | Operator::Peer(Side::Upstream, _) => Needs { upstream_connection: true, ..none },
+            Operator::LocalReplyBody => Needs { local_body: true, ..none },
+            _ => none,
+        }
+    }
+
     /// The fact that a record has for the operator.
     pub(crate) fn fact<'a>(&'a self, record: &Record<'a>) -> Fact<'a> {
         let either = |a: Fact<'a>, b: &Option<Header>, read: &dyn Fn(&Header) -> Fact<'a>| {
             a.or(|| b.as_ref().map_or(Fact::Missing, read))
         };
         match self {
-            Operator::StartTime(stamp) => Fact::Stamp(*stamp),
+            Operator::StartTime(stamp) => Fact::Stamp(*stamp, record.start),
+            Operator::EmitTime(stamp) => Fact::Stamp(*stamp, emitted(record)),
             Operator::Request(a, b) => either(a.request(record), b, &|h| h.request(record)),
             Operator::Response(a, b) => either(a.response(record), b, &|h| h.response(record)),
             Operator::Trailer(a, b) => either(a.trailer(record), b, &|h| h.trailer(record)),
             Operator::Fixed(bytes) => Fact::bytes(bytes),
-            Operator::Protocol | Operator::Path { .. } | Operator::QueryParam(_) if !record.is_http => Fact::Missing,
+            Operator::Protocol | Operator::Path { .. } | Operator::QueryParam(_) | Operator::RequestHeadersBytes
+                if !record.is_http =>
+            {
+                Fact::Missing
+            }
             Operator::Protocol => Fact::str(record.request.version.name()),
             Operator::ResponseCode => Fact::Number(u64::from(record.status)),
             Operator::ResponseCodeDetails => Fact::str(record.details),
@@ -224,6 +132,18 @@ impl Operator {
             Operator::ResponseFlagsLong => Fact::FlagsLong(record.flags),
             Operator::BytesReceived => Fact::Number(record.bytes_received),
             Operator::BytesSent => Fact::Number(record.bytes_sent),
+            Operator::RequestHeadersBytes => Fact::Number(header::request_bytes(record.request)),
+            Operator::ResponseHeadersBytes => {
+                record.response.map_or(Fact::Missing, |head| Fact::Number(header::response_bytes(head)))
+            }
+            Operator::ResponseTrailersBytes => {
+                record.trailers.map_or(Fact::Missing, |fields| Fact::Number(header::field_bytes(fields)))
+            }
+            Operator::LocalReplyBody => Fact::bytes(record.local_body),
+            Operator::UniqueId => Fact::Uuid,
+            Operator::Stretch(stretch) => {
+                record.timeline.and_then(|timeline| stretch.measure(timeline)).map_or(Fact::Missing, Fact::Number)
+            }
             Operator::Duration => Fact::Number(millis(record.duration)),
             Operator::RequestDuration => Fact::time(record.request_duration),
             Operator::ResponseDuration => Fact::time(record.response_duration),
@@ -235,7 +155,8 @@ impl Operator {
             Operator::DownstreamRemoteAddress(part) => Fact::address(record.remote.or(record.direct_remote), *part),
             Operator::DownstreamDirectRemoteAddress(part) => Fact::address(record.direct_remote, *part),
             Operator::DownstreamTlsVersion => Fact::str(record.tls_version),
-            Operator::DownstreamTlsCipher => Fact::str(record.tls_cipher),
+            Operator::DownstreamTlsCipher => Fact::str(openssl_name(record.tls_cipher)),
+            Operator::Peer(Side::Downstream, fact) => fact.of(record.certificate),
             Operator::RequestedServerName => Fact::str(record.server_name),
             Operator::ConnectionId => Fact::Number(record.connection),
             Operator::TraceId => record.trace.map_or(Fact::Missing, Fact::TraceId),
@@ -252,7 +173,11 @@ impl Operator {
             Operator::UpstreamHost => Fact::str(upstream.host),
             Operator::UpstreamCluster => Fact::str(upstream.cluster),
             Operator::UpstreamProtocol => upstream.protocol.map_or(Fact::Missing, |version| Fact::str(version.name())),
+            Operator::UpstreamRemoteAddress(part) => remote_address(&upstream, *part),
             Operator::UpstreamLocalAddress(part) => Fact::address(upstream.local, *part),
+            Operator::UpstreamTlsVersion => Fact::str(upstream.tls_version),
+            Operator::UpstreamTlsCipher => Fact::str(openssl_name(upstream.tls_cipher)),
+            Operator::Peer(_, fact) => fact.of(upstream.certificate),
             Operator::UpstreamTransportFailureReason => Fact::str(upstream.failure),
             Operator::UpstreamRequestAttemptCount => Fact::Number(u64::from(upstream.attempts)),
             _ => Fact::Missing,
@@ -260,8 +185,31 @@ impl Operator {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+/// A record is written when the last byte is out.
+fn emitted(record: &Record<'_>) -> Timestamp {
+    Timestamp(record.start.0.saturating_add(u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX)))
+}
+
+/// The endpoint's address taken apart; only IP addresses have ports.
+fn remote_address<'a>(upstream: &Upstream<'a>, part: Part) -> Fact<'a> {
+    match (upstream.host.parse::<SocketAddr>(), part) {
+        (Ok(address), part) => Fact::address(Some(address), part),
+        (Err(_), Part::Port) => Fact::Missing,
+        (Err(_), _) => Fact::str(upstream.host),
+    }
+}
+
+/// What Envoy calls a suite of TLS 1.2; those of TLS 1.3 have one name only.
+fn openssl_name(suite: &str) -> &str {
+    match suite {
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" => "ECDHE-RSA-AES128-GCM-SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384" => "ECDHE-RSA-AES256-GCM-SHA384",
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" => "ECDHE-RSA-CHACHA20-POLY1305",
+        other => other,
+    }
 }
 
 fn original_path<'a>(record: &Record<'a>) -> &'a [u8] {

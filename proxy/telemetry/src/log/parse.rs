@@ -1,7 +1,10 @@
 //! Formats, from text to operators.
 
-use super::operator::{GrpcForm, Header, Operator, Part};
-use super::stamp::StampFormat;
+use super::certificate::{CertFact, Side};
+use super::header::Header;
+use super::moment::{Moment, Stretch};
+use super::operator::{GrpcForm, Operator, Part};
+use super::stamp::{StampFormat, Stamps, TimeOf};
 use std::fmt;
 
 /// Why a format is no format.
@@ -33,7 +36,7 @@ pub(crate) enum Piece {
 }
 
 /// Takes a format apart: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):Z%`, and `%%` for a percent sign. Start times are put into `stamps`.
-pub(crate) fn parse(text: &str, stamps: &mut Vec<StampFormat>) -> Result<Vec<Piece>, FormatError> {
+pub(crate) fn parse(text: &str, stamps: &mut Stamps) -> Result<Vec<Piece>, FormatError> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut at = 0;
@@ -92,21 +95,17 @@ impl<'a> Call<'a> {
         Ok(Call { name, argument, limit, len: text.len() - rest.len() })
     }
 
-    fn operator(&self, stamps: &mut Vec<StampFormat>) -> Result<Operator, String> {
+    fn operator(&self, stamps: &mut Stamps) -> Result<Operator, String> {
         let operator = match self.name {
-            "START_TIME" => {
-                let format =
-                    StampFormat::parse(self.argument.unwrap_or("")).map_err(|e| format!("%START_TIME%: {e}"))?;
-                let known = stamps.iter().position(|stamp| *stamp == format);
-                let index = known.unwrap_or(stamps.len());
-                if known.is_none() {
-                    stamps.push(format);
-                }
-                return Ok(Operator::StartTime(index));
+            "START_TIME" => return Ok(Operator::StartTime(self.stamp(TimeOf::Start, stamps)?)),
+            "EMIT_TIME" => return Ok(Operator::EmitTime(self.stamp(TimeOf::Emission, stamps)?)),
+            "COMMON_DURATION" => {
+                let stretch = Stretch::parse(self.required("START:END:PRECISION")?);
+                return stretch.map(Operator::Stretch).map_err(|e| format!("%COMMON_DURATION%: {e}"));
             }
-            "REQ" => return self.headers(Operator::Request),
-            "RESP" => return self.headers(Operator::Response),
-            "TRAILER" => return self.headers(Operator::Trailer),
+            "REQ" | "REQUEST_HEADER" => return self.headers(Operator::Request),
+            "RESP" | "RESPONSE_HEADER" => return self.headers(Operator::Response),
+            "TRAILER" | "RESPONSE_TRAILER" => return self.headers(Operator::Trailer),
             "ENVIRONMENT" => {
                 let value = std::env::var_os(self.required("the name of a variable")?).unwrap_or_default();
                 return Ok(Operator::Fixed(value.into_encoded_bytes().into()));
@@ -116,12 +115,28 @@ impl<'a> Call<'a> {
             }
             "GRPC_STATUS" => return self.grpc_status(),
             "PATH" => return self.path(),
-            _ => self.plain()?,
+            name => match self.certificate(name, stamps) {
+                Some(operator) => return operator.map_err(|e| format!("%{name}%: {e}")),
+                None => self.plain()?,
+            },
         };
         match self.argument {
             None => Ok(operator),
             Some(_) => Err(format!("%{}% takes no argument", self.name)),
         }
+    }
+
+    /// A time in the form of the argument.
+    fn stamp(&self, time: TimeOf, stamps: &mut Stamps) -> Result<usize, String> {
+        let format = StampFormat::parse(self.argument.unwrap_or("")).map_err(|e| format!("%{}%: {e}", self.name))?;
+        Ok(stamps.add(time, format))
+    }
+
+    /// `DOWNSTREAM_PEER_…` and `UPSTREAM_PEER_…`
+    fn certificate(&self, name: &str, stamps: &mut Stamps) -> Option<Result<Operator, String>> {
+        let sides = [("DOWNSTREAM_PEER_", Side::Downstream), ("UPSTREAM_PEER_", Side::Upstream)];
+        let (fact, side) = sides.iter().find_map(|(prefix, side)| Some((name.strip_prefix(prefix)?, *side)))?;
+        Some(CertFact::parse(fact, self.argument, stamps)?.map(|fact| Operator::Peer(side, fact)))
     }
 
     /// Operators without arguments.
@@ -137,11 +152,16 @@ impl<'a> Call<'a> {
             "BYTES_RECEIVED" => Operator::BytesReceived,
             "BYTES_SENT" => Operator::BytesSent,
             "DURATION" => Operator::Duration,
+            "REQUEST_TX_DURATION" => Operator::Stretch(Stretch::millis(Moment::RequestBegin, Moment::SendEnd)),
             "REQUEST_DURATION" => Operator::RequestDuration,
             "RESPONSE_DURATION" => Operator::ResponseDuration,
             "RESPONSE_TX_DURATION" => Operator::ResponseTxDuration,
             "ROUTE_NAME" => Operator::RouteName,
             "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => Operator::UpstreamHost,
+            "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Operator::UpstreamRemoteAddress(Part::Ip),
+            "UPSTREAM_REMOTE_PORT" => Operator::UpstreamRemoteAddress(Part::Port),
+            "UPSTREAM_TLS_VERSION" => Operator::UpstreamTlsVersion,
+            "UPSTREAM_TLS_CIPHER" => Operator::UpstreamTlsCipher,
             "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster,
             "UPSTREAM_LOCAL_ADDRESS" => Operator::UpstreamLocalAddress(Part::Whole),
             "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Operator::UpstreamLocalAddress(Part::Ip),
@@ -160,6 +180,11 @@ impl<'a> Call<'a> {
             "DOWNSTREAM_TLS_VERSION" => Operator::DownstreamTlsVersion,
             "DOWNSTREAM_TLS_CIPHER" => Operator::DownstreamTlsCipher,
             "REQUESTED_SERVER_NAME" => Operator::RequestedServerName,
+            "REQUEST_HEADERS_BYTES" => Operator::RequestHeadersBytes,
+            "RESPONSE_HEADERS_BYTES" => Operator::ResponseHeadersBytes,
+            "RESPONSE_TRAILERS_BYTES" => Operator::ResponseTrailersBytes,
+            "LOCAL_REPLY_BODY" => Operator::LocalReplyBody,
+            "UNIQUE_ID" => Operator::UniqueId,
             "CONNECTION_ID" => Operator::ConnectionId,
             "TRACE_ID" => Operator::TraceId,
             "GRPC_STATUS_NUMBER" => Operator::GrpcStatus(GrpcForm::Number),

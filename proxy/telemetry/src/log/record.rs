@@ -1,19 +1,22 @@
 //! The facts of an exchange, or of a connection that was only passed on, that an access log can tell.
 
+use super::certificate::Certificate;
+use super::moment::Timeline;
 use crate::trace::TraceId;
 use crate::{Flags, Timestamp};
 use fairlead_http::{Fields, RequestHead, ResponseHead, Version};
 use std::net::SocketAddr;
+use std::ops::BitOr;
 use std::time::Duration;
 
 /// One exchange, after its end. Everything is borrowed from where it is kept anyway; what is unknown is empty, zero or `None`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// First byte of the request.
     pub start: Timestamp,
     /// From `start` to the last byte of the response.
     pub duration: Duration,
-    /// From `start` to the last byte of the request.
+    /// From `start` to the last byte of the request; zero when there is nothing after its head.
     pub request_duration: Option<Duration>,
     /// From `start` to the response's head from the upstream.
     pub response_duration: Option<Duration>,
@@ -63,12 +66,41 @@ pub struct Record<'a> {
     pub tls_version: &'a str,
     /// `TLS_AES_128_GCM_SHA256` …
     pub tls_cipher: &'a str,
+    /// What the client presented.
+    pub certificate: Option<&'a dyn Certificate>,
     /// Number of the client's connection.
     pub connection: u64,
+    /// The body of a response that the proxy itself made; only when [`Needs::local_body`].
+    pub local_body: &'a [u8],
+    /// When things happened.
+    pub timeline: Option<&'a dyn Timeline>,
+}
+
+/// What a format wants to know that costs something to note.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Points in time for which the clock is not read otherwise.
+    pub moments: bool,
+    /// How the connection to the endpoint came about.
+    pub upstream_connection: bool,
+    /// [`Record::local_body`].
+    pub local_body: bool,
+}
+
+impl BitOr for Needs {
+    type Output = Needs;
+
+    fn bitor(self, other: Needs) -> Needs {
+        Needs {
+            moments: self.moments || other.moments,
+            upstream_connection: self.upstream_connection || other.upstream_connection,
+            local_body: self.local_body || other.local_body,
+        }
+    }
 }
 
 /// The last attempt of an exchange.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Upstream<'a> {
     /// Id of the cluster.
     pub cluster: &'a str,
@@ -76,6 +108,12 @@ pub struct Upstream<'a> {
     pub host: &'a str,
     /// The proxy's address on the upstream connection.
     pub local: Option<SocketAddr>,
+    /// `TLSv1.3` …; empty without TLS.
+    pub tls_version: &'a str,
+    /// `TLS_AES_128_GCM_SHA256` …
+    pub tls_cipher: &'a str,
+    /// What the endpoint presented.
+    pub certificate: Option<&'a dyn Certificate>,
     /// Protocol spoken with the upstream; `None` without a connection.
     pub protocol: Option<Version>,
     /// Why there was no connection.
@@ -117,7 +155,10 @@ impl<'a> Record<'a> {
             server_name: "",
             tls_version: "",
             tls_cipher: "",
+            certificate: None,
             connection: 0,
+            local_body: b"",
+            timeline: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A worker never waits: when the writer is behind by [`QUEUE`] batches, the next batch is dropped and counted.
 
 use super::format::AccessLog;
-use super::record::Record;
+use super::record::{Needs, Record};
 use crate::scope::Scope;
 use crate::{Registry, WorkerCells};
 use std::cell::RefCell;
@@ -170,6 +170,11 @@ impl LogSink {
     #[inline]
     pub fn enabled(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// What has to be noted of requests for the log.
+    pub fn needs(&self) -> Needs {
+        if self.enabled() { self.log.needs() } else { Needs::default() }
     }
 
     /// Appends a record to the batch; hands the batch over when it is full.

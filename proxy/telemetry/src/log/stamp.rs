@@ -54,6 +54,33 @@ impl StampFormat {
     }
 }
 
+/// Which times a stamp is for. Those of one kind are mostly of the same second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimeOf {
+    Start,
+    Emission,
+    Validity,
+}
+
+/// The stamps of a format.
+#[derive(Debug, Default)]
+pub(crate) struct Stamps(Vec<(TimeOf, StampFormat)>);
+
+impl Stamps {
+    /// The index of such a stamp.
+    pub(crate) fn add(&mut self, time: TimeOf, format: StampFormat) -> usize {
+        let stamp = (time, format);
+        self.0.iter().position(|known| *known == stamp).unwrap_or_else(|| {
+            self.0.push(stamp);
+            self.0.len() - 1
+        })
+    }
+
+    pub(crate) fn into_formats(self) -> Box<[StampFormat]> {
+        self.0.into_iter().map(|(_, format)| format).collect()
+    }
+}
+
 /// The last second that was rendered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stamp {

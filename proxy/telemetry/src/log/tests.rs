@@ -42,6 +42,9 @@ fn record<'a>(request: &'a RequestHead, response: &'a ResponseHead) -> Record<'a
             failure: "",
             service_time: Some(Duration::from_millis(7)),
             attempts: 2,
+            tls_version: "TLSv1.2",
+            tls_cipher: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            certificate: None,
         }),
         local: "[::ffff:192.0.2.1]:443".parse().ok(),
         remote: "[2001:db8::7]:5000".parse().ok(),
@@ -168,11 +171,61 @@ fn operators() {
         ("%ACCESS_LOG_TYPE% %GRPC_STATUS%", "DownstreamEnd -"),
         ("%ENVIRONMENT(CARGO_PKG_NAME)%", "fairlead-telemetry"),
         ("%UPSTREAM_TRANSPORT_FAILURE_REASON%", "-"),
+        ("%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%", "10.0.0.1 8080"),
+        ("%UPSTREAM_TLS_VERSION% %UPSTREAM_TLS_CIPHER%", "TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256"),
+        ("%EMIT_TIME% %EMIT_TIME(%s.%3f)%", "2024-07-15T16:29:59.025Z 1721060999.025"),
+        ("%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%", "146 32 -"),
+        ("%LOCAL_REPLY_BODY% %REQUEST_TX_DURATION%", "- -"),
+        ("%REQUEST_HEADER(X-CUSTOM)% %RESPONSE_HEADER(content-type)% %RESPONSE_TRAILER(x)%", "one-two text/plain -"),
         ("only text", "only text"),
     ];
     for (format, expected) in cases {
         assert_eq!(text(format), format!("{expected}\n"), "{format}");
     }
+}
+
+#[test]
+fn addresses_that_are_no_ip_addresses_have_no_port() {
+    let request = request();
+    let upstream = Upstream { host: "/run/app.sock", ..Upstream::default() };
+    let record = Record { upstream: Some(upstream), ..Record::new(Timestamp(0), &request) };
+    let log = AccessLog::text("%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%").unwrap();
+    assert_eq!(line(&log, &record), "/run/app.sock -\n");
+}
+
+/// The times that a line has are of two seconds mostly when they have different stamps.
+#[test]
+fn times_of_two_kinds_do_not_mix() {
+    let request = request();
+    let log = AccessLog::text("%START_TIME(%s)% %EMIT_TIME(%s)% %START_TIME(%s)%").unwrap();
+    let record = Record { duration: Duration::from_secs(61), ..Record::new(Timestamp(5_000_000), &request) };
+    assert_eq!(line(&log, &record), "5 66 5\n");
+}
+
+#[test]
+fn unique_ids_are_unique() {
+    let line = text("%UNIQUE_ID% %UNIQUE_ID%");
+    let (one, two) = line.trim_end().split_once(' ').unwrap();
+    assert_ne!(one, two);
+    for id in [one, two] {
+        let shape: String = id.chars().map(|c| if c.is_ascii_hexdigit() { 'x' } else { c }).collect();
+        assert_eq!(shape, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "{id}");
+        assert_eq!(&id[14..15], "4", "{id}");
+        assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"), "{id}");
+    }
+}
+
+#[test]
+fn only_what_a_format_names_is_needed() {
+    let needs = |format: &str| AccessLog::parse(format).unwrap().needs();
+    let none = Needs::default();
+    assert_eq!(needs("text"), none);
+    assert_eq!(needs("%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)% %DOWNSTREAM_PEER_SUBJECT% %EMIT_TIME%"), none);
+    assert_eq!(needs("json"), Needs { upstream_connection: true, ..none }, "our address");
+    assert_eq!(needs("%UPSTREAM_PEER_SUBJECT%"), Needs { upstream_connection: true, ..none });
+    assert_eq!(needs("%COMMON_DURATION(US_CX_BEG:US_HS_END:us)%"), Needs { upstream_connection: true, ..none });
+    assert_eq!(needs("%COMMON_DURATION(US_TX_BEG:US_RX_END:us)%"), Needs { moments: true, ..none });
+    assert_eq!(needs("%LOCAL_REPLY_BODY% %REQUEST_TX_DURATION%"), Needs { moments: true, local_body: true, ..none });
 }
 
 #[test]
@@ -215,6 +268,14 @@ fn errors_name_operator_and_place() {
         ("é%DURATION(1)%", 2, "takes no argument"),
         ("%START_TIME(%!)%", 0, "%START_TIME%"),
         ("%GRPC_STATUS(X)%", 0, "SNAKE_STRING"),
+        ("%EMIT_TIME(%!)%", 0, "%EMIT_TIME%"),
+        ("%DOWNSTREAM_PEER_SHOE_SIZE%", 0, "unknown operator %DOWNSTREAM_PEER_SHOE_SIZE%"),
+        ("%UPSTREAM_PEER_SUBJECT(x)%", 0, "%UPSTREAM_PEER_SUBJECT%: takes no argument"),
+        ("%DOWNSTREAM_PEER_CERT_V_END(%!)%", 0, "%DOWNSTREAM_PEER_CERT_V_END%"),
+        ("%COMMON_DURATION%", 0, "needs START:END:PRECISION"),
+        ("%COMMON_DURATION(DS_RX_BEG:DS_TX_END)%", 0, "START:END:PRECISION is expected"),
+        ("%COMMON_DURATION(DS_RX_BEG:LUNCH:ms)%", 0, "unknown point in time `LUNCH`"),
+        ("%COMMON_DURATION(DS_RX_BEG:DS_TX_END:h)%", 0, "unknown precision `h`"),
         ("50% off", 2, "write `%%`"),
         ("%", 0, "write `%%`"),
     ];

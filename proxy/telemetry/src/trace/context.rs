@@ -195,3 +195,6 @@ fn write_hex(number: u128, out: &mut [u8]) {
         rest >>= 4;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ fn each_link_is_a_connection_of_its_own_and_counted() {
         settle().await;
         assert_eq!(server.accepted(), 2);
         assert_eq!((cluster.cells().connections.value(), cluster.cells().connections_active.value()), (2, 2));
-        assert!(first.local_addr().is_some());
+        assert!(first.connected().is_some_and(|connected| connected.local.is_some()));
         poll_fn(|cx| first.io().poll_write(cx, b"hello")).await.unwrap();
         drop((first, second));
         assert_eq!(cluster.cells().connections_active.value(), 0);

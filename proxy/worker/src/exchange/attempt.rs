@@ -172,7 +172,7 @@ async fn one(
         let connected = connect(cluster, &pick, want, ex).await;
         if let Err(missed) = connected {
             // The next attempt goes elsewhere, and the log names this one.
-            ex.notes.pick = Some(pick);
+            (ex.notes.pick, ex.notes.connected) = (Some(pick), None);
             return Err(missed);
         }
     }
@@ -187,7 +187,11 @@ async fn one(
     up.leg().send_request(&ex.request, framing).map_err(|error| Missed::Sent(pump::cause_of(&error)))?;
     let reused = up.is_reused();
     ex.notes.protocol = Some(up.leg().version());
+    if ex.notes.needs.upstream_connection {
+        ex.notes.connected = up.connected().cloned();
+    }
     let sent = Instant::now();
+    ex.notes.sent = Some(sent);
     ex.clock.begin_attempt(sent);
     let result = poll_fn(|cx| poll_head(cx, &worker.response_limits, ex, down)).await;
     let now = Instant::now();

@@ -244,7 +244,7 @@ fn cause_of_expiry(expired: Expired) -> Cause {
 
 /// As Envoy: the first URI or DNS name of a certificate that was verified, or its subject.
 fn principal(conn: &ConnInfo) -> &str {
-    let certificate = conn.tls.as_ref().and_then(|tls| tls.client_cert.as_ref()).filter(|cert| cert.verified());
+    let certificate = conn.tls.as_ref().and_then(|tls| tls.peer_cert.as_ref()).filter(|cert| cert.verified());
     certificate
         .and_then(|certificate| certificate.facts())
         .map_or("", |facts| facts.uris.first().or(facts.dns.first()).unwrap_or(&facts.subject))

@@ -94,6 +94,7 @@ pub async fn deliver(
     stick(session, conn, ex);
     ex.notes.status = ex.response.status;
     conn.announce_end(down);
+    ex.notes.reply_begins();
     down.send_response(&ex.response, framing).map_err(|_| Cause::ClientGone)?;
     let result = pump::bodies(ex, down).await;
     if let Some(up) = ex.up.take() {

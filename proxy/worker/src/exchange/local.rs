@@ -22,6 +22,7 @@ pub async fn fail(down: &mut Leg, ex: &mut Exchange, route: Option<&Arc<Route>>,
         down.reset();
         return;
     }
+    ex.notes.local_body(body.as_bytes());
     let grpc = ex.request.is_grpc();
     ex.response.clear();
     if grpc {
@@ -62,6 +63,7 @@ pub async fn redirect(conn: &ConnInfo, down: &mut Leg, ex: &mut Exchange) -> Res
 /// Answers what a filter said; it has passed the response filters of its own chain, `rest` are those after it.
 pub async fn reply(down: &mut Leg, ex: &mut Exchange, reply: &Reply, rest: Option<&Chain>) {
     ex.notes.details = reply.details;
+    ex.notes.local_body(&reply.body);
     ex.response.clear();
     ex.response.status = reply.status;
     ex.response.fields.copy_from(&reply.fields);
@@ -86,6 +88,7 @@ async fn send(down: &mut Leg, ex: &mut Exchange, body: &[u8], close: bool) {
     let payload = if ex.request.method() == Method::Head { &[][..] } else { body };
     // Without content the head is all: gRPC clients take a status in it only then for the end of the call.
     let framing = if body.is_empty() { Framing::Empty } else { Framing::Length(body.len() as u64) };
+    ex.notes.reply_begins();
     if down.send_response(head, framing).is_err() {
         return;
     }

@@ -45,6 +45,10 @@ pub struct RequestBody {
     pub bytes: u64,
     /// When the client's side came to its end.
     pub received: Option<Instant>,
+    /// Whether somebody wants to know when all was sent.
+    timed: bool,
+    /// When this attempt had sent everything; only if timed.
+    pub sent_at: Option<Instant>,
 }
 
 impl Default for RequestBody {
@@ -60,16 +64,19 @@ impl Default for RequestBody {
             done: false,
             bytes: 0,
             received: None,
+            timed: false,
+            sent_at: None,
         }
     }
 }
 
 impl RequestBody {
-    /// For a new request.
-    pub fn start(&mut self, framing: Framing) {
+    /// For a new request; `timed` when the log wants to know when it was sent.
+    pub fn start(&mut self, framing: Framing, timed: bool) {
         self.replay.clear();
         let replay = std::mem::take(&mut self.replay);
-        *self = RequestBody { replay, framing, whole: true, ended: framing.is_empty(), ..RequestBody::default() };
+        *self =
+            RequestBody { replay, framing, whole: true, ended: framing.is_empty(), timed, ..RequestBody::default() };
     }
 
     /// Forgets the request; large buffers are not kept.
@@ -77,7 +84,7 @@ impl RequestBody {
         if self.replay.capacity() > KEPT {
             self.replay = Vec::new();
         }
-        self.start(Framing::Empty);
+        self.start(Framing::Empty, false);
     }
 
     /// Whether what is taken from now on is kept, because an attempt may have to be repeated.
@@ -95,7 +102,7 @@ impl RequestBody {
         if !self.whole {
             return false;
         }
-        (self.sent, self.done) = (0, false);
+        (self.sent, self.done, self.sent_at) = (0, false, None);
         true
     }
 
@@ -185,6 +192,9 @@ impl RequestBody {
                 let trailers = Some(down.trailers()).filter(|t| !t.is_empty());
                 ready!(up.poll_finish(cx, trailers)).map_err(Failure::Upstream)?;
                 self.done = true;
+                if self.timed {
+                    self.sent_at = Some(Instant::now());
+                }
                 *moved = true;
                 return Poll::Ready(Ok(()));
             }
@@ -250,9 +260,20 @@ pub struct ResponseBody {
     done: bool,
     /// Bytes given to the client.
     pub bytes: u64,
+    /// Whether somebody wants to know when it came.
+    timed: bool,
+    /// When the first of it came; only if timed.
+    pub first: Option<Instant>,
+    /// When all of it had come; only if timed.
+    pub received: Option<Instant>,
 }
 
 impl ResponseBody {
+    /// For a new request; `timed` when the log wants to know when it came.
+    pub fn new(timed: bool) -> ResponseBody {
+        ResponseBody { timed, ..ResponseBody::default() }
+    }
+
     /// Moves what can be moved; ready when all is sent and flushed.
     pub fn poll(
         &mut self,
@@ -279,6 +300,11 @@ impl ResponseBody {
                     return Poll::Pending;
                 }
             };
+            if self.timed {
+                let now = Instant::now();
+                let mark = if matches!(event, Event::Data) { &mut self.first } else { &mut self.received };
+                mark.get_or_insert(now);
+            }
             if !matches!(event, Event::Data) {
                 self.ended = true;
                 continue;

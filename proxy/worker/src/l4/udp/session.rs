@@ -141,7 +141,8 @@ impl Session {
         drop(sessions);
         port.metrics.at(worker.index).connections_active.dec();
         let local = SocketAddr::new(path.local, socket.io.local_addr().port());
-        let ends = Ends { peer: path.peer, local, id: worker.serial(), tls_version: "", tls_cipher: "" };
+        let ends =
+            Ends { peer: path.peer, local, id: worker.serial(), tls_version: "", tls_cipher: "", certificate: None };
         record::end(&worker, &self.flow.borrow(), &ends);
     }
 
