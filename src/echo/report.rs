@@ -79,7 +79,7 @@ pub struct TlsReport {
 
 impl From<&TlsInfo> for TlsReport {
     fn from(info: &TlsInfo) -> TlsReport {
-        let presented = info.client_cert.iter().flat_map(|c| c.chain().map(super::tls::pem).collect::<Vec<_>>());
+        let presented = info.peer_cert.iter().flat_map(|c| c.chain().map(super::tls::pem).collect::<Vec<_>>());
         TlsReport {
             version: info.version.to_string(),
             peer_certificates: presented.collect(),
