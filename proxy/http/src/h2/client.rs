@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_net::Stream;
 
 use crate::error::Error;
 use crate::h2::stream::ClientStream;
+use crate::h2::watched::Watched;
 use crate::leg::Leg;
 
 /// What an HTTP/2 server may do on one connection.
@@ -47,7 +49,7 @@ pub struct Sender {
 /// Moves a connection's bytes; run it in a task of the same worker. Ends when the connection does: after an error, a GOAWAY, or when all
 /// senders and streams are gone.
 pub struct Driver {
-    inner: ::h2::client::Connection<Stream, Bytes>,
+    inner: ::h2::client::Connection<Watched, Bytes>,
 }
 
 /// Starts HTTP/2 with prior knowledge or after ALPN. Does not wait for the server's settings.
@@ -61,8 +63,11 @@ pub async fn connect(stream: Stream, settings: &ClientSettings) -> Result<(Sende
         .max_header_list_size(settings.max_header_list_size)
         .max_send_buffer_size(settings.max_send_buffer_size as usize)
         .initial_max_send_streams(settings.initial_max_streams as usize)
+        .max_concurrent_reset_streams(GIVEN_UP)
+        .reset_stream_duration(REMEMBERED)
+        .max_local_error_reset_streams(Some(ERRORS))
         .enable_push(false)
-        .handshake(stream)
+        .handshake(Watched::server(stream))
         .await?;
     Ok((Sender { inner }, Driver { inner: connection }))
 }
@@ -89,6 +94,16 @@ impl Sender {
         self.inner.is_extended_connect_protocol_enabled()
     }
 }
+
+/// Streams that we gave up and of which frames may still come. Beyond, such a frame is the server's error, and its errors end the
+/// connection with all its streams: clients that give up 50 streams in a second, which is the crate's default, would harm all others.
+const GIVEN_UP: usize = 10_000;
+
+/// How long frames may still come for a stream that we gave up: as long as a server takes to notice.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// Errors on streams that a server may make in the life of a connection.
+const ERRORS: usize = 50_000;
 
 impl Future for Driver {
     type Output = Result<(), Error>;

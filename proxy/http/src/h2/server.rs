@@ -82,7 +82,7 @@ pub struct Accepted {
 /// When the client does not speak HTTP/2, or went away.
 pub async fn serve(stream: Stream, settings: &ServerSettings) -> Result<Server, Error> {
     let scheme = if stream.is_tls() { Scheme::Https } else { Scheme::Http };
-    let (stream, watch) = Watched::new(stream);
+    let (stream, watch) = Watched::client(stream);
     let connection = ::h2::server::Builder::new()
         .max_concurrent_streams(settings.max_concurrent_streams)
         .initial_window_size(settings.stream_window)

@@ -2,6 +2,7 @@
 
 mod floods;
 mod heads;
+mod lasting;
 mod streams;
 
 use std::future::poll_fn;

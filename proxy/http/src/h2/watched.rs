@@ -1,6 +1,10 @@
-//! What the `h2` crate does not tell of a client: frames that only cost, and heads that do not come to their end.
+//! What the `h2` crate does not tell of a peer: frames that only cost, and heads that do not come to their end.
 //!
 //! The frames' headers are read along as the bytes pass by; payloads are only counted.
+//!
+//! DATA that carries nothing and ends nothing is hidden from the crate, which takes a hundred of them in a connection's life and then
+//! gives up all its streams: whatever relays content with hyper sends one per message that ends with an empty frame. Here they spend from
+//! the same budget as other frames that only cost.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -25,23 +29,35 @@ pub(super) struct Watch {
     /// When the head that is not complete began.
     head: Cell<Option<Instant>>,
     flooded: Cell<bool>,
+    /// Whether somebody looks at `flooded` and ends the connection; else reading fails.
+    looked_at: bool,
 }
 
 impl Watched {
-    /// The client's preface was not read yet.
-    pub(super) fn new(stream: Stream) -> (Watched, Rc<Watch>) {
-        let watch = Rc::new(Watch {
-            frames: RefCell::default(),
-            budget: Cell::new(Budget::full()),
-            head: Cell::new(None),
-            flooded: Cell::new(false),
-        });
+    /// What a client sends, whose preface was not read yet.
+    pub(super) fn client(stream: Stream) -> (Watched, Rc<Watch>) {
+        let watch = Rc::new(Watch::new(PREFACE, true));
         (Watched { stream, watch: watch.clone() }, watch)
+    }
+
+    /// What a server sends. Reading fails after a flood.
+    pub(super) fn server(stream: Stream) -> Watched {
+        Watched { stream, watch: Rc::new(Watch::new(0, false)) }
     }
 }
 
 impl Watch {
-    /// Whether the client has sent more frames that only cost than it may. Nothing more is read from it then.
+    fn new(preface: usize, looked_at: bool) -> Watch {
+        Watch {
+            frames: RefCell::new(Frames { header: [0; HEADER], have: 0, payload: preface, block: false, ends: false }),
+            budget: Cell::new(Budget::full()),
+            head: Cell::new(None),
+            flooded: Cell::new(false),
+            looked_at,
+        }
+    }
+
+    /// Whether the peer has sent more frames that only cost than it may. Nothing more is read from it then.
     pub(super) fn is_flood(&self) -> bool {
         self.flooded.get()
     }
@@ -51,11 +67,11 @@ impl Watch {
         self.head.get()
     }
 
-    fn received(&self, bytes: &[u8]) {
+    fn received(&self, bytes: &mut [u8]) {
         let mut frames = self.frames.borrow_mut();
         let mut budget = self.budget.get();
         frames.read(bytes, |kind, len| match kind {
-            PING | SETTINGS | PRIORITY => self.flooded.set(self.flooded.get() || !budget.spend(Instant::now)),
+            PING | SETTINGS | PRIORITY | HIDDEN => self.flooded.set(self.flooded.get() || !budget.spend(Instant::now)),
             HEADERS | DATA if len > 0 => budget.earn(1),
             _ => {}
         });
@@ -89,27 +105,27 @@ struct Frames {
     ends: bool,
 }
 
-impl Default for Frames {
-    fn default() -> Frames {
-        Frames { header: [0; HEADER], have: 0, payload: PREFACE, block: false, ends: false }
-    }
-}
-
 impl Frames {
-    /// Tells of each frame that begins in `bytes`: its type and length.
-    fn read(&mut self, mut bytes: &[u8], mut tell: impl FnMut(u8, usize)) {
+    /// Tells of each frame that begins in `bytes`: its type and length. Hides DATA that carries nothing and ends nothing, unless the
+    /// bytes end right behind its type, which is too rare to matter.
+    fn read(&mut self, mut bytes: &mut [u8], mut tell: impl FnMut(u8, usize)) {
         loop {
             let n = self.payload.min(bytes.len());
             self.payload -= n;
-            bytes = &bytes[n..];
+            bytes = &mut bytes[n..];
             if self.payload > 0 {
                 return;
             }
             self.block &= !std::mem::take(&mut self.ends);
             let n = (HEADER - self.have).min(bytes.len());
             self.header[self.have..self.have + n].copy_from_slice(&bytes[..n]);
+            let had = self.have;
             self.have += n;
-            bytes = &bytes[n..];
+            if had <= KIND && self.have > FLAGS && is_nothing(&self.header) {
+                self.header[KIND] = HIDDEN;
+                bytes[KIND - had] = HIDDEN;
+            }
+            bytes = &mut bytes[n..];
             if self.have < HEADER {
                 return;
             }
@@ -128,7 +144,13 @@ impl Frames {
     }
 }
 
-/// Frames that a client may send though they carry nothing: a thousand at once, a thousand each second, and more while there is traffic
+/// Whether a header is that of DATA without content, padding or END_STREAM. Its stream is not looked at.
+fn is_nothing(header: &[u8; HEADER]) -> bool {
+    let [a, b, c, kind, flags, ..] = *header;
+    [a, b, c, kind] == [0, 0, 0, DATA] && flags & (END_STREAM | PADDED) == 0
+}
+
+/// Frames that a peer may send though they carry nothing: a thousand at once, a thousand each second, and more while there is traffic
 /// that they may belong to, such as the PINGs by which gRPC measures a connection.
 #[derive(Clone, Copy)]
 struct Budget {
@@ -166,11 +188,11 @@ impl AsyncRead for Watched {
         let this = self.get_mut();
         if this.watch.is_flood() {
             // Who drives the connection ends it now.
-            return Poll::Pending;
+            return if this.watch.looked_at { Poll::Pending } else { Poll::Ready(Err(io::Error::other("flood"))) };
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        this.watch.received(&buf.filled()[before..]);
+        this.watch.received(&mut buf.filled_mut()[before..]);
         result
     }
 }
@@ -217,7 +239,14 @@ const PRIORITY: u8 = 2;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
+/// A type that is nobody's; it is ignored (RFC 9113 §5.5), but not within a head.
+const HIDDEN: u8 = 0xfa;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+/// Where a header has its frame's type and flags.
+const KIND: usize = 3;
+const FLAGS: usize = 4;
 
 const BURST: u32 = 1000;
 const PER_SECOND: u32 = 1000;
@@ -245,8 +274,9 @@ mod tests {
         ]
         .concat();
         for size in [1, 2, 7, 9, 33, all.len()] {
-            let (mut frames, mut told, mut within) = (Frames::default(), Vec::new(), 0);
-            for piece in all.chunks(size) {
+            let (watch, mut told, mut within) = (Watch::new(PREFACE, true), Vec::new(), 0);
+            let mut frames = watch.frames.borrow_mut();
+            for piece in all.clone().chunks_mut(size) {
                 frames.read(piece, |kind, len| told.push((kind, len)));
                 within += usize::from(frames.is_within_head());
             }
@@ -258,13 +288,63 @@ mod tests {
 
     #[test]
     fn a_head_without_end_is_noticed() {
-        let mut frames = Frames::default();
-        frames.read(&[b'P'; PREFACE], |_, _| ());
+        let watch = Watch::new(PREFACE, true);
+        let mut frames = watch.frames.borrow_mut();
+        frames.read(&mut [b'P'; PREFACE], |_, _| ());
         assert!(!frames.is_within_head());
-        for begun in [&frame(HEADERS, 0, b"x")[..], &frame(CONTINUATION, 0, b""), &[0, 0]] {
-            frames.read(begun, |_, _| ());
+        for mut begun in [frame(HEADERS, 0, b"x"), frame(CONTINUATION, 0, b""), vec![0, 0]] {
+            frames.read(&mut begun, |_, _| ());
             assert!(frames.is_within_head());
         }
+    }
+
+    #[test]
+    fn data_without_content_is_hidden_unless_it_ends_something() {
+        let all = [
+            frame(DATA, 0, &[]),
+            frame(DATA, END_STREAM, &[]),
+            frame(DATA, PADDED, &[0]),
+            frame(DATA, 0, b"x"),
+            frame(SETTINGS, 0, &[]),
+            frame(DATA, 0, &[0; HEADER]),
+            frame(DATA, 0, &[]),
+        ]
+        .concat();
+        let mut hidden = all.clone();
+        hidden[KIND] = HIDDEN;
+        hidden[all.len() - HEADER + KIND] = HIDDEN;
+        for size in [5, 9, 50, all.len()] {
+            let mut bytes = all.clone();
+            let watch = Watch::new(0, false);
+            bytes.chunks_mut(size).for_each(|piece| watch.received(piece));
+            assert_eq!(bytes, hidden, "{size}");
+        }
+        // Cut behind the type: it has gone on already.
+        let (mut bytes, watch) = (all.clone(), Watch::new(0, false));
+        let (first, rest) = bytes.split_at_mut(FLAGS);
+        watch.received(first);
+        watch.received(rest);
+        assert_eq!(bytes[..HEADER], all[..HEADER]);
+        assert_eq!(bytes[HEADER..], hidden[HEADER..]);
+    }
+
+    #[test]
+    fn data_without_content_spends() {
+        let watch = Watch::new(0, false);
+        for _ in 0..BURST {
+            watch.received(&mut frame(DATA, 0, &[]));
+        }
+        assert!(!watch.is_flood());
+        // Traffic pays for it, however long it goes on.
+        for _ in 0..10 * BURST {
+            watch.received(&mut frame(DATA, 0, b"x"));
+            watch.received(&mut frame(DATA, 0, &[]));
+        }
+        assert!(!watch.is_flood());
+        for _ in 0..10 * BURST {
+            watch.received(&mut frame(DATA, 0, &[]));
+        }
+        assert!(watch.is_flood());
     }
 
     #[test]
