@@ -14,11 +14,7 @@ async fn a_look() {
 
 #[tokio::test]
 async fn a_jump_ahead_is_followed_without_a_restart_and_streams_stay() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut old = controller.proxy("old");
-    old.takes().await;
-    controller.served("old", 1).await;
+    let (controller, mut old) = Controller::with_proxy("old").await;
     controller.hands.set(25);
     // Everybody's clock says that the controller's certificate has expired.
     let mut new = controller.proxy("new");
@@ -32,11 +28,7 @@ async fn a_jump_ahead_is_followed_without_a_restart_and_streams_stay() {
 
 #[tokio::test]
 async fn a_jump_back_is_followed_without_a_restart_and_streams_stay() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut old = controller.proxy("old");
-    old.takes().await;
-    controller.served("old", 1).await;
+    let (controller, mut old) = Controller::with_proxy("old").await;
     let hours = -(BACKDATE.as_secs() as i64 / 3600) - 4;
     controller.hands.set(hours);
     let mut new = controller.proxy("new");

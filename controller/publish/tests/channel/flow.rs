@@ -161,11 +161,7 @@ async fn a_follower_sends_proxies_to_the_leader() {
 
 #[tokio::test]
 async fn a_pod_has_one_stream() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut old = controller.proxy("p");
-    old.takes().await;
-    controller.served("p", 1).await;
+    let (controller, mut old) = Controller::with_proxy("p").await;
     let mut new = controller.proxy("p");
     new.takes().await;
     old.problem("another stream of this pod").await;

@@ -98,6 +98,16 @@ impl Controller {
         Controller { server: Server::start(listener, settings).unwrap(), authority, role, hands, files }
     }
 
+    /// A controller that has published `a=1` as version 1, and a proxy that serves it.
+    pub async fn with_proxy(pod: &str) -> (Controller, Proxy) {
+        let controller = Controller::start().await;
+        controller.publish(1, "a=1");
+        let mut proxy = controller.proxy(pod);
+        assert_eq!(proxy.takes().await, (1, "a=1".into()));
+        controller.served(pod, 1).await;
+        (controller, proxy)
+    }
+
     pub fn publish(&self, version: u64, what: &str) {
         self.server.publish(&GATEWAY.into(), &push(version, what));
     }
