@@ -13,8 +13,10 @@ mod identity;
 mod judge;
 mod proxies;
 mod push;
+mod shares;
 mod stream;
 mod tls;
+mod warnings;
 
 pub use identity::Identity;
 
@@ -31,6 +33,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use warnings::Warnings;
 
 /// What the server needs to know.
 pub struct Settings {
@@ -116,6 +119,7 @@ struct Shared {
     enrolling: Semaphore,
     role: watch::Receiver<Role>,
     clock: Clock,
+    warnings: Arc<Warnings>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -131,7 +135,8 @@ impl Server {
         let address = listener.local_addr()?;
         let Settings { names, authority, enroller, role, clock } = settings;
         let (stop, stopped) = watch::channel(false);
-        let tls = tls::start(names, authority.clone(), clock.clone(), stopped.clone())?;
+        let warnings = Arc::<Warnings>::default();
+        let tls = tls::start(names, authority.clone(), clock.clone(), warnings.clone(), stopped.clone())?;
         let shared = Arc::new(Shared {
             gateways: Mutex::default(),
             complete: watch::Sender::new(false),
@@ -141,6 +146,7 @@ impl Server {
             enrolling: Semaphore::new(ENROLLING),
             role,
             clock,
+            warnings,
             stopped: stopped.clone(),
         });
         tokio::spawn(accept::run(listener, tls, shared.clone(), stopped));

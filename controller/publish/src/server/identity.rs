@@ -8,7 +8,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 const SCHEME: &str = "fairlead://";
 
 /// A proxy: which Gateway it serves, and which pod it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     /// `<namespace>/<name>`.
     pub gateway: Id,
@@ -30,7 +30,7 @@ impl Identity {
     }
 }
 
-/// Who a connection is of, and until when.
+/// Who a connection is of, and until when, as its certificate has it.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub identity: Identity,
@@ -38,7 +38,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Of a certificate that was verified. `None`: it is none of ours.
+    /// Whom a certificate names: that it is of them is known only when it was verified. `None`: it is none of ours.
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Peer> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
         let names = parsed.subject_alternative_name().ok()??;

@@ -2,6 +2,7 @@
 //! the connection came.
 
 use super::identity::Peer;
+use super::warnings::{Warnings, quoted};
 use fairlead_wire::out_of_time;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -11,7 +12,13 @@ use std::sync::Arc;
 
 /// As the verifier that it stands before, but not in silence.
 #[derive(Debug)]
-pub(super) struct Judge(pub Arc<dyn ClientCertVerifier>);
+pub(super) struct Judge {
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    pub warnings: Arc<Warnings>,
+}
+
+/// Bytes of a name that are shown. Kubernetes' own have 253 at most, and a namespace 63.
+const SHOWN: usize = 320;
 
 impl ClientCertVerifier for Judge {
     fn verify_client_cert(
@@ -20,20 +27,24 @@ impl ClientCertVerifier for Judge {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let judged = self.0.verify_client_cert(certificate, intermediates, now);
-        judged.inspect_err(|error| tracing::warn!("{}", refusal(certificate, error)))
+        let judged = self.verifier.verify_client_cert(certificate, intermediates, now);
+        judged.inspect_err(|error| {
+            if self.warnings.certificates.may_tell() {
+                tracing::warn!("{}", refusal(certificate, error));
+            }
+        })
     }
 
     fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
+        self.verifier.offer_client_auth()
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
+        self.verifier.client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.verifier.root_hint_subjects()
     }
 
     fn verify_tls12_signature(
@@ -42,7 +53,7 @@ impl ClientCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        self.verifier.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -51,18 +62,20 @@ impl ClientCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        self.verifier.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }
 
 /// Whom a refused certificate names (nobody has vouched for that), why it is refused, and what comes next.
 fn refusal(certificate: &CertificateDer<'_>, error: &Error) -> String {
     let whose = match Peer::of(certificate) {
-        Some(Peer { identity, .. }) => format!("that names pod {} of Gateway {}", identity.pod, identity.gateway),
+        Some(Peer { identity, .. }) => {
+            format!("that names pod {} of Gateway {}", quoted(&identity.pod, SHOWN), quoted(&identity.gateway, SHOWN))
+        }
         None => "that names no proxy".to_owned(),
     };
     let why = match (out_of_time(error), error) {
@@ -91,15 +104,20 @@ mod tests {
 
     /// What is said of a proxy's certificate of an hour by the clock.
     fn said(issuer: &Authority, trusted: &Authority, hours: i64) -> Option<String> {
+        said_of("p", issuer, trusted, hours)
+    }
+
+    fn said_of(pod: &str, issuer: &Authority, trusted: &Authority, hours: i64) -> Option<String> {
         let mut roots = RootCertStore::empty();
         trusted.roots().into_iter().for_each(|root| roots.add(root).unwrap());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto()).build().unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
-        let identity = Identity { gateway: "shop/edge".into(), pod: "p".into() };
+        let identity = Identity { gateway: "shop/edge".into(), pod: pod.into() };
         let certificate = issuer.sign(request.der(), &identity, start()).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs((1_800_000_000 + hours * 3600) as u64));
-        let error = Judge(verifier).verify_client_cert(&certificate, &[], now).err()?;
+        let judge = Judge { verifier, warnings: Arc::default() };
+        let error = judge.verify_client_cert(&certificate, &[], now).err()?;
         Some(refusal(&certificate, &error))
     }
 
@@ -117,5 +135,14 @@ mod tests {
         assert!(early.contains("not valid yet") && early.contains("2027-01-15T03:00:00Z"), "{early}");
         let foreign = said(&other, &ours, 1).unwrap();
         assert!(foreign.contains("pod p of Gateway shop/edge is refused: no CA of ours has signed it"), "{foreign}");
+    }
+
+    #[test]
+    fn names_that_nobody_vouches_for_are_no_text_of_the_log() {
+        let (ours, other) = (Authority::generate(start()).unwrap(), Authority::generate(start()).unwrap());
+        let text = said_of("p\n2027 ERROR \x1b[2Jgone", &other, &ours, 1).unwrap();
+        assert!(text.contains("pod p\\n2027 ERROR \\u{1b}[2Jgone of Gateway shop/edge"), "{text}");
+        let long = said_of(&"x".repeat(5000), &other, &ours, 1).unwrap();
+        assert!(long.contains("xxx… of Gateway shop/edge") && long.len() < 700, "{long}");
     }
 }

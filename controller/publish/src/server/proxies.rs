@@ -1,5 +1,6 @@
 //! The proxies that are connected, and how far each is.
 
+use super::warnings::{Warnings, shortened};
 use super::{Identity, Shared};
 use crate::{Progress, ProxyProgress};
 use fairlead_ir::Id;
@@ -96,19 +97,47 @@ impl Drop for Connected {
     }
 }
 
-/// What an ack says, if it is about the history that the proxy follows.
-pub(super) fn progress(ack: &proto::Ack, version: u64, program: &str) -> ProxyProgress {
-    let rejected = ack.rejected.iter().filter_map(|rejection| {
-        let id = decode_name(&rejection.kind, &rejection.id);
-        if id.is_none() {
-            tracing::warn!(kind = rejection.kind, id = rejection.id, "a proxy rejects what has an unknown kind");
+/// What an ack says, if it is about the history that the proxy follows. What it says gets into statuses, and so has limits.
+pub(super) fn progress(ack: &proto::Ack, version: u64, program: &str, warnings: &Warnings) -> ProxyProgress {
+    let (mut rejected, mut unknown) = (Vec::with_capacity(ack.rejected.len()), Vec::new());
+    for rejection in &ack.rejected {
+        match decode_name(&rejection.kind, &rejection.id) {
+            Some(id) => rejected.push((id, shortened(&rejection.reason, REASON).to_owned())),
+            None => unknown.push(&*rejection.kind),
         }
-        Some((id?, rejection.reason.clone()))
-    });
-    ProxyProgress {
-        acked: version,
-        rejected: rejected.collect(),
-        unbound: ack.unbound.clone().into_iter().collect(),
-        program: program.to_string(),
+    }
+    if let Some(kind) = unknown.first()
+        && warnings.answers.may_tell()
+    {
+        let (kind, resources) = (shortened(kind, KIND), unknown.len());
+        tracing::warn!(kind, resources, "a proxy rejects what has an unknown kind");
+    }
+    let unbound = ack.unbound.iter().map(|(socket, reason)| (socket.clone(), shortened(reason, REASON).to_owned()));
+    ProxyProgress { acked: version, rejected, unbound: unbound.collect(), program: program.to_owned() }
+}
+
+/// Bytes of a reason that are kept: a condition names some proxies with a few each, and has 32 KiB at most.
+const REASON: usize = 1024;
+/// Bytes of the name of a kind that are told.
+const KIND: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_proxy_says_has_limits() {
+        let long = "x".repeat(100_000);
+        let rejection = |kind: &str| proto::Rejection { kind: kind.into(), id: "a".into(), reason: long.clone() };
+        let ack = proto::Ack {
+            rejected: vec![rejection("route"), rejection("of the future"), rejection(&long)],
+            unbound: [("80".to_owned(), long.clone())].into(),
+            ..Default::default()
+        };
+        let warnings = Warnings::default();
+        let said = progress(&ack, 3, "1.2.3", &warnings);
+        let lengths: Vec<usize> = said.rejected.iter().map(|(_, reason)| reason.len()).collect();
+        assert_eq!((said.acked, lengths), (3, vec![REASON]));
+        assert_eq!((said.unbound["80"].len(), &*said.program), (REASON, "1.2.3"));
     }
 }

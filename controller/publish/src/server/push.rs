@@ -2,6 +2,7 @@
 
 use super::identity::Peer;
 use super::stream::Session;
+use super::warnings::shortened;
 use super::{Denied, Role, Shared};
 use crate::ca;
 use fairlead_wire::proto::push_server::Push;
@@ -17,6 +18,8 @@ use tonic::{Request, Response, Status, Streaming};
 const HELLO: Duration = Duration::from_secs(10);
 /// Kubernetes' tokens are one or two KiB.
 const TOKEN_LIMIT: usize = 32 << 10;
+/// Bytes of a name that are told.
+const NAME: usize = 320;
 /// Chunks that wait to be sent: the next is made when one is gone.
 const AHEAD: usize = 1;
 
@@ -38,7 +41,10 @@ impl Push for Calls {
             return Err(Status::unavailable("the controller is stopping"));
         };
         let identity = (shared.enroller)(token).await.map_err(|denied| {
-            tracing::warn!(problem = %denied, "a proxy was not enrolled");
+            if shared.warnings.enrolments.may_tell() {
+                // As text it is quoted: tokens have a say in what the API server answers.
+                tracing::warn!(problem = denied.to_string(), "a proxy was not enrolled");
+            }
             match denied {
                 Denied::Token(text) => Status::unauthenticated(text),
                 Denied::Unavailable(text) => Status::unavailable(text),
@@ -72,9 +78,12 @@ impl Push for Calls {
         if (&*hello.gateway, &*hello.pod) != (gateway, pod) {
             let text = format!(
                 "the certificate is of pod {pod} of Gateway {gateway}, not of pod {} of Gateway {}",
-                hello.pod, hello.gateway
+                shortened(&hello.pod, NAME),
+                shortened(&hello.gateway, NAME)
             );
-            tracing::warn!(problem = text, "a proxy was turned away");
+            if self.0.warnings.answers.may_tell() {
+                tracing::warn!(problem = text, "a proxy was turned away");
+            }
             return Err(Status::permission_denied(text));
         }
         let (outbound, messages) = mpsc::channel(AHEAD);

@@ -4,19 +4,26 @@ use super::history::{Cursor, Gateway, Lack};
 use super::identity::Peer;
 use super::proxies::{Connected, progress};
 use super::push::redirect;
+use super::warnings::shortened;
 use super::{Role, Shared};
 use fairlead_wire::proto::{self, from_controller, from_proxy};
 use fairlead_wire::{encode, encode_name};
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
 /// Bytes of a chunk, if its resources are not larger.
 const CHUNK: usize = 256 << 10;
 /// Names of a chunk.
 const NAMES: usize = 4096;
+/// Bytes of a program's version that are kept.
+const PROGRAM: usize = 64;
+/// The last message has so long to be sent.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 type Outbound = mpsc::Sender<Result<proto::FromController, Status>>;
 
@@ -37,20 +44,21 @@ pub(super) struct Session {
 /// Why a stream ends.
 enum End {
     Gone,
-    Redirect(std::net::SocketAddr),
+    Redirect(SocketAddr),
     Status(Status),
 }
 
 impl Session {
     pub fn new(shared: Arc<Shared>, peer: Peer, hello: proto::Hello) -> Session {
+        let program = shortened(&hello.program, PROGRAM).to_owned();
         let gateway = shared.gateway(&peer.identity.gateway);
         let changed = gateway.follow();
         let told = gateway.place(Cursor { epoch: hello.epoch, version: hello.version });
         let serving = hello.serving.unwrap_or_default();
         let serves = place(&serving, told).unwrap_or(told);
-        let first = progress(&serving, serves.version, &hello.program);
+        let first = progress(&serving, serves.version, &program, &shared.warnings);
         let connected = Connected::new(shared.clone(), peer.identity.clone(), first);
-        Session { shared, peer, gateway, changed, connected, program: hello.program, told, serves }
+        Session { shared, peer, gateway, changed, connected, program, told, serves }
     }
 
     pub async fn run(mut self, mut inbound: Streaming<proto::FromProxy>, outbound: Outbound) {
@@ -72,21 +80,15 @@ impl Session {
         drop(self);
         shared.tidy(&gateway);
         if let Some(last) = last {
-            let _ = outbound.send(last).await;
+            // One that does not read is not told.
+            let _ = timeout(FAREWELL, outbound.send(last)).await;
         }
     }
 
     async fn follow(&mut self, inbound: &mut Streaming<proto::FromProxy>, outbound: &Outbound) -> End {
         let mut complete = self.shared.complete.subscribe();
-        let mut role = self.shared.role.clone();
-        let mut stopped = self.shared.stopped.clone();
-        let mut replaced = self.connected.replaced.clone();
-        let left = self.peer.not_after.duration_since(self.shared.clock.now()).unwrap_or(Duration::ZERO);
-        let expires = Instant::now() + left;
+        let mut end = pin!(self.end());
         loop {
-            if let Role::Redirect(to) = &*role.borrow_and_update() {
-                return End::Redirect(*to);
-            }
             self.changed.mark_unchanged();
             let ready = *complete.borrow_and_update() || self.gateway.is_published();
             if ready
@@ -94,27 +96,41 @@ impl Session {
                 && let Some(lack) = self.gateway.lack(self.told)
             {
                 self.told = lack.to;
-                if send(lack, outbound).await.is_none() {
-                    return End::Gone;
+                // One that does not read what it is told must not hold it for ever.
+                tokio::select! {
+                    biased;
+                    end = &mut end => return end,
+                    sent = send(lack, outbound) => if sent.is_none() { return End::Gone },
                 }
             }
             tokio::select! {
+                end = &mut end => return end,
                 message = inbound.message() => match message {
                     Ok(Some(message)) => self.hear(message),
                     Ok(None) | Err(_) => return End::Gone,
                 },
                 () = change(&mut self.changed) => {}
                 () = change(&mut complete) => {}
-                () = change(&mut role) => {}
-                _ = stopped.wait_for(|stopped| *stopped) => {
-                    return End::Status(Status::unavailable("the controller is stopping"));
-                }
-                _ = replaced.changed() => return End::Status(Status::aborted("another stream of this pod was opened")),
                 () = outbound.closed() => return End::Gone,
-                () = sleep_until(expires) => {
-                    return End::Status(Status::unavailable("the certificate that opened this stream has ended"));
-                }
             }
+        }
+    }
+
+    /// Why the stream ends, whatever the proxy does.
+    fn end(&self) -> impl Future<Output = End> + use<> {
+        let mut role = self.shared.role.clone();
+        let mut stopped = self.shared.stopped.clone();
+        let mut replaced = self.connected.replaced.clone();
+        let left = self.peer.not_after.duration_since(self.shared.clock.now()).unwrap_or(Duration::ZERO);
+        let expires = Instant::now() + left;
+        async move {
+            let why = tokio::select! {
+                to = elsewhere(&mut role) => return End::Redirect(to),
+                _ = stopped.wait_for(|stopped| *stopped) => Status::unavailable("the controller is stopping"),
+                _ = replaced.wait_for(|replaced| *replaced) => Status::aborted("another stream of this pod was opened"),
+                () = sleep_until(expires) => Status::unavailable("the certificate that opened this stream has ended"),
+            };
+            End::Status(why)
         }
     }
 
@@ -122,7 +138,8 @@ impl Session {
         let Some(from_proxy::Message::Ack(ack)) = message.message else { return };
         let serves = place(&ack, self.told);
         self.serves = serves.unwrap_or(self.serves);
-        self.connected.update(progress(&ack, serves.map_or(0, |serves| serves.version), &self.program));
+        let version = serves.map_or(0, |serves| serves.version);
+        self.connected.update(progress(&ack, version, &self.program, &self.shared.warnings));
     }
 }
 
@@ -130,6 +147,16 @@ impl Session {
 fn place(ack: &proto::Ack, told: Cursor) -> Option<Cursor> {
     let known = told != Cursor::default() && told.epoch == ack.epoch;
     known.then_some(Cursor { epoch: ack.epoch, version: ack.version })
+}
+
+/// Where the controller is that leads, when that is another one.
+async fn elsewhere(role: &mut watch::Receiver<Role>) -> SocketAddr {
+    loop {
+        if let Role::Redirect(to) = &*role.borrow_and_update() {
+            return *to;
+        }
+        change(role).await;
+    }
 }
 
 /// As it changes; never when it can't any more.

@@ -2,6 +2,7 @@
 
 use super::StartError;
 use super::judge::Judge;
+use super::warnings::Warnings;
 use crate::ca::{Authority, LIFETIME};
 use fairlead_wire::{ALPN, Clock, crypto};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -19,10 +20,11 @@ pub(super) fn start(
     names: Vec<String>,
     mut authority: watch::Receiver<Arc<Authority>>,
     clock: Clock,
+    warnings: Arc<Warnings>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<watch::Receiver<Arc<ServerConfig>>, StartError> {
     let first = authority.borrow_and_update().clone();
-    let (config, mut validity) = make(&first, &names, &clock)?;
+    let (config, mut validity) = make(&first, &names, &clock, &warnings)?;
     let (tell, told) = watch::channel(config);
     tokio::spawn(async move {
         let mut renew = Instant::now() + LIFETIME / 2;
@@ -38,7 +40,7 @@ pub(super) fn start(
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
             let latest = authority.borrow_and_update().clone();
-            match make(&latest, &names, &clock) {
+            match make(&latest, &names, &clock, &warnings) {
                 Ok((config, valid)) => {
                     validity = valid;
                     renew = Instant::now() + LIFETIME / 2;
@@ -56,7 +58,12 @@ pub(super) fn start(
 
 type Validity = std::ops::Range<std::time::SystemTime>;
 
-fn make(authority: &Authority, names: &[String], clock: &Clock) -> Result<(Arc<ServerConfig>, Validity), StartError> {
+fn make(
+    authority: &Authority,
+    names: &[String],
+    clock: &Clock,
+    warnings: &Arc<Warnings>,
+) -> Result<(Arc<ServerConfig>, Validity), StartError> {
     let now = clock.now();
     let own = authority.issue(names, now)?;
     let mut roots = RootCertStore::empty();
@@ -67,7 +74,7 @@ fn make(authority: &Authority, names: &[String], clock: &Clock) -> Result<(Arc<S
     let verifier = verifier.allow_unauthenticated().build()?;
     let mut config = ServerConfig::builder_with_details(crypto(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(Arc::new(Judge(verifier)))
+        .with_client_cert_verifier(Arc::new(Judge { verifier, warnings: warnings.clone() }))
         .with_single_cert(vec![own.certificate], own.key)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed session would not be judged anew.

@@ -6,4 +6,5 @@ mod failure;
 mod flow;
 mod setup;
 mod size;
+mod strangers;
 mod trust;

@@ -2,13 +2,9 @@
 
 use crate::setup::{Controller, GATEWAY, Hands};
 use fairlead_publish::ca::{Authority, SPREAD};
-use http_body_util::Empty;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::ServerName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_controller_of_another_ca_is_not_believed() {
@@ -66,38 +62,8 @@ async fn a_token_is_judged_and_read_anew() {
 }
 
 #[tokio::test]
-async fn there_is_no_stream_without_a_certificate() {
-    let controller = Controller::start().await;
-    let mut roots = rustls::RootCertStore::empty();
-    controller.authority.borrow().roots().into_iter().for_each(|root| roots.add(root).unwrap());
-    let mut config = rustls::ClientConfig::builder_with_provider(fairlead_wire::crypto())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = TcpStream::connect(controller.server.address()).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-    let shake = Box::pin(hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)));
-    let (mut sender, connection) = shake.await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::post("https://localhost/fairlead.push.v1.Push/Stream")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(Empty::<&[u8]>::new());
-    let response = sender.send_request(request.unwrap()).await.unwrap();
-    assert_eq!(response.headers()["grpc-status"], "16");
-    assert_eq!(response.headers()["grpc-message"], "a%20client%20certificate%20is%20needed:%20enrol%20first");
-}
-
-#[tokio::test]
 async fn a_certificate_that_has_ended_is_replaced() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut proxy = controller.proxy("p");
-    proxy.takes().await;
-    controller.served("p", 1).await;
+    let (controller, mut proxy) = Controller::with_proxy("p").await;
     // The machine slept for a day.
     controller.hands.set(25);
     let controller = controller.restart().await;
@@ -108,11 +74,7 @@ async fn a_certificate_that_has_ended_is_replaced() {
 
 #[tokio::test]
 async fn who_has_no_valid_certificate_and_gets_none_serves_on_and_says_why() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut proxy = controller.proxy("p");
-    proxy.takes().await;
-    controller.served("p", 1).await;
+    let (controller, mut proxy) = Controller::with_proxy("p").await;
     let token = controller.files.path().join("token-p");
     std::fs::write(&token, "later").unwrap();
     controller.hands.set(25);
@@ -130,11 +92,7 @@ async fn who_has_no_valid_certificate_and_gets_none_serves_on_and_says_why() {
 
 #[tokio::test]
 async fn a_certificate_is_renewed_at_half_its_life_and_the_stream_stays() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut proxy = controller.proxy("p");
-    proxy.takes().await;
-    controller.served("p", 1).await;
+    let (controller, mut proxy) = Controller::with_proxy("p").await;
     hours_pass(13).await;
     proxy.link(|link| link.certificates == 2).await;
     controller.publish(2, "a=2");
@@ -157,10 +115,7 @@ async fn hours_pass(hours: u64) {
 
 #[tokio::test]
 async fn a_certificate_of_a_ca_that_is_gone_is_replaced() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut proxy = controller.proxy("p");
-    proxy.takes().await;
+    let (controller, mut proxy) = Controller::with_proxy("p").await;
     // Somebody deleted the Secret.
     let (address, files) = (controller.server.address(), controller.files.clone());
     controller.server.stop();
@@ -193,10 +148,7 @@ async fn clocks_that_differ_are_said_and_harm_nothing() {
 
 #[tokio::test]
 async fn a_ca_rotates_under_a_stream() {
-    let controller = Controller::start().await;
-    controller.publish(1, "a=1");
-    let mut proxy = controller.proxy("p");
-    proxy.takes().await;
+    let (controller, mut proxy) = Controller::with_proxy("p").await;
     let bundle = controller.files.path().join("ca.crt");
     let mut authority = controller.authority.borrow().clone();
     let old = bundle.with_extension("old");
