@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,6 +63,7 @@ pub struct Source {
     file: Arc<str>,
     document: Arc<AtomicU32>,
     offset: u32,
+    item: Option<NonZeroU32>,
 }
 
 /// All objects of one kind, by [`Key`].
@@ -205,8 +207,8 @@ impl<'a, T: Typed + 'a> Keyed<'a, T> {
 }
 
 impl Source {
-    pub(crate) fn new(file: Arc<str>, document: Arc<AtomicU32>, offset: u32) -> Self {
-        Source { file, document, offset }
+    pub(crate) fn new(file: Arc<str>, document: Arc<AtomicU32>, offset: u32, item: Option<NonZeroU32>) -> Self {
+        Source { file, document, offset, item }
     }
 
     /// The file's path, as it was given or found below the given directory.
@@ -217,6 +219,11 @@ impl Source {
     /// The line on which the object begins, from 1.
     pub fn line(&self) -> u32 {
         self.document.load(Ordering::Relaxed) + self.offset
+    }
+
+    /// Which element of its document's `items` the object is, from 1; several may begin on one line.
+    pub(crate) fn item(&self) -> Option<NonZeroU32> {
+        self.item
     }
 }
 

@@ -39,9 +39,9 @@ fn reads_a_directory_with_everything_that_holds_objects() {
     assert_eq!(service.metadata.generation, Some(1));
     assert_eq!((&service.metadata.uid, &service.metadata.creation_timestamp), (&None, &None));
     assert_eq!(namespaces(world), ["default", "shop"]);
-    let label = |name: &str| world.all::<Namespace>().find("", name).unwrap().metadata.labels.clone().unwrap();
-    assert_eq!(label("default")["kubernetes.io/metadata.name"], "default", "implied");
-    assert_eq!(label("shop")["team"], "a", "given");
+    let label = |name: &str| world.all::<Namespace>().find("", name).unwrap().metadata.labels.clone();
+    assert_eq!(label("default").get("kubernetes.io/metadata.name"), Some("default"), "implied");
+    assert_eq!(label("shop").get("team"), Some("a"), "given");
     assert!(world.source(Kind::Namespace, &Key::cluster("default")).is_none());
     let source = world.source(Kind::HTTPRoute, &Key::new("shop", "cart")).unwrap();
     assert_eq!(source.to_string(), format!("{}:14", dir.path("a.yaml").display()));
@@ -127,6 +127,9 @@ fn unknown_kinds_are_told_by_how_near_they_are() {
     dir.write("b.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\nmetadata: {name: x}\n");
     dir.write("c.yaml", "apiVersion: gateway.networking.k8s.io/v9\nkind: HTTPRoute\nmetadata: {name: x}\n");
     dir.write("d.yaml", "apiVersion: example.com/v1\nkind: Thing\nmetadata: {}\n");
+    dir.write("e.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: GRCPRoutes\nmetadata: {name: x}\n");
+    dir.write("f.yaml", "apiVersion: v1\nkind: Servcie\nmetadata: {name: x}\n");
+    dir.write("g.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n");
     let change = dir.open().change();
     assert!(change.world.is_empty());
     let got: Vec<_> = change.problems.iter().map(|p| (p.severity, p.code, p.place.as_ref().unwrap().line)).collect();
@@ -136,10 +139,47 @@ fn unknown_kinds_are_told_by_how_near_they_are() {
         (Severity::Warning, unknown, 2),
         (Severity::Warning, unknown, 1),
         (Severity::Warning, unknown, 2),
+        (Severity::Warning, unknown, 2),
+        (Severity::Warning, unknown, 2),
+        (Severity::Note, unknown, 2),
     ];
     assert_eq!(got, expected);
+    assert_eq!(change.problems[4].help, None, "too far from GRPCRoute");
+    assert_eq!(change.problems[5].help.as_deref(), Some("did you mean kind Service of apiVersion v1?"));
     assert!(change.problems[1].help.as_ref().unwrap().contains("HTTPRoute of apiVersion gateway.networking.k8s.io/v1"));
     assert!(change.problems[2].help.as_ref().unwrap().starts_with("served versions: v1, "));
+}
+
+#[test]
+fn a_field_that_is_missing_because_of_a_typo_is_named() {
+    let dir = Dir::new();
+    dir.write("a.yaml", &gateway("shop", "web").replace("gatewayClassName", "gatewayClasName"));
+    dir.write("b.yaml", &gateway("shop", "other").replace("gatewayClassName", "class"));
+    let problems = dir.open().change().problems;
+    assert_eq!(
+        problems[0].help.as_deref(),
+        Some("`gatewayClasName` is no field here; did you mean `gatewayClassName`?")
+    );
+    assert_eq!(problems[1].help, None, "{}", problems[1]);
+}
+
+#[test]
+fn elements_of_a_list_on_one_line_are_told_apart() {
+    let dir = Dir::new();
+    let object = |kind: &str, name: &str| {
+        format!(r#"{{"apiVersion": "v1", "kind": "{kind}", "metadata": {{"name": "{name}"}}}}"#)
+    };
+    let (a, b, c) = (object("Secret", "a"), object("ConfigMap", "b"), object("ConfigMap", "c"));
+    dir.write("a.json", &format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{a}, {b}, {c}]}}"#));
+    let world = dir.open().change().world;
+    let mut locator = Locator::default();
+    for (kind, name) in [(Kind::Secret, "a"), (Kind::ConfigMap, "b"), (Kind::ConfigMap, "c")] {
+        let source = world.source(kind, &Key::new("default", name)).unwrap();
+        assert_eq!(locator.value(source).unwrap()["metadata"]["name"], name);
+        let place = locator.place(source, "metadata.name");
+        let text: String = std::fs::read_to_string(dir.path("a.json")).unwrap();
+        assert!(text[place.column as usize - 1..].starts_with(&format!("\"{name}\"")), "{place}");
+    }
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl Claim {
     }
 
     pub(crate) fn source(&self) -> Source {
-        Source::new(self.file.shown.clone(), self.chunk.line.clone(), self.read().offset)
+        let read = self.read();
+        Source::new(self.file.shown.clone(), self.chunk.line.clone(), read.offset, read.item)
     }
 
     pub(crate) fn entry(&self) -> Entry {

@@ -1,6 +1,7 @@
 //! A chunk of text → the objects in it.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -35,6 +36,8 @@ pub(crate) struct Read {
     pub object: Object,
     /// Lines from the chunk's first line.
     pub offset: u32,
+    /// Which element of a list it is, from 1.
+    pub item: Option<NonZeroU32>,
     pub spec: u64,
     pub revision: u64,
 }
@@ -110,8 +113,8 @@ struct Reader<'a> {
 #[derive(Clone, Copy)]
 struct At {
     document: usize,
-    /// The line of the element of a list.
-    item: Option<u32>,
+    /// Which element of a list, from 1.
+    item: Option<NonZeroU32>,
     mark: Mark,
 }
 
@@ -129,8 +132,8 @@ impl Reader<'_> {
         let Some(Value::Array(items)) = map.remove("items") else {
             return self.anonymous(at, "items", &format!("a {kind} without items"), None);
         };
-        for (value, line) in items.into_iter().zip(document.items) {
-            let at = At { item: Some(line), mark: Mark { line, column: 1, length: 0 }, ..at };
+        for (item, (value, line)) in (1..).zip(items.into_iter().zip(document.items)) {
+            let at = At { item: NonZeroU32::new(item), mark: Mark { line, column: 1, length: 0 }, ..at };
             let Value::Object(mut map) = value else {
                 self.anonymous(at, ".", "not an object", None);
                 continue;
@@ -158,7 +161,8 @@ impl Reader<'_> {
         let spec = hash::spec(&value);
         match self.parse(kind, &key, value, spec) {
             Ok((object, revision)) => {
-                self.out.objects.push(Read { key, object, offset: at.mark.line.saturating_sub(1), spec, revision });
+                let offset = at.mark.line.saturating_sub(1);
+                self.out.objects.push(Read { key, object, offset, item: at.item, spec, revision });
             }
             Err(error) => {
                 let path = if error.path == "." { String::new() } else { format!("{}: ", error.path) };
@@ -166,6 +170,9 @@ impl Reader<'_> {
                 let place = self.place(at, &error.path);
                 let mut problem = Problem::error(Code::WrongType, message).of(kind, key.clone());
                 problem.help = unquoted(&place).filter(|_| error.message.contains("expected a string"));
+                if let Some(field) = missing_field(&error.message) {
+                    problem.help = self.misspelt(at, &error.path, field);
+                }
                 self.out.problems.push(problem.at(place));
                 self.out.broken.push((kind, key));
             }
@@ -256,6 +263,10 @@ impl Reader<'_> {
             None => Kind::ALL
                 .iter()
                 .find(|known| known.as_str().eq_ignore_ascii_case(kind))
+                .or_else(|| {
+                    let group = Kind::ALL.iter().filter(|known| known.group() == group);
+                    similar(kind, group, |known| known.as_str())
+                })
                 .map(|known| format!("did you mean kind {known} of apiVersion {}?", known.api_version())),
         };
         if problem.help.is_some() {
@@ -267,14 +278,52 @@ impl Reader<'_> {
     }
 
     fn place(&mut self, at: At, path: &str) -> Place {
-        let spans = self.spans.get_or_insert_with(|| Spans::of(self.chunk.text));
-        let document = spans.get(at.document);
-        let node = match at.item {
-            Some(line) => document.and_then(|document| document.item(line)),
-            None => document,
-        };
-        place(self.context, self.chunk, node.map_or(at.mark, |node| node.locate(path)))
+        let mark = self.node(at).map_or(at.mark, |node| node.locate(path));
+        place(self.context, self.chunk, mark)
     }
+
+    /// What to do about a field that is missing because another word stands for it.
+    fn misspelt(&mut self, at: At, path: &str, field: &str) -> Option<String> {
+        let keys = self.node(at)?.keys(path);
+        let written = similar(field, keys.iter(), |key| key)?;
+        Some(format!("`{written}` is no field here; did you mean `{field}`?"))
+    }
+
+    fn node(&mut self, at: At) -> Option<&Spans> {
+        let spans = self.spans.get_or_insert_with(|| Spans::of(self.chunk.text));
+        let document = spans.get(at.document)?;
+        match at.item {
+            Some(item) => document.item(item),
+            None => Some(document),
+        }
+    }
+}
+
+/// The field that a message of serde misses.
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// The one that is most like a word: at most two letters are wrong, missing, too many or swapped, and not the half of it.
+fn similar<'a, T: ?Sized>(word: &str, among: impl Iterator<Item = &'a T>, name: impl Fn(&T) -> &str) -> Option<&'a T> {
+    let most = 2.min(word.chars().count().saturating_sub(1) / 2);
+    let far = among.map(|other| (distance(word, name(other)), other));
+    far.filter(|(distance, _)| (1..=most).contains(distance)).min_by_key(|(distance, _)| *distance).map(|(_, it)| it)
+}
+
+/// How many letters must be changed, added or removed to make one word of another (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// A message of serde in the words of YAML's users.

@@ -28,7 +28,7 @@ impl Locator {
     /// Where a field of an object stands. `path` is written as in `spec.rules[0].backendRefs[1].port`; when there is no such
     /// field, the place is the nearest one around it.
     pub fn place(&mut self, source: &Source, path: &str) -> Place {
-        let found = self.text(source.file()).and_then(|text| text.locate(source.line(), path));
+        let found = self.text(source.file()).and_then(|text| text.locate(source, path));
         found.map_or_else(
             || Place { line: source.line(), ..Place::file(source.file()) },
             |(text, mark, chunk)| {
@@ -45,8 +45,8 @@ impl Locator {
         let line = source.line() + 1 - first;
         let documents = yaml::parse(chunk).ok()?;
         let document = documents.into_iter().rev().find(|document| document.mark.line <= line)?;
-        match document.items.iter().position(|item| *item == line) {
-            Some(index) => document.value.get("items")?.get(index).cloned(),
+        match source.item() {
+            Some(item) => document.value.get("items")?.get(usize::try_from(item.get() - 1).ok()?).cloned(),
             None => Some(document.value),
         }
     }
@@ -72,7 +72,8 @@ impl Text {
     }
 
     /// The chunk's text, the place in it, and its first line.
-    fn locate(&mut self, line: u32, path: &str) -> Option<(&str, Mark, u32)> {
+    fn locate(&mut self, source: &Source, path: &str) -> Option<(&str, Mark, u32)> {
+        let line = source.line();
         let (_, first) = self.chunk(line)?;
         if self.spans.as_ref().is_none_or(|(of, _)| *of != first) {
             let spans = Spans::of(self.chunk(line)?.0);
@@ -81,7 +82,8 @@ impl Text {
         let documents = &self.spans.as_ref()?.1;
         let line_within = line + 1 - first;
         let document = documents.iter().rev().find(|document| document.line() <= line_within)?;
-        let mark = document.item(line_within).unwrap_or(document).locate(path);
+        let element = source.item().and_then(|item| document.item(item));
+        let mark = element.unwrap_or(document).locate(path);
         Some((self.chunk(line)?.0, mark, first))
     }
 }

@@ -1,5 +1,7 @@
 //! Where the fields of a document stand. Built only when somebody asks: after a problem.
 
+use std::num::NonZeroU32;
+
 use granit_parser::{Event, Parser, Span, StrInput};
 
 use super::{MAX_DEPTH, Mark, options};
@@ -40,10 +42,10 @@ impl Spans {
         documents
     }
 
-    /// The element of the top-level `items` that begins on a line.
-    pub(crate) fn item(&self, line: u32) -> Option<&Spans> {
+    /// An element of the top-level `items`, from 1.
+    pub(crate) fn item(&self, number: NonZeroU32) -> Option<&Spans> {
         let Children::Sequence(items) = &self.child("items")?.children else { return None };
-        items.iter().find(|item| item.value.line == line)
+        items.get(usize::try_from(number.get() - 1).ok()?)
     }
 
     /// Where it begins.
@@ -54,14 +56,27 @@ impl Spans {
     /// Where a field stands, written as `spec.rules[0].backendRefs[1].port`: its value when that is a scalar, its key
     /// otherwise. When there is no such field: the nearest one that is there around it.
     pub(crate) fn locate(&self, path: &str) -> Mark {
-        let (mut node, mut rest) = (self, path.trim_start_matches('.'));
-        while let Some((child, after)) = node.step(rest) {
-            (node, rest) = (child, after.strip_prefix('.').unwrap_or(after));
-        }
+        let node = self.nearest(path);
         match (&node.children, node.key) {
             (Children::Scalar, _) | (_, None) => node.value,
             (_, Some(key)) => key,
         }
+    }
+
+    /// The keys of the mapping at a path, as [`Spans::locate`] finds it.
+    pub(crate) fn keys(&self, path: &str) -> Vec<&str> {
+        match &self.nearest(path).children {
+            Children::Mapping(map) => map.iter().map(|(key, _)| key.as_str()).collect(),
+            Children::Scalar | Children::Sequence(_) => Vec::new(),
+        }
+    }
+
+    fn nearest(&self, path: &str) -> &Spans {
+        let (mut node, mut rest) = (self, path.trim_start_matches('.'));
+        while let Some((child, after)) = node.step(rest) {
+            (node, rest) = (child, after.strip_prefix('.').unwrap_or(after));
+        }
+        node
     }
 
     fn step<'p>(&self, path: &'p str) -> Option<(&Spans, &'p str)> {

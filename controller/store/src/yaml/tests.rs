@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
 
 use super::{Error, MAX_DEPTH, Mark, Spans, parse, split};
@@ -135,5 +137,8 @@ fn knows_where_fields_stand() {
     assert_eq!(at("."), (1, 1, 0));
     let list = "kind: List\nitems:\n- kind: A\n  x: 1\n- kind: B\n";
     assert_eq!(parse(list).expect("parses")[0].items, [3, 5]);
-    assert_eq!(Spans::of(list)[0].item(5).map(|item| item.locate("kind").column), Some(9));
+    assert_eq!(
+        Spans::of(list)[0].item(NonZeroU32::new(2).expect("not 0")).map(|item| item.locate("kind").column),
+        Some(9)
+    );
 }
