@@ -64,7 +64,7 @@ macro_rules! kinds {
             }
 
             /// The object's metadata.
-            pub fn metadata(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            pub fn metadata(&self) -> &crate::meta::ObjectMeta {
                 match self { $(Self::$variant(object) => &object.metadata,)* }
             }
 
@@ -74,7 +74,10 @@ macro_rules! kinds {
             ///
             /// When a value has no JSON form; none of our types has such values.
             pub fn to_value(&self) -> Result<serde_json::Value, serde_json::Error> {
-                match self { $(Self::$variant(object) => serde_json::to_value(&**object),)* }
+                let mut value = match self { $(Self::$variant(object) => serde_json::to_value(&**object)?,)* };
+                value["apiVersion"] = self.kind().api_version().into();
+                value["kind"] = self.kind().as_str().into();
+                Ok(value)
             }
 
             pub(crate) fn deserialize(

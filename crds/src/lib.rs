@@ -15,6 +15,7 @@
 pub mod core;
 pub mod gateway;
 mod kind;
+pub mod meta;
 mod object;
 pub mod schema;
 pub mod v1alpha1;

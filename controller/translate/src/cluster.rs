@@ -148,11 +148,10 @@ fn service(key: Key, port: Option<i32>, path: &str, scope: &mut Scope<'_, '_>) -
     let Some(object) = scope.reader.find::<Service>(&target.1) else {
         return Err(missing(format!("there is no Service {}", target.1)));
     };
-    let spec = object.spec.as_ref();
-    let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let external = spec
-        .filter(|spec| spec.type_.as_deref() == Some("ExternalName"))
-        .and_then(|spec| spec.external_name.as_deref());
+    let spec = &object.spec;
+    let ports = &spec.ports;
+    let is_external = spec.type_.as_deref() == Some("ExternalName");
+    let external = spec.external_name.as_deref().filter(|_| is_external);
     let listed = || ports.iter().map(|p| p.port.to_string()).collect::<Vec<_>>().join(", ");
     let Some(number) = port else {
         return Err(missing(format!("a Service needs a port; {} has: {}", target.1, listed())));

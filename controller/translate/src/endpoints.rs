@@ -9,11 +9,10 @@
 //! data plane only, which looks again.
 
 use crate::settings::Settings;
-use fairlead_crds::core::{EndpointSlice, Service};
+use fairlead_crds::core::{EndpointSlice, Service, ServicePort};
 use fairlead_crds::v1alpha1::Backend;
 use fairlead_ir::{Address, Endpoint, Endpoints, Id, is_local};
 use fairlead_store::Key;
-use k8s_openapi::api::core::v1::ServicePort;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -49,7 +48,7 @@ pub(crate) enum Allowed {
 
 impl Allowed {
     pub fn of(settings: &Settings) -> Self {
-        if settings.fleet.is_some() { Allowed::Elsewhere } else { Allowed::Anywhere }
+        if settings.local_backends { Allowed::Anywhere } else { Allowed::Elsewhere }
     }
 
     fn has(self, ip: IpAddr) -> bool {
@@ -65,8 +64,8 @@ impl Allowed {
 
 /// The Service that a slice belongs to.
 pub(crate) fn service_of(key: &Key, slice: &EndpointSlice) -> Option<Key> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE)?;
-    Some(Key::new(key.namespace.clone(), name.as_str()))
+    let name = slice.metadata.labels.get(SERVICE)?;
+    Some(Key::new(key.namespace.clone(), name))
 }
 
 /// Addresses of a Service's port.
@@ -77,11 +76,10 @@ pub(crate) fn of_service<'s>(
     slices: impl Iterator<Item = &'s EndpointSlice>,
     allowed: Allowed,
 ) -> Endpoints {
-    let spec = service.spec.as_ref();
-    let port = self::port(spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default(), port, transport);
+    let port = self::port(&service.spec.ports, port, transport);
     let name = port.and_then(|port| port.name.as_deref()).unwrap_or_default();
-    let preferred = spec.and_then(|spec| spec.ip_families.as_deref()).unwrap_or_default();
-    let preferred = if preferred.len() > 1 { preferred.first().map(String::as_str) } else { None };
+    let families = &service.spec.ip_families;
+    let preferred = if families.len() > 1 { families.first().map(|family| &**family) } else { None };
     let slices = slices.filter_map(|slice| Some((slice, named_port(slice, name)?)));
     Endpoints { id, endpoints: gather(slices, preferred, allowed) }
 }
@@ -98,8 +96,7 @@ pub(crate) fn of_selector<'s>(
 
 /// Whether a slice has all the labels.
 pub(crate) fn selects(labels: &BTreeMap<String, String>, slice: &EndpointSlice) -> bool {
-    let own = slice.metadata.labels.as_ref();
-    labels.iter().all(|(name, value)| own.and_then(|own| own.get(name)) == Some(value))
+    labels.iter().all(|(name, value)| slice.metadata.labels.get(name) == Some(value.as_str()))
 }
 
 fn gather<'s>(
@@ -145,26 +142,25 @@ struct Found<'s> {
 }
 
 fn named_port(slice: &EndpointSlice, name: &str) -> Option<u16> {
-    let ports = slice.ports.as_deref().unwrap_or_default();
-    let named = ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == name);
+    let named = slice.ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == name);
     named.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok())
 }
 
 fn of_slice(slice: &EndpointSlice, port: u16, allowed: Allowed) -> Vec<Found<'_>> {
     let mut found = Vec::new();
     for endpoint in &slice.endpoints {
-        let conditions = endpoint.conditions.as_ref();
-        let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
-        let serving = conditions.and_then(|c| c.serving).unwrap_or(ready);
-        let draining = serving && conditions.and_then(|c| c.terminating).unwrap_or(false);
+        let conditions = endpoint.conditions;
+        let ready = conditions.ready.unwrap_or(true);
+        let serving = conditions.serving.unwrap_or(ready);
+        let draining = serving && conditions.terminating.unwrap_or(false);
         for address in &endpoint.addresses {
-            let address = match (&*slice.address_type, address.parse::<IpAddr>()) {
+            let address = match (slice.address_type.as_str(), address.parse::<IpAddr>()) {
                 ("IPv4" | "IPv6", Ok(ip)) if allowed.has(ip) => Address::Ip(SocketAddr::new(ip, port)),
                 ("FQDN", Err(_)) => Address::Dns { host: address.to_ascii_lowercase().into(), port },
                 _ => continue,
             };
-            let endpoint = Endpoint { address, weight: 1, zone: endpoint.zone.as_deref().map(Into::into) };
-            found.push(Found { endpoint, family: &slice.address_type, ready, draining });
+            let endpoint = Endpoint { address, weight: 1, zone: endpoint.zone.clone() };
+            found.push(Found { endpoint, family: slice.address_type.as_str(), ready, draining });
         }
     }
     found

@@ -21,11 +21,11 @@ use crate::{Note, Settings};
 use fairlead_crds::Kind;
 use fairlead_crds::core::{EndpointSlice, Namespace};
 use fairlead_crds::gateway::{Gateway, ListenerSet};
+use fairlead_crds::meta::{LabelSelector, ObjectMeta};
 use fairlead_ir::{Bind, HttpSettings, Id, Listener, ListenerProtocol, ListenerTls, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
 use imbl::OrdMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,11 +3,10 @@
 use crate::{Note, selector};
 use fairlead_crds::core::Namespace;
 use fairlead_crds::gateway::ReferenceGrant;
+use fairlead_crds::meta::LabelSelector;
 use fairlead_crds::{Kind, Typed};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An object that a result depends on, whether it exists or not. All ReferenceGrants of a namespace are one: with an empty
@@ -40,13 +39,10 @@ impl<'a> Reader<'a> {
     /// Whether the labels of a namespace match. A namespace that has no object has the label that all have.
     pub fn namespace_matches(&mut self, namespace: &str, wanted: &LabelSelector) -> bool {
         match self.find::<Namespace>(&Key::cluster(namespace)) {
-            Some(object) => match &object.metadata.labels {
-                Some(labels) => selector::matches(wanted, labels),
-                None => selector::matches(wanted, &BTreeMap::new()),
-            },
+            Some(object) => selector::matches(wanted, &object.metadata.labels),
             None => {
-                let implied = ("kubernetes.io/metadata.name".to_owned(), namespace.to_owned());
-                selector::matches(wanted, &BTreeMap::from([implied]))
+                let implied = [("kubernetes.io/metadata.name", namespace)];
+                selector::matches(wanted, &implied.into_iter().collect())
             }
         }
     }

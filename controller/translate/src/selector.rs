@@ -1,7 +1,6 @@
 //! Label selectors.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use std::collections::BTreeMap;
+use fairlead_crds::meta::{LabelSelector, Labels};
 
 /// What is wrong with a selector, with the path of the field below it.
 pub(crate) fn check(selector: &LabelSelector) -> Result<(), String> {
@@ -21,11 +20,11 @@ pub(crate) fn check(selector: &LabelSelector) -> Result<(), String> {
 }
 
 /// Whether the labels match; an empty selector takes all, a malformed expression none.
-pub(crate) fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+pub(crate) fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
+    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value.as_str()));
     let expressions = selector.match_expressions.iter().flatten().all(|expression| {
         let value = labels.get(&expression.key);
-        let listed = || expression.values.iter().flatten().any(|listed| Some(listed) == value);
+        let listed = || expression.values.iter().flatten().any(|listed| Some(listed.as_str()) == value);
         match &*expression.operator {
             "In" => value.is_some() && listed(),
             "NotIn" => !listed(),
@@ -47,8 +46,7 @@ mod tests {
 
     #[test]
     fn labels_and_expressions_are_anded() {
-        let labels: BTreeMap<String, String> =
-            [("team", "shop"), ("env", "prod")].map(|(k, v)| (k.into(), v.into())).into();
+        let labels: Labels = [("team", "shop"), ("env", "prod")].into_iter().collect();
         let expression = |operator: &str, key: &str, values: &[&str]| {
             matches(
                 &selector(

@@ -9,9 +9,9 @@ use crate::fleet::short_hash;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{CookieLifetimeType, SessionPersistence, SessionPersistenceType};
+use fairlead_crds::meta::ObjectMeta;
 use fairlead_ir::{Session, SessionCarrier};
 use fairlead_store::Key;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Whose sessions they are.
 pub(crate) struct Owner<'a> {

@@ -40,6 +40,8 @@ pub struct Settings {
     /// Whether the objects may be for a cluster as well as for this machine, as those that are only checked: what a cluster alone can
     /// honour is worth a note then, and no failure.
     pub anywhere: bool,
+    /// Whether backends may lead to the proxy's own machine ([`fairlead_ir::is_local`]): who writes files owns it.
+    pub local_backends: bool,
     /// Whether there is a kind ClusterTrustBundle.
     pub trust_bundles: bool,
     /// In a cluster: how the proxies of each Gateway run. They listen on all addresses of their pods then, and a Gateway's addresses
@@ -53,6 +55,7 @@ impl Settings {
         Settings {
             implicit_class: false,
             shared_addresses: false,
+            local_backends: false,
             fleet: Some(fleet),
             features: features::in_cluster().into_iter().map(Arc::from).collect(),
             ..Settings::default()
@@ -83,6 +86,7 @@ impl Default for Settings {
             bundle_version: None,
             routability: false,
             anywhere: false,
+            local_backends: true,
             trust_bundles: true,
             fleet: None,
             features: features::SUPPORTED.iter().map(|name| Arc::from(*name)).collect(),

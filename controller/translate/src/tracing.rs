@@ -23,11 +23,11 @@ use crate::status::{AncestorStatus, Fault, PolicyStatus, Reason};
 use crate::{Note, Settings};
 use fairlead_crds::core::Service;
 use fairlead_crds::gateway::{BackendObjectReference, XTelemetryPolicy};
+use fairlead_crds::meta::ObjectMeta;
 use fairlead_crds::{Kind, Typed as _};
 use fairlead_ir::{Id, Listener, Otlp, RouteKind, Tracing};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use spec::Wanted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -207,7 +207,7 @@ fn protocol(reference: &BackendObjectReference, key: &Key, reader: &mut Reader<'
     if service != Some(Kind::Service) {
         return Otlp::Grpc;
     }
-    let ports = reader.find::<Service>(key).and_then(|service| service.spec.as_ref()?.ports.as_deref());
+    let ports = reader.find::<Service>(key).map(|service| &*service.spec.ports);
     let port = ports.unwrap_or_default().iter().find(|port| Some(port.port) == reference.port);
     let http = match port.and_then(|port| port.app_protocol.as_deref()).filter(|name| !name.is_empty()) {
         Some(app) => ["http", "https"].iter().any(|name| app.eq_ignore_ascii_case(name)),

@@ -21,7 +21,7 @@ fn settings() -> Settings {
         controller: "https://controller".into(),
         ca_bundle: "".into(),
     };
-    Settings { fleet: Some(fleet), shared_addresses: false, ..Settings::default() }
+    Settings { fleet: Some(fleet), local_backends: false, shared_addresses: false, ..Settings::default() }
 }
 
 fn object(mut value: Value) -> Object {

@@ -11,28 +11,37 @@ fn parse(kind: Kind, value: Value) -> Object {
 fn a_namespace_carries_its_name_as_a_label() {
     let object =
         parse(Kind::Namespace, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" } }));
-    let labels = object.metadata().labels.clone().unwrap();
-    assert_eq!(labels["kubernetes.io/metadata.name"], "a");
+    assert_eq!(object.metadata().labels.get("kubernetes.io/metadata.name"), Some("a"));
 }
 
 #[test]
-fn a_service_port_targets_itself_over_tcp() {
-    let object = parse(Kind::Service, json!({ "metadata": { "name": "a" }, "spec": { "ports": [{ "port": 80 }] } }));
-    let service = object.typed::<Service>().unwrap();
-    let port = &service.spec.as_ref().unwrap().ports.as_ref().unwrap()[0];
-    assert_eq!(port.protocol.as_deref(), Some("TCP"));
-    assert_eq!(serde_json::to_value(&port.target_port).unwrap(), json!(80));
-}
-
-#[test]
-fn an_endpoint_port_has_a_name_and_a_protocol() {
-    let object = parse(
-        Kind::EndpointSlice,
-        json!({ "metadata": { "name": "a" }, "addressType": "IPv4", "endpoints": [], "ports": [{ "port": 8080 }] }),
-    );
-    let slice = object.typed::<EndpointSlice>().unwrap();
-    let port = &slice.ports.as_ref().unwrap()[0];
-    assert_eq!((port.name.as_deref(), port.protocol.as_deref()), (Some(""), Some("TCP")));
+fn of_a_service_and_a_slice_stays_what_is_read() {
+    let given = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "a", "resourceVersion": "7", "labels": { "app": "a" } },
+        "spec": {
+            "type": "ClusterIP", "selector": { "app": "a" }, "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"],
+            "ports": [{ "port": 80, "targetPort": 8080, "name": "http" }],
+        },
+    });
+    let service = parse(Kind::Service, given);
+    let kept = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "a", "labels": { "app": "a" } },
+        "spec": {
+            "type": "ClusterIP", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"],
+            "ports": [{ "port": 80, "name": "http" }],
+        },
+    });
+    assert_eq!(service.to_value().unwrap(), kept);
+    let given = json!({
+        "metadata": { "name": "a" }, "addressType": "IPv4", "ports": [{ "port": 8080 }],
+        "endpoints": [{ "addresses": ["10.1.0.1"], "conditions": { "ready": true }, "targetRef": { "name": "p" } }],
+    });
+    let slice = parse(Kind::EndpointSlice, given);
+    let slice = slice.typed::<EndpointSlice>().unwrap();
+    assert_eq!(slice.address_type, AddressType::Ipv4);
+    assert_eq!((slice.endpoints[0].conditions.ready, slice.ports[0].port), (Some(true), Some(8080)));
 }
 
 #[test]

@@ -90,8 +90,8 @@ macro_rules! open_enum {
     };
 }
 
-/// Makes a struct with `metadata`, `spec` and perhaps `status` a Kubernetes resource: the traits of `k8s_openapi` (and
-/// through them kube's `Resource`), and a `Serialize` that writes `apiVersion` and `kind`.
+/// Makes a struct with `metadata`, `spec` and perhaps `status` a Kubernetes resource: its names, and a `Serialize` that writes
+/// `apiVersion` and `kind`.
 macro_rules! kind {
     ($name:ident, $group:literal, $version:literal, $plural:literal, $scope:ident $(, $status:ident)?) => {
         impl k8s_openapi::Resource for $name {
@@ -101,22 +101,6 @@ macro_rules! kind {
             const VERSION: &'static str = $version;
             const URL_PATH_SEGMENT: &'static str = $plural;
             type Scope = kind!(@scope $scope);
-        }
-
-        impl k8s_openapi::ListableResource for $name {
-            const LIST_KIND: &'static str = concat!(stringify!($name), "List");
-        }
-
-        impl k8s_openapi::Metadata for $name {
-            type Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-            fn metadata(&self) -> &Self::Ty {
-                &self.metadata
-            }
-
-            fn metadata_mut(&mut self) -> &mut Self::Ty {
-                &mut self.metadata
-            }
         }
 
         impl serde::Serialize for $name {

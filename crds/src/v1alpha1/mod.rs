@@ -3,7 +3,6 @@
 //! Doc comments here are what `kubectl explain` prints. With the feature `schema` each type knows its JSON schema, from
 //! which `crds/generate` writes `yaml/*.yaml` and `schemas/*.json`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
 mod backend;
@@ -19,6 +18,7 @@ pub use proxy_class::*;
 pub use route_filter::*;
 
 use crate::gateway::macros::kind;
+use crate::meta::{Condition, ObjectMeta};
 
 /// The group of our own kinds.
 pub const GROUP: &str = "fairlead.dev";

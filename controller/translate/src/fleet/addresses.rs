@@ -22,7 +22,7 @@ use crate::endpoints;
 use crate::frame::Context;
 use crate::status::{Fault, Reason};
 use fairlead_crds::Kind;
-use fairlead_crds::core::{EndpointSlice, Service};
+use fairlead_crds::core::{AddressType as SliceAddresses, EndpointSlice, Service};
 use fairlead_crds::gateway::{AddressType, GatewaySpecAddress, GatewayStatusAddress};
 use fairlead_crds::v1alpha1::{ProxyClassSpec, ServiceType, StaticAddresses};
 use fairlead_store::Key;
@@ -164,7 +164,7 @@ fn exposure(parameters: Option<&ProxyClassSpec>, service: Option<&Service>, clus
         _ if cluster_only => ServiceType::ClusterIp,
         Some(parameters) => service_type(parameters.service.as_ref(), parameters.host_network == Some(true)),
         None => {
-            let now = service.and_then(|service| service.spec.as_ref()?.type_.as_deref());
+            let now = service.and_then(|service| service.spec.type_.as_deref());
             now.map_or(ServiceType::LoadBalancer, Into::into)
         }
     }
@@ -177,10 +177,7 @@ fn takes_external(parameters: Option<&ProxyClassSpec>, service: Option<&Service>
             let wanted = parameters.service.as_ref().and_then(|service| service.static_addresses.as_ref());
             wanted == Some(&StaticAddresses::ExternalIps)
         }
-        None => {
-            let now = service.and_then(|service| service.spec.as_ref()?.external_ips.as_ref());
-            now.is_some_and(|ips| !ips.is_empty())
-        }
+        None => service.is_some_and(|service| !service.spec.external_ips.is_empty()),
     }
 }
 
@@ -188,10 +185,7 @@ fn takes_external(parameters: Option<&ProxyClassSpec>, service: Option<&Service>
 fn is_on_host(parameters: Option<&ProxyClassSpec>, service: Option<&Service>) -> bool {
     match parameters {
         Some(parameters) => parameters.host_network == Some(true),
-        None => {
-            let annotations = service.and_then(|service| service.metadata.annotations.as_ref());
-            annotations.is_some_and(|annotations| annotations.contains_key(HOST_NETWORK))
-        }
+        None => service.is_some_and(|service| service.metadata.annotations.get(HOST_NETWORK).is_some()),
     }
 }
 
@@ -234,7 +228,7 @@ fn present(
     let apart = |ip: &str| Place::apart(AddressType::IpAddress, ip, true);
     if *type_ == ServiceType::LoadBalancer {
         let hint = "the cluster's load balancer has not given it: if it never does, there may be none, or its controller says why in events of the Service";
-        let status = service.and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref());
+        let status = service.and_then(|service| service.status.as_ref()).map(|status| &status.load_balancer.ingress);
         let each = status.into_iter().flatten().flat_map(|ingress| {
             let named = ingress.hostname.as_deref().filter(|name| !name.is_empty());
             let ip = ingress.ip.as_deref().filter(|ip| !ip.is_empty());
@@ -255,8 +249,8 @@ fn present(
 
 /// The cluster's own addresses of a Service.
 fn cluster_ips(service: Option<&Service>) -> impl Iterator<Item = &str> {
-    let spec = service.and_then(|service| service.spec.as_ref());
-    let all = spec.and_then(|spec| spec.cluster_ips.as_deref()).unwrap_or_default().iter().map(String::as_str);
+    let spec = service.map(|service| &service.spec);
+    let all = spec.map(|spec| &*spec.cluster_ips).unwrap_or_default().iter().map(|ip| &**ip);
     let one = spec.and_then(|spec| spec.cluster_ip.as_deref()).filter(|_| all.len() == 0);
     all.chain(one).filter(|ip| ip.parse::<IpAddr>().is_ok())
 }
@@ -266,14 +260,12 @@ fn nodes(service: &Key, context: &mut Context<'_, '_>) -> BTreeSet<String> {
     context.node_services.insert(service.clone());
     let mut nodes = BTreeSet::new();
     for (key, slice) in context.reader.world.all::<EndpointSlice>().namespace(&service.namespace) {
-        if endpoints::service_of(key, slice).as_ref() != Some(service) || slice.address_type == "FQDN" {
+        if endpoints::service_of(key, slice).as_ref() != Some(service) || slice.address_type == SliceAddresses::Fqdn {
             continue;
         }
         context.reader.reads.insert((Kind::EndpointSlice, key.clone()));
-        let ready = |endpoint: &&k8s_openapi::api::discovery::v1::Endpoint| {
-            endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
-        };
-        nodes.extend(slice.endpoints.iter().filter(ready).flat_map(|endpoint| endpoint.addresses.iter().cloned()));
+        let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.ready.unwrap_or(true));
+        nodes.extend(ready.flat_map(|endpoint| &endpoint.addresses).map(ToString::to_string));
     }
     nodes
 }
@@ -378,11 +370,10 @@ impl Place {
 
 /// Whether the Service takes an external address already.
 fn holds(service: Option<&Service>, ip: &str) -> bool {
-    let taken = service.and_then(|service| service.spec.as_ref()?.external_ips.as_ref());
-    taken.is_some_and(|taken| taken.iter().any(|taken| taken == ip))
+    service.is_some_and(|service| service.spec.external_ips.iter().any(|taken| **taken == *ip))
 }
 
 fn is_ours(service: &Service) -> bool {
     let (label, value) = MANAGED_BY;
-    service.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|is| is == value)
+    service.metadata.labels.get(label) == Some(value)
 }

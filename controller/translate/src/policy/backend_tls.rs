@@ -15,9 +15,9 @@ use crate::{Note, Settings};
 use fairlead_crds::Kind;
 use fairlead_crds::core::Service;
 use fairlead_crds::gateway::BackendTLSPolicy;
+use fairlead_crds::meta::ObjectMeta;
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ impl Policy for BackendTLSPolicy {
         if *kind != Kind::Service {
             return Err(format!("{kind} {key} has no sections, so none named {name:?}"));
         }
-        let ports = reader.find::<Service>(key).and_then(|service| service.spec.as_ref()?.ports.as_deref());
+        let ports = reader.find::<Service>(key).map(|service| &*service.spec.ports);
         let names = || ports.unwrap_or_default().iter().filter_map(|port| port.name.as_deref());
         if names().any(|known| known == name) {
             return Ok(Some(name.into()));

@@ -10,9 +10,9 @@ use crate::status::{Condition, ConditionType, Fault, Reason, observed};
 use fairlead_crds::gateway::{
     LocalObjectReference, LocalPolicyTargetReference, LocalPolicyTargetReferenceWithSectionName,
 };
+use fairlead_crds::meta::ObjectMeta;
 use fairlead_crds::{Kind, Typed};
 use fairlead_store::{Key, World};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

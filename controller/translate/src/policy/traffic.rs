@@ -14,10 +14,10 @@ use crate::session::{self, Owner};
 use crate::status::{Condition, Fault, Reason};
 use fairlead_crds::Kind;
 use fairlead_crds::gateway::{RetryConstraint, XBackendTrafficPolicy};
+use fairlead_crds::meta::ObjectMeta;
 use fairlead_ir::{Millis, RetryBudget, Session};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

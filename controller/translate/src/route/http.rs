@@ -3,7 +3,7 @@
 use super::filter_spec::FilterSpec;
 use super::{RouteKind, Rule, Scope, matches, rules};
 use fairlead_crds::gateway::{GatewayDefaultScope, HTTPRoute, HTTPRouteMatch, HTTPRouteRule, ParentReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use fairlead_crds::meta::ObjectMeta;
 
 impl RouteKind for HTTPRoute {
     const IR: fairlead_ir::RouteKind = fairlead_ir::RouteKind::Http;

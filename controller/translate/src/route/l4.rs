@@ -2,7 +2,7 @@
 
 use super::{RouteKind, Rule, Scope, backends};
 use fairlead_crds::gateway::{BackendRef, GatewayDefaultScope, ParentReference, TCPRoute, TLSRoute, UDPRoute};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use fairlead_crds::meta::ObjectMeta;
 
 macro_rules! l4 {
     ($type:ident, $kind:ident, $prefix:literal, $hostnames:expr) => {

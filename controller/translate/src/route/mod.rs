@@ -39,11 +39,11 @@ use crate::reader::{Dependency, Reader};
 use crate::status::{Condition, ConditionType, Fault, ParentStatus, Reason, RouteStatus, observed};
 use crate::{Note, host};
 use fairlead_crds::gateway::{GatewayDefaultScope, ParentReference};
+use fairlead_crds::meta::ObjectMeta;
 use fairlead_crds::{Kind, Typed};
 use fairlead_ir::{BackendTarget, CaSource, Cluster, Discovery, Id, Order, Route, Secret};
 use fairlead_store::{Key, World};
 use foldhash::HashSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,10 +1,15 @@
 use fairlead_crds::Kind;
-use fairlead_crds::gateway::HTTPRoute;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use serde_json::json;
 
 use super::Server;
+
+fn routes() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"))
+}
 
 fn map(name: &str, labels: serde_json::Value) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "a", "name": name, "labels": labels}})
@@ -38,7 +43,7 @@ async fn a_status_is_written_apart_and_conflicts_are_seen() {
         "metadata": {"namespace": "a", "name": "r"}, "spec": {"hostnames": ["x.example"]},
     }));
     let version = route["metadata"]["resourceVersion"].as_str().unwrap();
-    let api: Api<HTTPRoute> = Api::namespaced(server.client(), "a");
+    let api: Api<DynamicObject> = Api::namespaced_with(server.client(), "a", &routes());
     let status =
         json!({"metadata": {"resourceVersion": version}, "spec": {"hostnames": []}, "status": {"parents": []}});
     api.patch_status("r", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
@@ -88,7 +93,7 @@ async fn applying_creates_withdraws_and_deleting_collects_what_is_owned() {
 #[tokio::test]
 async fn kinds_without_crd_are_not_there() {
     let server = Server::start().await;
-    let api: Api<HTTPRoute> = Api::all(server.client());
+    let api: Api<DynamicObject> = Api::all_with(server.client(), &routes());
     let error = api.list(&ListParams::default()).await.unwrap_err();
     assert!(matches!(error, kube::Error::Api(status) if status.code == 404));
     server.install(&[Kind::HTTPRoute]);

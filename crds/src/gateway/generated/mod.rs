@@ -41,9 +41,9 @@ pub use xtelemetrypolicy::*;
 mod prelude {
     pub(super) use std::collections::BTreeMap;
 
-    pub(super) use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
     pub(super) use serde::{Deserialize, Serialize};
 
     pub(super) use super::*;
     pub(super) use crate::gateway::macros::{kind, open_enum};
+    pub(super) use crate::meta;
 }

@@ -1,9 +1,8 @@
 //! Many objects cost few writes.
 
 use super::*;
-use fairlead_crds::gateway::HTTPRoute;
 use futures_util::stream::{self, StreamExt as _};
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 
 const ROUTES: usize = 1000;
 /// Writes of the Gateway's status that these may cost.
@@ -13,7 +12,8 @@ const MOST: usize = 50;
 #[tokio::test]
 async fn a_thousand_routes_cost_few_writes_of_their_gateway_and_one_each() {
     let api = cluster().await;
-    let routes: Api<HTTPRoute> = Api::namespaced(api.client(), "shop");
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"));
+    let routes: Api<DynamicObject> = Api::namespaced_with(api.client(), "shop", &kind);
     let stage = Stage::start(api).await;
     stage.proxy();
     stage.until("the first route", |stage| stage.attached() == 1).await;
