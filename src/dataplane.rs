@@ -4,7 +4,7 @@
 
 use anyhow::Context as _;
 use fairlead_ir::{Bind, Config, Push, ResourceId, is_local};
-use fairlead_net::memory;
+use fairlead_net::memory::Trim;
 use fairlead_net::tls::Tickets;
 use fairlead_snapshot::{Cell, Compiler};
 use fairlead_telemetry::{AccessLog, LogWriter, PushOutcome, Registry};
@@ -12,12 +12,9 @@ use fairlead_upstream::dns::{NameServers, Resolver};
 use fairlead_worker::Workers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 /// How the proxy runs.
 pub struct Settings {
@@ -46,20 +43,6 @@ pub struct DataPlane {
     bound: Mutex<Binds>,
     trim: Arc<Trim>,
     trimming: JoinHandle<()>,
-}
-
-/// Memory is given back after the first configuration, and after so many changed resources.
-const MANY_CHANGES: usize = 2_000;
-/// When no push came for so long, that was all for now. By then the workers serve the new configuration and have let go of the old one.
-const SETTLED: Duration = Duration::from_secs(2);
-/// Pushes that go on and on are not waited for any longer.
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// Gives memory back when there is much of it and nothing more comes.
-struct Trim {
-    /// Resources that changed since the last time.
-    changed: AtomicUsize,
-    pushed: Notify,
 }
 
 struct Shared {
@@ -97,8 +80,8 @@ impl DataPlane {
         .context("cannot start the workers")?;
         let resolved = shared.clone();
         let resolver = Resolver::start(NameServers::System, move |host, addresses| resolved.resolve(host, addresses));
-        let trim = Arc::new(Trim::new());
-        let trimming = tokio::spawn(trim.clone().run(memory::give_back));
+        let trim = Arc::<Trim>::default();
+        let trimming = tokio::spawn(trim.clone().run());
         let (port_map, bound) = (settings.port_map, Mutex::default());
         Ok(DataPlane { shared, workers, resolver, port_map, bound, trim, trimming })
     }
@@ -114,7 +97,7 @@ impl DataPlane {
         drop(compiler);
         let outcome = if rejected.is_empty() { PushOutcome::Applied } else { PushOutcome::Partial };
         self.shared.registry.config_pushed(push.version, outcome, rejected.len() as u64);
-        self.trim.count(push.upserts.len() + push.removals.len());
+        self.trim.pushed(push.upserts.len() + push.removals.len());
         Applied { rejected, binds: self.listen(&wanted) }
     }
 
@@ -170,39 +153,6 @@ impl DataPlane {
     }
 }
 
-impl Trim {
-    /// The first push is due, whatever its size.
-    fn new() -> Trim {
-        Trim { changed: AtomicUsize::new(MANY_CHANGES), pushed: Notify::new() }
-    }
-
-    /// A push has come.
-    fn count(&self, changes: usize) {
-        self.changed.fetch_add(changes, Ordering::Relaxed);
-        self.pushed.notify_one();
-    }
-
-    async fn run(self: Arc<Self>, give_back: impl Fn() + Copy + Send + 'static) {
-        loop {
-            self.due().await;
-            self.changed.store(0, Ordering::Relaxed);
-            let _ = tokio::task::spawn_blocking(give_back).await;
-        }
-    }
-
-    /// Until much has changed, and after that no push came for a while.
-    async fn due(&self) {
-        loop {
-            self.pushed.notified().await;
-            if self.changed.load(Ordering::Relaxed) >= MANY_CHANGES {
-                break;
-            }
-        }
-        let quiet = async { while timeout(SETTLED, self.pushed.notified()).await.is_ok() {} };
-        let _ = timeout(LONGEST, quiet).await;
-    }
-}
-
 impl Shared {
     fn compiler(&self) -> MutexGuard<'_, Compiler> {
         self.compiler.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,7 +174,6 @@ impl Shared {
 mod tests {
     use super::*;
     use fairlead_ir::{Cluster, Discovery, LoadBalancing, Millis, Protocol, Resource};
-    use tokio::time::Instant;
 
     fn addresses(local_names: bool) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -252,39 +201,6 @@ mod tests {
         let snapshot = plane.shared.snapshots.load().1;
         let clusters = snapshot.clusters.iter().flatten().flat_map(|entry| entry.endpoints.targets.to_vec());
         clusters.map(|target| target.address.to_string()).collect()
-    }
-
-    /// When memory is given back, after pushes of these times and sizes; in seconds.
-    async fn given_back(pushes: &[(u64, usize)]) -> Vec<u64> {
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let trim = Arc::new(Trim::new());
-        let start = Instant::now();
-        // Lives as long as the program, as `memory::give_back` does.
-        let tell: &'static _ = Box::leak(Box::new(tell));
-        let running = tokio::spawn(trim.clone().run(move || drop(tell.send(Instant::now()))));
-        for (at, changes) in pushes {
-            tokio::time::sleep_until(start + Duration::from_secs(*at)).await;
-            trim.count(*changes);
-        }
-        tokio::time::sleep(LONGEST * 2).await;
-        running.abort();
-        let mut times = Vec::new();
-        while let Ok(at) = told.try_recv() {
-            times.push((at - start).as_secs());
-        }
-        times
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn memory_is_given_back_when_a_burst_is_over() {
-        assert_eq!(given_back(&[]).await, [0; 0], "nothing has come");
-        assert_eq!(given_back(&[(5, 1)]).await, [7], "the first configuration");
-        let burst = [(5, 1), (6, 3000), (7, 3000), (8, 1), (20, 1999), (40, 1), (41, 5)];
-        assert_eq!(given_back(&burst).await, [10, 43]);
-        let endless: Vec<(u64, usize)> = (0..60).map(|second| (second, 100)).collect();
-        assert_eq!(given_back(&endless).await, [30, 61], "the rest of it is enough for a second time");
-        let small: Vec<(u64, usize)> = (0..60).map(|second| (second, 10)).collect();
-        assert_eq!(given_back(&small).await, [30]);
     }
 
     #[test]

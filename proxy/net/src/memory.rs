@@ -8,6 +8,10 @@
 //! Pages of the program come back with a fault of about a microsecond when they are used again. That is a millisecond in all, so this is
 //! for the moments after a large change, not for requests.
 
+mod trim;
+
+pub use trim::Trim;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
