@@ -10,7 +10,7 @@ use fairlead_crds::core::{ClusterTrustBundle, ConfigMap, Secret};
 use fairlead_crds::{Kind, Object, Typed as _};
 use fairlead_store::Key;
 use foldhash::HashMap;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use x509_parser::extensions::GeneralName;
@@ -112,7 +112,7 @@ fn key_pair(name: &Key, secret: &Secret) -> Result<KeyPair, String> {
     let private = text(secret, "tls.key")?;
     let certificates = certificates(chain, "tls.crt")?;
     let key = PrivateKeyDer::from_pem_slice(private.as_bytes())
-        .map_err(|error| format!("tls.key holds no private key in PEM (PKCS#8, PKCS#1 or SEC1): {error}"))?;
+        .map_err(|error| format!("tls.key holds no private key in PEM (PKCS#8, PKCS#1 or SEC1): {}", damage(&error)))?;
     let (first, validity) = (parse(&certificates[0], "tls.crt", 0)?, validity(&certificates[..1]));
     key::check(&key, first.public_key())?;
     let secret = fairlead_ir::Secret {
@@ -151,12 +151,26 @@ fn text<'a>(secret: &'a Secret, key: &str) -> Result<&'a str, String> {
     std::str::from_utf8(&bytes.0).map_err(|_| format!("{key} is not PEM text"))
 }
 
+/// What is wrong with a PEM text. Not in its reader's words: they repeat what was read, which may be a whole key, when its line breaks were
+/// lost; and what is said here is for everyone who may read a status.
+fn damage(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "there is no -----END …----- line to a -----BEGIN …----- line; line breaks may be lost, or the end cut off"
+        }
+        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN …----- line is broken",
+        pem::Error::Base64Decode(_) => "what is between the lines -----BEGIN …----- and -----END …----- is not base64",
+        pem::Error::NoItemsFound => "nothing of the kind is in it",
+        _ => "it can't be read",
+    }
+}
+
 fn certificates(pem: &str, name: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match all {
         Ok(all) if all.is_empty() => Err(format!("{name} holds no certificate in PEM")),
         Ok(all) => Ok(all),
-        Err(error) => Err(format!("{name} is not PEM: {error}")),
+        Err(error) => Err(format!("{name} is not PEM: {}", damage(&error))),
     }
 }
 

@@ -48,6 +48,31 @@ fn what_is_wrong_is_named() {
     assert_eq!(key_pair(&name, &Secret::default()).unwrap_err(), "it has no key tls.crt");
 }
 
+/// Statuses are read by more people than Secrets are.
+#[test]
+fn no_part_of_a_key_is_in_what_is_said_of_it() {
+    let (crt, key) = generate(&PKCS_RSA_SHA256);
+    let (body, half) = (key.lines().nth(1).unwrap(), key.len() / 2);
+    let broken = [
+        key.replace('\n', ""),
+        key.replace('\n', " "),
+        key[..half].to_owned(),
+        key.replace("-----BEGIN PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-"),
+        key.replace("-----BEGIN PRIVATE KEY-----\n", "-----BEGIN "),
+        key.replacen(body, &format!("{body}*"), 1),
+        format!("-----BEGIN {}", key.replace('\n', "")),
+    ];
+    for private in &broken {
+        // A chain with its key behind it is a file of other servers.
+        for secret in [secret(&crt, private), secret(&format!("{crt}{private}"), &key), secret(private, &key)] {
+            let Err(error) = key_pair(&Key::new("a", "b"), &secret) else { continue };
+            let numbers = body.as_bytes()[..4].iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+            assert!(!error.contains(&body[..4]) && !error.contains(&numbers), "{error}");
+            assert!(error.len() < 250, "{error}");
+        }
+    }
+}
+
 #[test]
 fn validity_is_judged_by_a_given_time() {
     let validity = Validity { from: 100 * 86_400, until: 200 * 86_400 };
