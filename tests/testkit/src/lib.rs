@@ -27,6 +27,6 @@ pub use dir::TempDir;
 pub use frames::Frames;
 pub use house::House;
 pub use manifests::Manifests;
-pub use proxy::{Echo, Proxy, ProxyBuilder};
+pub use proxy::{Echo, Proxy, ProxyBuilder, log_format};
 pub use shared::Shared;
 pub use wire::{Answer, Wire, exchange, read_response};

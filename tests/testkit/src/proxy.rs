@@ -89,11 +89,24 @@ impl Proxy {
     }
 }
 
+/// A line of JSON, all text, that has the path and these operators.
+pub fn log_format(operators: &[&str]) -> String {
+    let member = |operator: &&str| format!(",\"{}\":\"%{operator}%\"", operator.replace('%', "%%"));
+    let members: String = operators.iter().map(member).collect();
+    format!("{{\"x-envoy-origin-path\":\"%REQ(:PATH)%\"{members}}}")
+}
+
 impl ProxyBuilder {
     /// More arguments of `serve`.
     pub fn args(mut self, args: &[&str]) -> ProxyBuilder {
         self.args.extend(args.iter().map(|a| (*a).to_owned()));
         self
+    }
+
+    /// An access log with these operators, besides the path: what they say is found under their names in [`Proxy::log_of`].
+    pub fn logging(self, operators: &[&str]) -> ProxyBuilder {
+        let format = log_format(operators);
+        self.args(&["--access-log", &format])
     }
 
     /// Another file beside the manifests.
@@ -125,8 +138,11 @@ impl ProxyBuilder {
             command.args(["--port-map", &format!("{from}={to}")]);
         }
         let logs = TempDir::new();
-        if !self.args.iter().any(|a| a.starts_with("--access-log")) {
-            command.args(["--access-log", "json", "--access-log-file"]).arg(logs.path().join(LOG));
+        if !self.args.iter().any(|a| a == "--access-log") {
+            command.args(["--access-log", "json"]);
+        }
+        if !self.args.iter().any(|a| a == "--access-log-file") {
+            command.arg("--access-log-file").arg(logs.path().join(LOG));
         }
         command.args(&self.args);
         Proxy { process: Process::start(&mut command), dir: self.dir, admin, ports, logs }
