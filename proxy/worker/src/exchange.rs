@@ -118,10 +118,10 @@ impl Exchange {
         self.additions.clear();
         self.notes.pick = None;
         self.notes.connected = None;
-        if self.notes.local_body.capacity() > KEPT_BYTES {
+        // Not looked at by most requests: only some formats name it.
+        if self.notes.needs.local_body {
             self.notes.local_body = Vec::new();
         }
-        self.notes.local_body.clear();
         self.notes.tried.clear();
         self.notes.presented.clear();
         self.notes.original_path.clear();
@@ -157,13 +157,14 @@ impl Notes {
             tried: _,
             presented: _,
             local_body: _,
+            pick: _,
+            connected: _,
             needs,
             start,
             end,
             status,
             flags,
             details,
-            pick,
             cluster,
             prepared,
             consented,
@@ -173,15 +174,14 @@ impl Notes {
             protocol,
             sent,
             replied,
-            connected,
             failure,
             cut,
         } = self;
         *needs = needed;
         (*start, *end, *status, *flags, *details) = (now, now, 0, Flags::default(), VIA_UPSTREAM);
-        (*pick, *cluster, *protocol, *failure) = (None, None, None, None);
+        (*cluster, *protocol, *failure) = (None, None, None);
         (*consented, *upstream_time, *answered) = (None, None, None);
-        (*sent, *replied, *connected) = (None, None, None);
+        (*sent, *replied) = (None, None);
         (*prepared, *takes_backend_host, *cut) = (false, false, false);
     }
 }

@@ -24,6 +24,9 @@ use tokio::task::AbortHandle;
 /// How often idle pool connections are looked at and the access log is handed over.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How often a listener that cannot accept says so.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
 /// Exchanges that wait to be used again.
 const SPARE_EXCHANGES: usize = 256;
 
@@ -37,6 +40,8 @@ pub(crate) struct Seed {
     pub access_log: Option<(AccessLog, Arc<LogWriter>)>,
     pub peers: Vec<UnboundedSender<Command>>,
     pub loads: Arc<[Load]>,
+    /// File descriptors that the process may have.
+    pub descriptors: usize,
     pub metrics: Arc<Scope<WorkerCells>>,
     pub exporter: Sender<Batch>,
 }
@@ -71,6 +76,15 @@ pub struct Worker {
     metrics: Arc<Scope<WorkerCells>>,
     scratch: RefCell<Box<[u8]>>,
     pub(crate) pipes: Rc<Pipes>,
+    pub(crate) udp_sessions: Sessions,
+}
+
+/// The UDP sessions of a worker, over all its sockets.
+pub(crate) struct Sessions {
+    pub(crate) open: Cell<usize>,
+    /// Each takes a file descriptor, and clients can begin as many as they can forge addresses: half of what the process may have stays
+    /// for everything else.
+    pub(crate) most: usize,
 }
 
 /// A snapshot with this worker's clusters.
@@ -281,6 +295,7 @@ pub(crate) fn run(seed: Seed, commands: UnboundedReceiver<Command>) {
 async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     let (epoch, snapshot) = seed.snapshots.load();
     let log = seed.access_log.map(|(log, writer)| writer.sink(log, seed.index));
+    let workers = seed.loads.len().max(1);
     let worker = Rc::new(Worker {
         index: seed.index,
         current: RefCell::new(Rc::new(Current::empty(seed.index).next(snapshot))),
@@ -302,6 +317,7 @@ async fn life(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         exporter: seed.exporter,
         scratch: RefCell::default(),
         pipes: Rc::default(),
+        udp_sessions: Sessions { open: Cell::new(0), most: seed.descriptors / 2 / workers },
     });
     drop(seed.peers);
     worker.note_version();
@@ -358,6 +374,7 @@ impl Worker {
 }
 
 async fn accept(worker: Rc<Worker>, bind: Bind, listener: Listener) {
+    let mut warned: Option<std::time::Instant> = None;
     loop {
         match listener.accept().await {
             Ok(accepted) => match worker.idler().and_then(WeakUnboundedSender::upgrade) {
@@ -370,7 +387,11 @@ async fn accept(worker: Rc<Worker>, bind: Bind, listener: Listener) {
                 if let Some(port) = worker.current().snapshot.port(bind) {
                     port.metrics.at(worker.index).accept_errors.inc();
                 }
-                tracing::warn!(worker = worker.index, port = bind.port, %error, "cannot accept connections");
+                // Clients can cause it, and it is tried again soon.
+                if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
+                    warned = Some(std::time::Instant::now());
+                    tracing::warn!(worker = worker.index, port = bind.port, %error, "cannot accept connections");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }

@@ -3,7 +3,7 @@
 use crate::tracing::exporter;
 use crate::worker::{self, Seed};
 use fairlead_ir::{Bind, Transport};
-use fairlead_net::{Accepted, ListenError, ListenOptions, bind_udp_group, listen_tcp_group};
+use fairlead_net::{Accepted, ListenError, ListenOptions, bind_udp_group, lift_descriptor_limit, listen_tcp_group};
 use fairlead_snapshot::Cell;
 use fairlead_telemetry::{AccessLog, LogWriter, Registry};
 use std::net::SocketAddr;
@@ -63,7 +63,7 @@ impl Load {
 }
 
 impl Workers {
-    /// Starts the threads, named `worker-0` and so on.
+    /// Starts the threads, named `worker-0` and so on, and lifts the limit of file descriptors.
     ///
     /// # Errors
     /// When a thread or its event loop can't be made.
@@ -72,6 +72,7 @@ impl Workers {
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let loads: Arc<[Load]> = (0..count).map(|_| Load::default()).collect();
         let (exporter, exporting) = exporter::start(settings.snapshots.clone(), settings.registry.clone())?;
+        let descriptors = lift_descriptor_limit();
         let mut threads = Vec::with_capacity(count + 1);
         for (index, receiver) in receivers.into_iter().enumerate() {
             let seed = Seed {
@@ -82,6 +83,7 @@ impl Workers {
                 loads: loads.clone(),
                 metrics: settings.registry.worker(index),
                 exporter: exporter.clone(),
+                descriptors,
             };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             threads.push(thread.spawn(move || worker::run(seed, receiver))?);

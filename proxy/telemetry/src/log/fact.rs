@@ -162,16 +162,36 @@ fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
 fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
         IpAddr::V4(ip) => {
-            for (i, octet) in ip.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            let (mut text, mut len) = ([0; 16], 0);
+            for octet in ip.octets() {
+                let ([a, b, c], digits) = OCTETS[usize::from(octet)];
+                // Those behind its digits are written over.
+                text[len..len + 4].copy_from_slice(&[a, b, c, 0]);
+                text[len + usize::from(digits)] = b'.';
+                len += usize::from(digits) + 1;
             }
+            out.extend_from_slice(&text[..len - 1]);
         }
         IpAddr::V6(ip) => _ = write!(out, "{ip}"),
     }
 }
+
+/// Each octet's digits, and how many they are: three or four addresses stand in a line.
+const OCTETS: [([u8; 3], u8); 256] = {
+    let mut all = [([0; 3], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (hundreds, tens, ones) =
+            (b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8);
+        all[octet] = match octet {
+            0..10 => ([ones, 0, 0], 1),
+            10..100 => ([tens, ones, 0], 2),
+            _ => ([hundreds, tens, ones], 3),
+        };
+        octet += 1;
+    }
+    all
+};
 
 /// Whole milliseconds.
 pub(crate) fn millis(time: Duration) -> u64 {

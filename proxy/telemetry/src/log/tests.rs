@@ -193,6 +193,19 @@ fn addresses_that_are_no_ip_addresses_have_no_port() {
     assert_eq!(line(&log, &record), "/run/app.sock -\n");
 }
 
+#[test]
+fn every_octet_has_its_digits() {
+    let request = request();
+    let log = AccessLog::text("%DOWNSTREAM_REMOTE_ADDRESS%").unwrap();
+    for octet in 0..=255u8 {
+        for octets in [[octet, 255, 0, 255 - octet], [255, octet, 10, 99], [0, 0, 0, octet]] {
+            let address = std::net::SocketAddr::from((octets, 65_000));
+            let record = Record { remote: Some(address), ..Record::new(Timestamp(0), &request) };
+            assert_eq!(line(&log, &record), format!("{address}\n"));
+        }
+    }
+}
+
 /// The times that a line has are of two seconds mostly when they have different stamps.
 #[test]
 fn times_of_two_kinds_do_not_mix() {

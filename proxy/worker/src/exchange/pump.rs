@@ -74,17 +74,32 @@ impl RequestBody {
     /// For a new request; `timed` when the log wants to know when it was sent.
     pub fn start(&mut self, framing: Framing, timed: bool) {
         self.replay.clear();
-        let replay = std::mem::take(&mut self.replay);
-        *self =
-            RequestBody { replay, framing, whole: true, ended: framing.is_empty(), timed, ..RequestBody::default() };
+        // In place and not as a new value: it is done for every request. Each field is named, so that none outlives its request.
+        let RequestBody {
+            framing: new_framing,
+            timed: new_timed,
+            replay: _,
+            expected,
+            sent,
+            whole,
+            keep,
+            ended,
+            done,
+            bytes,
+            received,
+            sent_at,
+        } = self;
+        (*new_framing, *new_timed, *ended) = (framing, timed, framing.is_empty());
+        (*expected, *sent, *whole, *keep, *done, *bytes) = (false, 0, true, false, false, 0);
+        (*received, *sent_at) = (None, None);
     }
 
-    /// Forgets the request; large buffers are not kept.
+    /// Forgets what was taken; large buffers are not kept. What else there is, [`RequestBody::start`] forgets.
     pub fn clear(&mut self) {
         if self.replay.capacity() > KEPT {
             self.replay = Vec::new();
         }
-        self.start(Framing::Empty, false);
+        self.replay.clear();
     }
 
     /// Whether what is taken from now on is kept, because an attempt may have to be repeated.

@@ -99,10 +99,7 @@ fn facts<'a>(
         route: hit.map_or("", |hit| &hit.route.config.id),
         pattern: hit.map_or("", |hit| tracing::pattern(hit.route, hit.match_index, &ex.request)),
         trace: ex.trace.id(),
-        upstream: cluster.map(|cluster| Upstream {
-            certificate: presented.server.as_ref().map(|server| server as &dyn Certificate),
-            ..upstream(cluster, ex)
-        }),
+        upstream: cluster.map(|cluster| upstream(cluster, ex, presented)),
         local: Some(conn.local),
         remote: Some(conn.peer),
         direct_remote: Some(conn.peer),
@@ -117,7 +114,7 @@ fn facts<'a>(
     }
 }
 
-fn upstream<'a>(cluster: &'a Cluster, ex: &'a Exchange) -> Upstream<'a> {
+fn upstream<'a>(cluster: &'a Cluster, ex: &'a Exchange, presented: &'a Certificates<'a>) -> Upstream<'a> {
     let connected = ex.notes.connected.as_ref();
     let tls = connected.and_then(|connected| Some(&connected.secured.as_ref()?.1));
     Upstream {
@@ -130,7 +127,7 @@ fn upstream<'a>(cluster: &'a Cluster, ex: &'a Exchange) -> Upstream<'a> {
         service_time: ex.notes.upstream_time,
         attempts: 1 + ex.notes.tried.len() as u32,
         failure: ex.notes.failure.as_deref().unwrap_or_default(),
-        certificate: None,
+        certificate: presented.server.as_ref().map(|server| server as &dyn Certificate),
     }
 }
 

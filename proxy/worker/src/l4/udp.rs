@@ -7,7 +7,7 @@
 //!   its cluster, the route no longer leads there, or the endpoint's machine says by ICMP that nobody listens: the datagram in hand
 //!   then begins a new session, with another endpoint if there is one.
 //! * What can't go anywhere is dropped, and counted as a rejected request of its listener; nothing is ever answered by ourselves.
-//! * At most [`MAX_SESSIONS`] sessions per socket and worker; datagrams of further clients are dropped (flag `UO` has no session to be
+//! * At most [`MAX_SESSIONS`] sessions per socket and worker, and half of the file descriptors that the process may have; datagrams of further clients are dropped (flag `UO` has no session to be
 //!   logged with).
 //! * A drain lets sessions go on, and ends those that are idle for [`DRAIN_IDLE`]. A listener that is removed ends them at once, since its port
 //!   is to be free.
@@ -130,7 +130,8 @@ impl Socket {
     ) -> Result<(), Cause> {
         let current = worker.current();
         let port = current.snapshot.port(self.bind).ok_or(Cause::NoRoute)?;
-        if self.sessions.borrow().len() >= MAX_SESSIONS {
+        let all = &worker.udp_sessions;
+        if self.sessions.borrow().len() >= MAX_SESSIONS || all.open.get() >= all.most {
             return Err(Cause::Overflow);
         }
         // UDP listeners have no host names.

@@ -63,6 +63,7 @@ impl Session {
             over: Cell::new(false),
             task: Cell::default(),
         });
+        life.worker.udp_sessions.open.update(|open| open + 1);
         tokio::task::spawn_local(session.clone().serve(life, registered));
         session
     }
@@ -139,6 +140,7 @@ impl Session {
             sessions.remove(&path);
         }
         drop(sessions);
+        worker.udp_sessions.open.update(|open| open - 1);
         port.metrics.at(worker.index).connections_active.dec();
         let local = SocketAddr::new(path.local, socket.io.local_addr().port());
         let ends =
