@@ -42,6 +42,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reporter = Reporter::new(args.output, output::style(), Box::new(output::print));
     let mut session = Session::new(process.data_plane.clone(), plan, reporter, process.ready.clone());
     session.begin(&first, started, process.admin_address())?;
+    // It names every object there is.
+    drop(first);
     let stopper = watch.stopper();
     let handle = runtime.handle().clone();
     let source = Thread::start("watch", move || {

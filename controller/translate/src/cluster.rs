@@ -126,7 +126,10 @@ pub(crate) fn resolve_backend(
             return Err(Fault::new(Reason::InvalidKind, path, message));
         }
     };
-    let key = Key::new(reference.namespace.unwrap_or(&scope.key.namespace), reference.name);
+    let own = &scope.key.namespace;
+    let namespace =
+        reference.namespace.filter(|namespace| *namespace != &**own).map_or_else(|| own.clone(), Into::into);
+    let key = Key::new(namespace, reference.name);
     if known == Kind::XBackend && key.namespace != scope.key.namespace {
         let message = format!("XBackend {key} is in another namespace, and serves only routes of its own (GEP-4894)");
         return Err(Fault::new(Reason::RefNotPermitted, path, message));

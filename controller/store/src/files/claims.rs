@@ -1,6 +1,6 @@
 //! Who defines which object. Several may claim one; the first wins.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,8 +22,10 @@ pub(crate) struct Claim {
 /// All definitions, by object.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    map: HashMap<(Kind, Key), Vec<Claim>, RandomState>,
-    contested: BTreeSet<(Kind, Key)>,
+    /// The only one, or one of several.
+    map: HashMap<(Kind, Key), Claim, RandomState>,
+    /// All of the objects that have several.
+    contested: BTreeMap<(Kind, Key), Vec<Claim>>,
 }
 
 impl Claim {
@@ -57,12 +59,17 @@ impl Claims {
     pub(crate) fn add(&mut self, file: &Arc<FileName>, chunk: &Arc<Chunked>, touched: &mut Vec<(Kind, Key)>) {
         for (index, read) in chunk.objects.iter().enumerate() {
             let object = (read.object.kind(), read.key.clone());
-            touched.push(object.clone());
-            let claims = self.map.entry(object).or_insert_with_key(|_| Vec::with_capacity(1));
-            claims.push(Claim { file: file.clone(), chunk: chunk.clone(), index });
-            if claims.len() > 1 {
-                self.contested.insert((read.object.kind(), read.key.clone()));
+            let claim = Claim { file: file.clone(), chunk: chunk.clone(), index };
+            match self.map.get(&object) {
+                Some(known) => {
+                    let all = self.contested.entry(object.clone()).or_insert_with(|| vec![known.clone()]);
+                    all.push(claim);
+                }
+                None => {
+                    self.map.insert(object.clone(), claim);
+                }
             }
+            touched.push(object);
         }
     }
 
@@ -70,14 +77,17 @@ impl Claims {
     pub(crate) fn remove(&mut self, chunk: &Arc<Chunked>, touched: &mut Vec<(Kind, Key)>) {
         for read in &chunk.objects {
             let object = (read.object.kind(), read.key.clone());
-            if let Some(claims) = self.map.get_mut(&object) {
+            if let Some(claims) = self.contested.get_mut(&object) {
                 claims.retain(|claim| !Arc::ptr_eq(&claim.chunk, chunk));
+                match claims.first() {
+                    Some(left) => self.map.insert(object.clone(), left.clone()),
+                    None => self.map.remove(&object),
+                };
                 if claims.len() <= 1 {
                     self.contested.remove(&object);
                 }
-                if claims.is_empty() {
-                    self.map.remove(&object);
-                }
+            } else if self.map.get(&object).is_some_and(|claim| Arc::ptr_eq(&claim.chunk, chunk)) {
+                self.map.remove(&object);
             }
             touched.push(object);
         }
@@ -85,15 +95,18 @@ impl Claims {
 
     /// The definition that counts.
     pub(crate) fn winner(&self, object: &(Kind, Key)) -> Option<&Claim> {
-        self.map.get(object)?.iter().min_by(|a, b| a.order().cmp(&b.order()))
+        match self.contested.get(object) {
+            Some(claims) => claims.iter().min_by(|a, b| a.order().cmp(&b.order())),
+            None => self.map.get(object),
+        }
     }
 
     /// Objects with more than one definition: the one that counts, then the others.
     pub(crate) fn contested(&self) -> impl Iterator<Item = (&(Kind, Key), Vec<&Claim>)> {
-        self.contested.iter().filter_map(|object| {
-            let mut claims: Vec<_> = self.map.get(object)?.iter().collect();
+        self.contested.iter().map(|(object, claims)| {
+            let mut claims: Vec<_> = claims.iter().collect();
             claims.sort_by(|a, b| a.order().cmp(&b.order()));
-            Some((object, claims))
+            (object, claims)
         })
     }
 

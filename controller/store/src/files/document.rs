@@ -21,12 +21,17 @@ pub(crate) struct Chunked {
     /// The chunk's first line in the file; moves when lines are inserted above.
     pub line: Arc<AtomicU32>,
     pub objects: Vec<Read>,
-    /// With lines as if the chunk began on line 1.
-    pub problems: Vec<Problem>,
-    /// Objects that are named, but not usable.
-    pub broken: Vec<(Kind, Key)>,
+    /// Most have none.
+    faults: Option<Box<Faults>>,
     /// Something in it could be any object: it is not YAML, or has no name.
     pub anonymous: bool,
+}
+
+/// What is wrong in a chunk.
+#[derive(Debug, Default)]
+struct Faults {
+    problems: Vec<Problem>,
+    broken: Vec<(Kind, Key)>,
 }
 
 /// An object as it was read.
@@ -43,16 +48,26 @@ pub(crate) struct Read {
 }
 
 impl Chunked {
+    /// With lines as if the chunk began on line 1.
+    pub(crate) fn problems(&self) -> &[Problem] {
+        self.faults.as_ref().map_or(&[], |faults| &faults.problems)
+    }
+
+    /// Objects that are named, but not usable.
+    pub(crate) fn broken(&self) -> &[(Kind, Key)] {
+        self.faults.as_ref().map_or(&[], |faults| &faults.broken)
+    }
+
+    fn faults(&mut self) -> &mut Faults {
+        self.faults.get_or_insert_default()
+    }
+
     /// Keeps the last good version of objects that are broken now and not defined elsewhere in the file.
     pub(crate) fn keep_good(&mut self, old: &[Arc<Chunked>], named: &HashSet<(Kind, Key), RandomState>) {
-        for object in &self.broken {
-            let good = || old.iter().flat_map(|chunk| &chunk.objects).find(|read| read.is(object));
-            if !named.contains(object)
-                && let Some(good) = good()
-            {
-                self.objects.push(good.clone());
-            }
-        }
+        let good = |object: &(Kind, Key)| old.iter().flat_map(|chunk| &chunk.objects).find(|read| read.is(object));
+        let broken = self.broken().iter().filter(|object| !named.contains(*object));
+        let kept: Vec<Read> = broken.filter_map(good).cloned().collect();
+        self.objects.extend(kept);
     }
 
     /// A chunk with those of its objects that are not among some; `None` when there are none.
@@ -60,7 +75,7 @@ impl Chunked {
         let left = self.objects.iter().filter(|read| !named.contains(&(read.object.kind(), read.key.clone())));
         let objects: Vec<Read> = left.cloned().collect();
         let line = Arc::new(AtomicU32::new(self.line.load(Ordering::Relaxed)));
-        let chunk = Chunked { hash: 0, line, objects, problems: Vec::new(), broken: Vec::new(), anonymous: true };
+        let chunk = Chunked { hash: 0, line, objects, faults: None, anonymous: true };
         (!chunk.objects.is_empty()).then_some(chunk)
     }
 }
@@ -81,14 +96,13 @@ pub(crate) struct Context<'a> {
 /// Reads a chunk.
 pub(crate) fn read(context: &Context<'_>, chunk: &Chunk<'_>, hash: u64) -> Chunked {
     let line = Arc::new(AtomicU32::new(chunk.line));
-    let mut out =
-        Chunked { hash, line, objects: Vec::new(), problems: Vec::new(), broken: Vec::new(), anonymous: false };
+    let mut out = Chunked { hash, line, objects: Vec::new(), faults: None, anonymous: false };
     let documents = match yaml::parse(chunk.text) {
         Ok(documents) => documents,
         Err(error) => {
             let mut problem = Problem::error(Code::Syntax, error.message);
             problem.help = error.help.map(str::to_owned);
-            out.problems.push(problem.at(place(context, chunk, error.mark)));
+            out.faults().problems.push(problem.at(place(context, chunk, error.mark)));
             out.anonymous = true;
             return out;
         }
@@ -173,8 +187,8 @@ impl Reader<'_> {
                 if let Some(field) = missing_field(&error.message) {
                     problem.help = self.misspelt(at, &error.path, field);
                 }
-                self.out.problems.push(problem.at(place));
-                self.out.broken.push((kind, key));
+                self.out.faults().problems.push(problem.at(place));
+                self.out.faults().broken.push((kind, key));
             }
         }
     }
@@ -247,7 +261,7 @@ impl Reader<'_> {
     fn anonymous(&mut self, at: At, path: &str, message: &str, help: Option<&str>) {
         let mut problem = Problem::error(Code::NotAnObject, message).at(self.place(at, path));
         problem.help = help.map(str::to_owned);
-        self.out.problems.push(problem);
+        self.out.faults().problems.push(problem);
         self.out.anonymous = true;
     }
 
@@ -274,7 +288,7 @@ impl Reader<'_> {
             problem.place =
                 Some(self.place(at, if Kind::of_group(group, kind).is_some() { "apiVersion" } else { "kind" }));
         }
-        self.out.problems.push(problem);
+        self.out.faults().problems.push(problem);
     }
 
     fn place(&mut self, at: At, path: &str) -> Place {

@@ -10,6 +10,7 @@ use fairlead_crds::Kind;
 
 use super::document::{self, Chunked, Context};
 use super::scan::{FileName, Stamp};
+use super::state::Namespaces;
 use super::{Settings, hash};
 use crate::yaml::split;
 use crate::{Code, Key, Place, Problem, World};
@@ -193,6 +194,19 @@ impl Part {
         match self {
             Part::Same(chunk, _) => chunk,
             Part::New(chunk) => chunk,
+        }
+    }
+
+    /// Lets its objects have the names of their namespaces in common with all others.
+    pub(super) fn share(&mut self, namespaces: &mut Namespaces) {
+        let Part::New(chunk) = self else { return };
+        for key in chunk.objects.iter_mut().map(|read| &mut read.key) {
+            match namespaces.get_key_value(&key.namespace) {
+                Some((known, _)) => key.namespace = known.clone(),
+                None => {
+                    namespaces.insert(key.namespace.clone(), 0);
+                }
+            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! What was read from which file, and the World that follows from it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasher as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fairlead_crds::{Kind, Scope};
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use serde_json::json;
 
 use super::claims::Claims;
@@ -26,11 +27,13 @@ pub struct Files {
     by_path: HashMap<PathBuf, Arc<FileName>, RandomState>,
     troubled: BTreeSet<Arc<FileName>>,
     claims: Claims,
-    /// Number of objects by namespace.
-    namespaces: HashMap<Arc<str>, usize, RandomState>,
+    namespaces: Namespaces,
     world: World,
     problems: Vec<Problem>,
 }
+
+/// Number of objects by namespace.
+pub(super) type Namespaces = HashMap<Arc<str>, usize, RandomState>;
 
 #[derive(Debug, Default)]
 struct FileState {
@@ -195,7 +198,8 @@ impl Files {
         state.stamp = Some(loaded.stamp);
         match loaded.content {
             Err(problem) => state.rejected = vec![state.serving_on(*problem)],
-            Ok(parts) => {
+            Ok(mut parts) => {
+                parts.iter_mut().for_each(|part| part.share(&mut self.namespaces));
                 let anonymous = parts.iter().any(|part| part.chunk().anonymous);
                 let complete = !state.chunks.is_empty() && !state.chunks.iter().any(|chunk| chunk.anonymous);
                 if anonymous && complete {
@@ -227,6 +231,10 @@ impl Files {
     fn finish(&mut self, mut touched: Vec<(Kind, Key)>) -> Option<Change> {
         touched.sort_unstable();
         touched.dedup();
+        if self.world.is_empty() {
+            // One after the other, in order, they would leave each leaf of the World's maps half empty.
+            touched.sort_by_cached_key(|object| FixedState::default().hash_one(object));
+        }
         let (mut changed, mut namespaces) = (Vec::new(), BTreeSet::new());
         for object in touched {
             let (kind, key) = (object.0, &object.1);
@@ -335,7 +343,7 @@ const SERVING_ON: &str = "the last good version stays in use";
 
 impl FileState {
     fn has_problems(&self) -> bool {
-        !self.rejected.is_empty() || self.chunks.iter().any(|chunk| !chunk.problems.is_empty())
+        !self.rejected.is_empty() || self.chunks.iter().any(|chunk| !chunk.problems().is_empty())
     }
 
     fn serving_on(&self, problem: Problem) -> Problem {
@@ -354,7 +362,8 @@ impl FileState {
         let stays: HashSet<*const Chunked, RandomState> = parts.iter().filter_map(same).collect();
         let old: Vec<_> = self.chunks.iter().filter(|chunk| !stays.contains(&Arc::as_ptr(chunk))).cloned().collect();
         // Needed only when something is broken; naming all objects of a large file takes longer than reading one of them.
-        let broken = anonymous || parts.iter().any(|part| matches!(part, Part::New(chunk) if !chunk.broken.is_empty()));
+        let broken =
+            anonymous || parts.iter().any(|part| matches!(part, Part::New(chunk) if !chunk.broken().is_empty()));
         let named: HashSet<(Kind, Key), RandomState> = match broken && !old.is_empty() {
             true => parts.iter().flat_map(Part::keys).collect(),
             false => HashSet::default(),
@@ -390,7 +399,7 @@ impl FileState {
 /// The problems of a chunk with their lines in the file.
 fn shifted(chunk: &Chunked) -> impl Iterator<Item = Problem> {
     let shift = chunk.line.load(Ordering::Relaxed) - 1;
-    chunk.problems.iter().cloned().map(move |mut problem| {
+    chunk.problems().iter().cloned().map(move |mut problem| {
         let places = problem.notes.iter_mut().filter_map(|note| note.place.as_mut());
         for place in places.chain(&mut problem.place) {
             place.line += shift;

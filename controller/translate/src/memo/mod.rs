@@ -32,6 +32,7 @@ use endpoints::Slices;
 use fairlead_crds::Kind;
 use fairlead_ir::{Config, ResourceId};
 use fairlead_store::{Key, World};
+use few::Group;
 use foldhash::{HashMap, HashSet};
 use imbl::OrdMap;
 use secrets::Needed;
@@ -71,7 +72,7 @@ struct Memo {
     /// What XTelemetryPolicies put into the configuration.
     tracing: BTreeMap<Key, Trace>,
     /// Who looked something up.
-    dependents: HashMap<Dependency, HashSet<RouteId>>,
+    dependents: HashMap<Dependency, Group<RouteId>>,
     counts: Counts,
     users: Users,
     slices: Slices,

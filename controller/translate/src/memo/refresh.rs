@@ -1,5 +1,6 @@
 //! What is made again: policies, the frame, routes; and what each of them makes dirty.
 
+use super::few::Group;
 use super::trace::{Trace, only};
 use super::{Memo, ROUTES, RouteId, pair, set};
 use crate::Settings;
@@ -112,7 +113,7 @@ impl Memo {
         dirty: &HashSet<Dependency>,
     ) -> HashSet<RouteId> {
         let mut routes: HashSet<RouteId> =
-            dirty.iter().filter_map(|d| self.dependents.get(d)).flatten().cloned().collect();
+            dirty.iter().filter_map(|d| self.dependents.get(d)).flat_map(Group::iter).cloned().collect();
         routes.extend(changed.iter().filter(|id| ROUTES.contains(&id.0)).cloned());
         if all {
             routes.extend(self.routes.keys().cloned());
@@ -138,17 +139,19 @@ impl Memo {
         let status = self.shared(plan.status, &new);
         set(&mut self.status.routes, &id, status);
         for gone in only(&old.reads, &new.reads) {
-            if let Some(routes) = self.dependents.get_mut(gone) {
-                routes.remove(&id);
-                if routes.is_empty() {
-                    self.secrets.changed |= gone.0 == Kind::Secret;
-                    self.dependents.remove(gone);
-                }
+            if self.dependents.get_mut(gone).is_some_and(|routes| routes.remove(&id)) {
+                self.secrets.changed |= gone.0 == Kind::Secret;
+                self.dependents.remove(gone);
             }
         }
         for read in only(&new.reads, &old.reads) {
             self.secrets.changed |= read.0 == Kind::Secret;
-            self.dependents.entry(read.clone()).or_default().insert(id.clone());
+            match self.dependents.get_mut(read) {
+                Some(routes) => routes.insert(id.clone()),
+                None => {
+                    self.dependents.insert(read.clone(), Group::One(id.clone()));
+                }
+            }
         }
         self.users.swap(&mut self.config, &plan.uses, &old);
         self.counts.swap(&id, &new, &old);
