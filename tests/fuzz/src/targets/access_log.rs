@@ -11,9 +11,10 @@ pub const TARGET: Target = Target {
     seeds: &[
         b"[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS%\n",
         b"%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)% %RESP(X):10% %%",
+        b"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)% %DOWNSTREAM_PEER_CERT_V_END(%Y)% %UPSTREAM_PEER_URI_SAN:9%",
         b"json",
     ],
-    tokens: &["%", "%REQ(", ")%", ":5%", "%RESP(a?b):3%", "%DURATION%", "%START_TIME(%s)%", "%BYTES_SENT%", "?", ":99999999999"],
+    tokens: &["%", "%REQ(", ")%", ":5%", "%RESP(a?b):3%", "%DURATION%", "%START_TIME(%s)%", "%BYTES_SENT%", "%COMMON_DURATION(", "US_CX_BEG:", "ns", "%UPSTREAM_PEER_", "?", ":99999999999"],
 };
 
 /// Panics when a promise is broken.
