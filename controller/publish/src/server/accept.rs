@@ -77,7 +77,9 @@ pub(super) async fn run(
                     tokio::spawn(connection(arrival, acceptor, shared.clone(), stop.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the push server can't accept");
+                    if shared.warnings.sockets.may_tell() {
+                        tracing::warn!(%error, "the push server can't accept");
+                    }
                     sleep(PAUSE).await;
                 }
             }

@@ -1,6 +1,6 @@
 //! The proxies that are connected, and how far each is.
 
-use super::warnings::{Warnings, shortened};
+use super::warnings::{Warnings, plain, shortened};
 use super::{Identity, Shared};
 use crate::{Progress, ProxyProgress};
 use fairlead_ir::Id;
@@ -102,7 +102,7 @@ pub(super) fn progress(ack: &proto::Ack, version: u64, program: &str, warnings: 
     let (mut rejected, mut unknown) = (Vec::with_capacity(ack.rejected.len()), Vec::new());
     for rejection in &ack.rejected {
         match decode_name(&rejection.kind, &rejection.id) {
-            Some(id) => rejected.push((id, shortened(&rejection.reason, REASON).to_owned())),
+            Some(id) => rejected.push((id, plain(&rejection.reason, REASON))),
             None => unknown.push(&*rejection.kind),
         }
     }
@@ -112,7 +112,7 @@ pub(super) fn progress(ack: &proto::Ack, version: u64, program: &str, warnings: 
         let (kind, resources) = (shortened(kind, KIND), unknown.len());
         tracing::warn!(kind, resources, "a proxy rejects what has an unknown kind");
     }
-    let unbound = ack.unbound.iter().map(|(socket, reason)| (socket.clone(), shortened(reason, REASON).to_owned()));
+    let unbound = ack.unbound.iter().map(|(socket, reason)| (socket.clone(), plain(reason, REASON)));
     ProxyProgress { acked: version, rejected, unbound: unbound.collect(), program: program.to_owned() }
 }
 

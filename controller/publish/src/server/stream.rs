@@ -4,7 +4,7 @@ use super::history::{Cursor, Gateway, Lack};
 use super::identity::Peer;
 use super::proxies::{Connected, progress};
 use super::push::redirect;
-use super::warnings::shortened;
+use super::warnings::plain;
 use super::{Role, Shared};
 use fairlead_wire::proto::{self, from_controller, from_proxy};
 use fairlead_wire::{encode, encode_name};
@@ -50,7 +50,7 @@ enum End {
 
 impl Session {
     pub fn new(shared: Arc<Shared>, peer: Peer, hello: proto::Hello) -> Session {
-        let program = shortened(&hello.program, PROGRAM).to_owned();
+        let program = plain(&hello.program, PROGRAM);
         let gateway = shared.gateway(&peer.identity.gateway);
         let changed = gateway.follow();
         let told = gateway.place(Cursor { epoch: hello.epoch, version: hello.version });

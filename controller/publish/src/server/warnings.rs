@@ -12,6 +12,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The kinds, each with its own count: a flood of one does not hide another.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
+    /// Connections that can't be accepted.
+    pub sockets: Few,
     /// Handshakes that failed.
     pub handshakes: Few,
     /// Certificates that were refused.
@@ -32,6 +34,7 @@ impl Warnings {
         loop {
             sleep(WINDOW).await;
             for (few, what) in [
+                (&self.sockets, "connections that could not be accepted"),
                 (&self.handshakes, "failed TLS handshakes"),
                 (&self.certificates, "refused certificates"),
                 (&self.enrolments, "proxies that were not enrolled"),
@@ -63,6 +66,11 @@ pub(super) fn quoted(text: &str, most: usize) -> String {
     let short = shortened(text, most);
     let rest = if short.len() < text.len() { "…" } else { "" };
     format!("{}{rest}", short.escape_debug())
+}
+
+/// Text of proxies as it may stand in a status: on one line, without a terminal's commands, and not more than `most` bytes of it.
+pub(super) fn plain(text: &str, most: usize) -> String {
+    shortened(text, most).replace(char::is_control, " ")
 }
 
 /// At most so many bytes of a text.
@@ -100,5 +108,7 @@ mod tests {
         assert_eq!(quoted("a\n2026 ERROR \x1b[31m\u{202e}", 99), "a\\n2026 ERROR \\u{1b}[31m\\u{202e}");
         assert_eq!(quoted(&"ä".repeat(1000), 5), "ää…");
         assert_eq!(quoted("", 0), "");
+        assert_eq!(plain("in \"use\"\r\n\x1b[31mby ä\u{9b}", 99), "in \"use\"   [31mby ä ");
+        assert_eq!(plain("äää", 5), "ää");
     }
 }
