@@ -18,6 +18,7 @@
 
 mod accept;
 mod connect;
+mod descriptors;
 mod listen;
 pub mod memory;
 mod splice;
@@ -29,6 +30,7 @@ mod udp;
 
 pub use accept::{Accepted, Listener};
 pub use connect::{ConnectOptions, connect_tcp, connect_unix};
+pub use descriptors::lift_descriptor_limit;
 pub use listen::{ListenError, ListenErrorKind, ListenOptions, listen_tcp, listen_tcp_group};
 pub use splice::Pipe;
 pub use stream::{Prefixed, Stream};
