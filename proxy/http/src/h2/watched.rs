@@ -49,7 +49,14 @@ impl Watched {
 impl Watch {
     fn new(preface: usize, looked_at: bool) -> Watch {
         Watch {
-            frames: RefCell::new(Frames { header: [0; HEADER], have: 0, payload: preface, block: false, ends: false }),
+            frames: RefCell::new(Frames {
+                header: [0; HEADER],
+                have: 0,
+                payload: preface,
+                block: false,
+                ends: false,
+                last: 0,
+            }),
             budget: Cell::new(Budget::full()),
             head: Cell::new(None),
             flooded: Cell::new(false),
@@ -103,11 +110,13 @@ struct Frames {
     block: bool,
     /// The frame at hand ends the head.
     ends: bool,
+    /// The last stream that has a head; later ones are idle, and DATA on them is an error.
+    last: u32,
 }
 
 impl Frames {
-    /// Tells of each frame that begins in `bytes`: its type and length. Hides DATA that carries nothing and ends nothing, unless the
-    /// bytes end right behind its type, which is too rare to matter.
+    /// Tells of each frame that begins in `bytes`: its type and length. Hides DATA that carries nothing and ends nothing, unless its
+    /// header is cut after the type, which is too rare to matter.
     fn read(&mut self, mut bytes: &mut [u8], mut tell: impl FnMut(u8, usize)) {
         loop {
             let n = self.payload.min(bytes.len());
@@ -121,7 +130,7 @@ impl Frames {
             self.header[self.have..self.have + n].copy_from_slice(&bytes[..n]);
             let had = self.have;
             self.have += n;
-            if had <= KIND && self.have > FLAGS && is_nothing(&self.header) {
+            if self.have == HEADER && had <= KIND && self.is_nothing() {
                 self.header[KIND] = HIDDEN;
                 bytes[KIND - had] = HIDDEN;
             }
@@ -131,6 +140,9 @@ impl Frames {
             }
             self.have = 0;
             let [a, b, c, kind, flags, ..] = self.header;
+            if kind == HEADERS {
+                self.last = self.last.max(self.stream());
+            }
             self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
             self.block |= kind == HEADERS;
             self.ends = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
@@ -138,16 +150,23 @@ impl Frames {
         }
     }
 
+    /// Whether the header is that of DATA without content, padding or END_STREAM, on a stream that has begun.
+    fn is_nothing(&self) -> bool {
+        let [a, b, c, kind, flags, ..] = self.header;
+        [a, b, c, kind] == [0, 0, 0, DATA]
+            && flags & (END_STREAM | PADDED) == 0
+            && (1..=self.last).contains(&self.stream())
+    }
+
+    fn stream(&self) -> u32 {
+        let [.., a, b, c, d] = self.header;
+        u32::from_be_bytes([a, b, c, d]) & !RESERVED
+    }
+
     /// Whether a head has begun and is not complete; a frame's header that is cut off may become one.
     fn is_within_head(&self) -> bool {
         self.block || self.have > 0
     }
-}
-
-/// Whether a header is that of DATA without content, padding or END_STREAM. Its stream is not looked at.
-fn is_nothing(header: &[u8; HEADER]) -> bool {
-    let [a, b, c, kind, flags, ..] = *header;
-    [a, b, c, kind] == [0, 0, 0, DATA] && flags & (END_STREAM | PADDED) == 0
 }
 
 /// Frames that a peer may send though they carry nothing: a thousand at once, a thousand each second, and more while there is traffic
@@ -244,9 +263,10 @@ const HIDDEN: u8 = 0xfa;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
-/// Where a header has its frame's type and flags.
+/// Where a header has its frame's type.
 const KIND: usize = 3;
-const FLAGS: usize = 4;
+/// The bit in front of a stream's number that means nothing.
+const RESERVED: u32 = 1 << 31;
 
 const BURST: u32 = 1000;
 const PER_SECOND: u32 = 1000;
@@ -298,6 +318,13 @@ mod tests {
         }
     }
 
+    /// What has read a head of stream 1.
+    fn begun() -> Watch {
+        let watch = Watch::new(0, false);
+        watch.received(&mut frame(HEADERS, END_HEADERS, b"x"));
+        watch
+    }
+
     #[test]
     fn data_without_content_is_hidden_unless_it_ends_something() {
         let all = [
@@ -307,30 +334,31 @@ mod tests {
             frame(DATA, 0, b"x"),
             frame(SETTINGS, 0, &[]),
             frame(DATA, 0, &[0; HEADER]),
+            vec![0, 0, 0, DATA, 0, 0, 0, 0, 0],
+            vec![0, 0, 0, DATA, 0, 0, 0, 0, 3],
             frame(DATA, 0, &[]),
         ]
         .concat();
         let mut hidden = all.clone();
         hidden[KIND] = HIDDEN;
         hidden[all.len() - HEADER + KIND] = HIDDEN;
-        for size in [5, 9, 50, all.len()] {
-            let mut bytes = all.clone();
-            let watch = Watch::new(0, false);
-            bytes.chunks_mut(size).for_each(|piece| watch.received(piece));
-            assert_eq!(bytes, hidden, "{size}");
+        let (mut bytes, watch) = (all.clone(), begun());
+        watch.received(&mut bytes);
+        assert_eq!(bytes, hidden);
+        // Cut before its type, it is hidden; cut behind it, the type has gone on already.
+        for (cut, first) in [(KIND, &hidden), (KIND + 1, &all)] {
+            let (mut bytes, watch) = (all.clone(), begun());
+            let (head, rest) = bytes.split_at_mut(cut);
+            watch.received(head);
+            watch.received(rest);
+            assert_eq!(bytes[..HEADER], first[..HEADER], "{cut}");
+            assert_eq!(bytes[HEADER..], hidden[HEADER..], "{cut}");
         }
-        // Cut behind the type: it has gone on already.
-        let (mut bytes, watch) = (all.clone(), Watch::new(0, false));
-        let (first, rest) = bytes.split_at_mut(FLAGS);
-        watch.received(first);
-        watch.received(rest);
-        assert_eq!(bytes[..HEADER], all[..HEADER]);
-        assert_eq!(bytes[HEADER..], hidden[HEADER..]);
     }
 
     #[test]
     fn data_without_content_spends() {
-        let watch = Watch::new(0, false);
+        let watch = begun();
         for _ in 0..BURST {
             watch.received(&mut frame(DATA, 0, &[]));
         }
