@@ -26,6 +26,7 @@ use fairlead_ir::{Id, Push};
 use fairlead_wire::Clock;
 use history::Gateway;
 use proxies::Proxies;
+use shares::Shares;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -117,6 +118,7 @@ struct Shared {
     enroller: Enroller,
     /// Enrolments at the same time: each asks the API server.
     enrolling: Semaphore,
+    streams: Arc<Shares<Identity>>,
     role: watch::Receiver<Role>,
     clock: Clock,
     warnings: Arc<Warnings>,
@@ -144,6 +146,7 @@ impl Server {
             authority,
             enroller,
             enrolling: Semaphore::new(ENROLLING),
+            streams: Shares::new(push::STREAMS),
             role,
             clock,
             warnings,

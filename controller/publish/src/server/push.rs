@@ -10,7 +10,7 @@ use fairlead_wire::proto::{self, from_controller, from_proxy};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -18,6 +18,10 @@ use tonic::{Request, Response, Status, Streaming};
 const HELLO: Duration = Duration::from_secs(10);
 /// Kubernetes' tokens are one or two KiB.
 const TOKEN_LIMIT: usize = 32 << 10;
+/// Streams of one proxy: those that are open, and those that began not longer ago than [`SETTLED`]. Each may cost a push of everything.
+pub(super) const STREAMS: usize = 8;
+/// See [`STREAMS`].
+const SETTLED: Duration = Duration::from_secs(5);
 /// Bytes of a name that are told.
 const NAME: usize = 320;
 /// Chunks that wait to be sent: the next is made when one is gone.
@@ -90,7 +94,18 @@ impl Push for Calls {
         let role = self.0.role.borrow().clone();
         match role {
             Role::Redirect(to) => drop(outbound.try_send(Ok(redirect(to)))),
-            Role::Serve => drop(tokio::spawn(Session::new(self.0.clone(), peer, hello).run(inbound, outbound))),
+            Role::Serve => {
+                let Some(share) = self.0.streams.take(peer.identity.clone()) else {
+                    return Err(Status::resource_exhausted("this pod opens streams too often"));
+                };
+                let settled = Instant::now() + SETTLED;
+                let session = Session::new(self.0.clone(), peer, hello);
+                tokio::spawn(async move {
+                    session.run(inbound, outbound).await;
+                    sleep_until(settled).await;
+                    drop(share);
+                });
+            }
         }
         Ok(Response::new(ReceiverStream::new(messages)))
     }

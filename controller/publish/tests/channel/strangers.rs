@@ -134,21 +134,43 @@ async fn a_proxy_has_few_connections() {
     assert!(client::<Full<Bytes>>(&controller, Some(&shown)).await.is_some(), "after the others");
 }
 
+/// Opens a stream, and keeps saying nothing more.
+async fn stream(controller: &Controller, shown: &Shown, pod: &str) -> (http::Response<Incoming>, impl Sized + use<>) {
+    let hello = Hello { gateway: GATEWAY.into(), pod: pod.into(), ..Default::default() };
+    let message = FromProxy { message: Some(from_proxy::Message::Hello(hello)) };
+    let mut sender = client(controller, Some(shown)).await.unwrap();
+    let (say, said) = tokio::sync::mpsc::unbounded_channel();
+    say.send(Ok::<_, std::convert::Infallible>(Frame::data(framed(&message)))).unwrap();
+    let body = StreamBody::new(tokio_stream::wrappers::UnboundedReceiverStream::new(said));
+    (call(&mut sender, "Stream", body).await, (sender, say))
+}
+
 #[tokio::test]
 async fn one_that_does_not_read_is_let_go() {
     let controller = Controller::start().await;
     let much = "x".repeat(1 << 20);
     controller.server.publish(&GATEWAY.into(), &push(1, &format!("a={much} b={much} c={much} d={much}")));
-    let hello = Hello { gateway: GATEWAY.into(), pod: "slow".into(), ..Default::default() };
-    let message = FromProxy { message: Some(from_proxy::Message::Hello(hello)) };
-    let mut sender = client(&controller, Some(&certificate(&controller, "slow"))).await.unwrap();
-    let (say, said) = tokio::sync::mpsc::unbounded_channel();
-    say.send(Ok::<_, std::convert::Infallible>(Frame::data(framed(&message)))).unwrap();
-    let body = StreamBody::new(tokio_stream::wrappers::UnboundedReceiverStream::new(said));
-    let mut response = call(&mut sender, "Stream", body).await;
+    let (mut response, _open) = stream(&controller, &certificate(&controller, "slow"), "slow").await;
     let first = response.body_mut().frame().await.unwrap().unwrap();
     assert!(!first.data_ref().unwrap().is_empty(), "the push has begun");
     controller.progress("connected", |proxies| proxies.contains_key("slow")).await;
     controller.role.send_replace(Role::Redirect("127.0.0.1:1".parse().unwrap()));
     controller.progress("gone", BTreeMap::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_comes_again_and_again_has_to_wait() {
+    let controller = Controller::start().await;
+    controller.publish(1, "a=1");
+    let shown = certificate(&controller, "p");
+    let start = Instant::now();
+    for _ in 0..8 {
+        let (response, _) = stream(&controller, &shown, "p").await;
+        assert!(!response.headers().contains_key("grpc-status"), "{:?}", response.headers());
+    }
+    let (response, _) = stream(&controller, &shown, "p").await;
+    assert_eq!(response.headers()["grpc-status"], "8", "after {:?}", start.elapsed());
+    let mut proxy = controller.proxy("p");
+    assert_eq!(proxy.takes().await, (1, "a=1".into()), "a little later");
+    assert!(start.elapsed() > Duration::from_secs(5), "{:?}", start.elapsed());
 }
