@@ -8,6 +8,8 @@ help: ## What there is to make
 build: ## The optimised binary, target/release/fairlead
 	cargo build --release
 
+# The commit is part of what an image says of itself (`fairlead version`); other builds do without, so that a commit alone builds nothing.
+image: export FAIRLEAD_COMMIT = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
 image: build ## An image of it without Docker, target/cluster/images/fairlead.tar
 	conformance/image fairlead
 

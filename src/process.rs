@@ -4,10 +4,12 @@
 use crate::dataplane::{self, DataPlane};
 use crate::log::Logs;
 use crate::thread::Thread;
+use crate::version;
 use anyhow::Context as _;
 use fairlead_admin::{Admin, AdminState, PublicState, Readiness};
-use fairlead_telemetry::{AccessLog, LogTarget, LogWriter, Registry};
+use fairlead_telemetry::{AccessLog, Caps, LogTarget, LogWriter, Registry};
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,7 +56,7 @@ pub struct Process {
 impl Process {
     /// Starts all but what brings the configuration. Needs a tokio runtime.
     pub fn start(settings: Settings) -> anyhow::Result<Process> {
-        let registry = Registry::new(settings.workers);
+        let registry = Registry::with(settings.workers, Caps::default(), version::build());
         let access_log = match settings.access_log {
             None => None,
             Some((format, target)) => {
@@ -166,22 +168,40 @@ fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
 }
 
 /// What ends a process.
+///
+/// A terminal that goes (SIGHUP) takes the process that was started from it along; without one SIGHUP is the wish of who is used to
+/// programs that read their files again on it, and is ignored.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    has_terminal: bool,
 }
 
 impl Signals {
     /// Listens from now on.
     pub fn new() -> anyhow::Result<Signals> {
-        Ok(Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+            has_terminal: std::io::stdin().is_terminal(),
+        })
     }
 
     /// Waits for the next.
     pub async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    if self.has_terminal {
+                        return;
+                    }
+                    tracing::info!("SIGHUP is ignored: changes are taken up as they come, nothing has to be read again");
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use super::metrics::Metrics;
 use crate::findings;
 use crate::log::Logs;
 use crate::status::{GatewayProxies, Proxy};
+use crate::version;
 use anyhow::Context as _;
 use fairlead_admin::{Admin, Audience, Endpoint, Methods, Reply, Site};
 use fairlead_ir::Id;
@@ -112,7 +113,11 @@ const ENDPOINTS: &[Endpoint<State>] = &[
         methods: Methods::Read,
         parameters: &[],
         what: "What program this is, as JSON",
-        run: |_, _, _| Ok(Reply::json(&json!({"name": "fairlead", "version": env!("CARGO_PKG_VERSION")}))),
+        run: |_, _, _| {
+            Ok(Reply::json(
+                &json!({"name": "fairlead", "version": env!("CARGO_PKG_VERSION"), "commit": version::COMMIT}),
+            ))
+        },
     },
 ];
 

@@ -124,5 +124,6 @@ pub fn logging(
 
 fn version(state: &AdminState) -> Reply {
     let build = state.registry.build();
-    Reply::json(&json!({"name": "fairlead", "version": build.version, "commit": build.commit}))
+    let commit = Some(&build.commit).filter(|commit| !commit.is_empty());
+    Reply::json(&json!({"name": "fairlead", "version": build.version, "commit": commit}))
 }

@@ -109,6 +109,18 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(stage.proxy.process.wait(Duration::from_secs(3)), Some(1));
 }
 
+/// Who is used to `kill -HUP` for a reload must not lose the service by it.
+#[test]
+fn a_hangup_without_a_terminal_is_ignored() {
+    let mut stage = stage(&[]);
+    stage.proxy.process.signal("HUP");
+    let said = || stage.proxy.process.output().contains("SIGHUP is ignored").then_some(());
+    wait_until(Duration::from_secs(3), "a word about it", said);
+    assert_eq!((is_ready(&stage), stage.get(8080, "a.test", "/").status), (Some(true), 200));
+    stage.proxy.process.signal("TERM");
+    assert_eq!(stage.proxy.process.wait(Duration::from_secs(5)), Some(0));
+}
+
 #[test]
 fn the_admin_interface_can_ask_for_it() {
     let mut stage = stage(&[]);
