@@ -5,6 +5,7 @@ use crate::input::Input;
 use crate::output::{self, count};
 use anyhow::Context as _;
 use fairlead_crds::Kind;
+use fairlead_crds::v1alpha1::Backend;
 use fairlead_store::{Change, Problem, Severity, Source, Style};
 use fairlead_translate::{Settings, plan};
 use serde::Serialize;
@@ -24,6 +25,7 @@ Exit codes: 0 nothing is wrong, 1 there are errors, 2 wrong usage.
 Examples:
   fairlead check -f manifests/
   fairlead check -f base.yaml -f overlay/ --warnings-as-errors
+  fairlead check -f manifests/ --cluster
   fairlead check -f manifests/ --output json | jq '.problems[].message'
   fairlead check -f manifests/ --output github       annotations in a GitHub workflow")]
 pub struct Args {
@@ -33,6 +35,11 @@ pub struct Args {
     /// How to print what is found.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
+
+    /// Check for a cluster: a backend on the proxy's own machine (loopback, link-local, metadata of clouds) is an error there, which
+    /// `serve` allows.
+    #[arg(long)]
+    cluster: bool,
 
     /// Exit with 1 when there are warnings.
     #[arg(long)]
@@ -66,13 +73,15 @@ struct Summary {
     warnings: usize,
     /// Objects of kinds that are not read.
     ignored: usize,
+    /// Backends that lead to this machine, which is no error here and would be one in a cluster.
+    local: usize,
 }
 
 /// Checks and prints.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     let change = args.input.read()?;
-    let report = Report::of(change, i64::try_from(now.as_secs()).ok());
+    let report = Report::of(change, i64::try_from(now.as_secs()).ok(), args.cluster);
     output::print(&match args.output {
         Format::Text => report.text(output::style()),
         Format::Json => output::json(&report)?,
@@ -82,10 +91,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Report {
-    /// Checks everything. `now`, in seconds since 1970, is for certificates.
-    pub fn of(change: Change, now: Option<i64>) -> Report {
+    /// Checks everything. `now`, in seconds since 1970, is for certificates; `cluster` asks for more, see [`Args`].
+    pub fn of(change: Change, now: Option<i64>, cluster: bool) -> Report {
         let Change { world, mut problems, .. } = change;
-        let settings = Settings { now, anywhere: true, ..Settings::default() };
+        let settings = Settings { now, anywhere: true, local_backends: !cluster, ..Settings::default() };
         let mut conditions = findings::of_plan(&world, &plan(&world, &settings));
         let schema = findings::of_schema(&world);
         // What an API server refuses anyway needs no condition.
@@ -101,7 +110,8 @@ impl Report {
         let files: BTreeSet<&str> = sources.iter().map(|source| source.file()).collect();
         let of = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
         let (errors, warnings, ignored) = (of(Severity::Error), of(Severity::Warning), of(Severity::Note));
-        let summary = Summary { objects: sources.len(), files: files.len(), errors, warnings, ignored };
+        let local = world.all::<Backend>().iter().filter(|(_, backend)| !cluster && is_local(backend)).count();
+        let summary = Summary { objects: sources.len(), files: files.len(), errors, warnings, ignored, local };
         Report { problems, summary }
     }
 
@@ -141,6 +151,12 @@ impl Report {
     }
 }
 
+/// Whether a Backend names an address of the proxy's own machine. What a name leads to is not known here.
+fn is_local(backend: &Backend) -> bool {
+    let addresses = backend.spec.endpoints.iter().filter_map(|endpoint| endpoint.ip.as_ref());
+    addresses.filter_map(|ip| ip.address.parse().ok()).any(fairlead_ir::is_local)
+}
+
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} in {}: ", count(self.objects, "object"), count(self.files, "file"))?;
@@ -152,6 +168,9 @@ impl std::fmt::Display for Summary {
         }
         if self.ignored > 0 {
             write!(f, " ({} of other kinds ignored)", count(self.ignored, "object"))?;
+        }
+        if self.local > 0 {
+            write!(f, " ({} on this machine, refused in a cluster: see --cluster)", count(self.local, "Backend"))?;
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A running proxy of a Gateway.
 async fn first_of(live: &Live, namespace: &str, gateway: &str) -> anyhow::Result<Pod> {
     let label = fairlead_translate::fleet::label_value(gateway);
-    let pods = live.pods(namespace, &format!("gateway.networking.k8s.io/gateway-name={label}")).await?;
+    let pods = live.pods(Some(namespace), &format!("gateway.networking.k8s.io/gateway-name={label}")).await?;
     let running = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
     match pods.into_iter().find(running) {
         Some(pod) => Ok(pod),

@@ -53,7 +53,7 @@ pub struct Args {
     #[command(flatten)]
     input: Input,
 
-    /// `[METHOD] URL`, in one argument or two. Without a method: GET; without a scheme: http. Schemes `tls`, `tcp` and `udp` ask for a
+    /// `[METHOD] URL`, in one argument or two. Without a method: GET, of grpc: POST; without a scheme: http. Schemes `tls`, `tcp` and `udp` ask for a
     /// connection or datagrams instead.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     request: Vec<String>,

@@ -32,13 +32,30 @@ const LATER: i64 = 4_102_444_800;
 fn check_says_what_is_wrong() {
     for case in cases("src/testdata/check") {
         let change = Files::open(Settings::new([&case]), |_| {}).change();
-        let report = Report::of(change, Some(LATER));
+        let report = Report::of(change, Some(LATER), false);
         compare(&case.join("expected.txt"), &report.text(Style::Plain));
         compare(&case.join("expected.json.txt"), &output::json(&report).unwrap());
         compare(&case.join("expected.github.txt"), &report.github());
         let clean = case.ends_with("clean");
         assert_eq!(report.failed(true), !clean, "{}", case.display());
     }
+}
+
+/// What leads to this machine is served from files, and refused in a cluster.
+#[test]
+fn check_for_a_cluster_refuses_backends_on_this_machine() {
+    let change = || Files::open(Settings::new(["docs/examples/explain"]), |_| {}).change();
+    let report = Report::of(change(), Some(0), false);
+    assert!(!report.failed(true));
+    let text = report.text(Style::Plain);
+    assert!(
+        text.ends_with(": no problems (2 Backends on this machine, refused in a cluster: see --cluster)\n"),
+        "{text}"
+    );
+    let report = Report::of(change(), Some(0), true);
+    let text = report.text(Style::Plain);
+    assert!(report.failed(false) && !text.contains("see --cluster"), "{text}");
+    assert!(text.contains("Backend default/old: spec.endpoints[0].ip.address: \"127.0.0.1\" leads to"), "{text}");
 }
 
 #[derive(clap::Parser)]

@@ -143,11 +143,13 @@ impl Live {
         }
     }
 
-    /// Pods with these labels.
-    pub async fn pods(&self, namespace: &str, labels: &str) -> anyhow::Result<Vec<Pod>> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+    /// Pods with these labels, of one namespace or of all.
+    pub async fn pods(&self, namespace: Option<&str>, labels: &str) -> anyhow::Result<Vec<Pod>> {
+        let client = self.client.clone();
+        let pods: Api<Pod> =
+            namespace.map_or_else(|| Api::all(client.clone()), |one| Api::namespaced(client.clone(), one));
         let list = pods.list(&kube::api::ListParams::default().labels(labels)).await;
-        Ok(list.with_context(|| format!("cannot list pods of {namespace}"))?.items)
+        Ok(list.with_context(|| format!("cannot list pods of {}", namespace.unwrap_or("all namespaces")))?.items)
     }
 
     /// A pod.

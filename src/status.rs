@@ -81,7 +81,20 @@ struct Report {
     proxies: Option<Vec<GatewayProxies>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    standby: Vec<Standby>,
 }
+
+/// An installation that does nothing because another one has the same controllerName.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Standby {
+    namespace: String,
+    /// Where the one is that leads.
+    leads: String,
+}
+
+/// Labels of the controllers' pods.
+const CONTROLLERS: &str = "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=controller";
 
 /// A GatewayClass of ours.
 #[derive(Serialize)]
@@ -136,13 +149,15 @@ async fn report(live: &Live, args: &Args) -> anyhow::Result<Report> {
     };
     let class =
         |class: &Value| ClassRow { name: text_of(&class["metadata"]["name"]), conditions: states(&class["status"]) };
-    Ok(Report { classes: classes.iter().map(class).collect(), view: View { listeners, routes }, proxies, problem })
+    let standby = Box::pin(standbys(live, &args.controller_namespace)).await;
+    let classes = classes.iter().map(class).collect();
+    Ok(Report { classes, view: View { listeners, routes }, proxies, problem, standby })
 }
 
 /// Asks the controllers; the one that leads knows the most.
 async fn proxies(live: &Live, args: &Args) -> anyhow::Result<Vec<GatewayProxies>> {
     let namespace = &args.controller_namespace;
-    let pods = live.pods(namespace, "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=controller").await?;
+    let pods = live.pods(Some(namespace), CONTROLLERS).await?;
     anyhow::ensure!(!pods.is_empty(), "no controller pod in {namespace}; give --controller-namespace");
     let mut all: BTreeMap<String, GatewayProxies> = BTreeMap::new();
     let mut failure = None;
@@ -166,6 +181,39 @@ async fn proxies(live: &Live, args: &Args) -> anyhow::Result<Vec<GatewayProxies>
     }
 }
 
+/// Installations that stand by because an older one has the same controllerName. Those that can't be asked are left out: they are told
+/// of for their own sake, or belong to others.
+async fn standbys(live: &Live, asked: &str) -> Vec<Standby> {
+    let own = live.pods(Some(asked), CONTROLLERS).await.unwrap_or_default();
+    let all = live.pods(None, CONTROLLERS).await.unwrap_or(own);
+    let mut found = BTreeSet::new();
+    for pod in all {
+        let Some(namespace) = pod.metadata.namespace.clone() else { continue };
+        let Ok(answer) = live.ask(&pod, "/leader").await else { continue };
+        found.extend(standby(asked, &namespace, &answer));
+    }
+    found.into_iter().collect()
+}
+
+/// What a controller's `/leader` says of that, as far as it matters to who asks the installation in `asked`.
+fn standby(asked: &str, namespace: &str, answer: &str) -> Option<Standby> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    let leads = answer["otherInstallation"].as_str()?;
+    let matters = namespace == asked || leads == asked;
+    matters.then(|| Standby { namespace: namespace.to_owned(), leads: leads.to_owned() })
+}
+
+impl std::fmt::Display for Standby {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Standby { namespace, leads } = self;
+        write!(
+            f,
+            "the installation in {namespace} does nothing: that in {leads} is older and has the same controllerName; \
+             uninstall one, or give each a controllerName of its own"
+        )
+    }
+}
+
 fn in_namespace(gateway: &str, namespace: Option<&str>) -> bool {
     namespace.is_none_or(|namespace| gateway.split_once('/').is_some_and(|(found, _)| found == namespace))
 }
@@ -180,7 +228,8 @@ impl Report {
                 .iter()
                 .any(|proxy| proxy.version < one.version || !proxy.rejected.is_empty() || !proxy.unbound.is_empty())
         };
-        !self.classes.is_empty()
+        self.standby.is_empty()
+            && !self.classes.is_empty()
             && classes.chain(listeners).chain(routes).all(|state| state.good)
             && self.proxies.as_ref().is_some_and(|all| !all.iter().any(behind))
     }
@@ -217,6 +266,9 @@ fn text(report: &Report) -> String {
     }
     if let Some(problem) = &report.problem {
         let _ = writeln!(out, "{} {problem}", paint.bad("proxies unknown:"));
+    }
+    for standby in &report.standby {
+        let _ = writeln!(out, "{} {standby}", paint.bad("standby:"));
     }
     out
 }

@@ -54,8 +54,15 @@ fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, styl
     }
     table.set_header(head);
     let total = rows.len();
+    let is_well = |conditions: &[State]| conditions.iter().all(|state| state.good);
+    let unwell = rows.iter().filter(|(_, conditions)| !is_well(conditions)).count();
+    let mut rows = rows;
+    if total > MAX_ROWS {
+        // What needs a look is not to be among those that are left out.
+        rows.sort_by_key(|(_, conditions)| is_well(conditions));
+    }
     for (mut cells, conditions) in rows.into_iter().take(MAX_ROWS) {
-        let colour = match (conditions.iter().all(|state| state.good), in_force(conditions)) {
+        let colour = match (is_well(conditions), in_force(conditions)) {
             (true, _) => Color::Green,
             (false, true) => Color::Yellow,
             (false, false) => Color::Red,
@@ -72,7 +79,12 @@ fn table(out: &mut String, head: &[&str], rows: Vec<(Vec<Cell>, &[State])>, styl
         let _ = writeln!(out, "{}", line.trim_end());
     }
     if total > MAX_ROWS {
-        let _ = writeln!(out, "… and {}", count(total - MAX_ROWS, &format!("more {what}")));
+        let more = count(total - MAX_ROWS, &format!("more {what}"));
+        let which = match unwell.saturating_sub(MAX_ROWS) {
+            0 => "all of them well".to_owned(),
+            unwell => format!("{} of them not well", count(unwell, what)),
+        };
+        let _ = writeln!(out, "… and {more}, {which}; `-o json` prints all");
     }
 }
 
@@ -162,7 +174,13 @@ HTTPRoute shop/cart  *      shop/web  1      Accepted ResolvedRefs
     fn long_tables_are_cut() {
         let mut view = view("clean");
         view.routes = vec![view.routes[0].clone(); 10_000];
+        view.routes[5_000].name = "shop/broken".to_owned();
+        view.routes[5_000].conditions =
+            vec![State { kind: "Accepted".into(), status: false, good: false, reason: "Why".into() }];
         let text = render(&view, Style::Plain);
-        assert!(text.ends_with("… and 9,900 more routes\n"), "{}", &text[text.len() - 80..]);
+        let end = "\n… and 9,900 more routes, all of them well; `-o json` prints all\n";
+        assert!(text.ends_with(end), "{}", &text[text.len() - 120..]);
+        let first = text.lines().find(|line| line.starts_with("HTTPRoute")).unwrap();
+        assert!(first.contains("shop/broken") && first.ends_with("not Accepted (Why)"), "{first}");
     }
 }

@@ -58,11 +58,19 @@ pub struct Early {
     why: String,
 }
 
+/// Whether the scheme is gRPC's.
+fn is_grpc(url: &str) -> bool {
+    url.split_once("://")
+        .is_some_and(|(scheme, _)| ["grpc", "grpcs"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
+}
+
 impl Asked {
     /// Parses `[METHOD] URL` (without scheme: `http://`) and headers `name: value`. `port` replaces that of the URL.
     pub fn parse(request: &str, headers: &[String], port: Option<u16>, paths: &PathPolicy) -> anyhow::Result<Asked> {
         let words: Vec<&str> = request.split_whitespace().collect();
         let (method, url) = match words[..] {
+            // Each call of gRPC is a POST.
+            [url] if is_grpc(url) => ("POST", url),
             [url] => ("GET", url),
             [method, url] => (method, url),
             _ => bail!("`{request}` is not `[METHOD] URL`"),
@@ -213,6 +221,8 @@ mod tests {
         assert_eq!((&*asked.method, &*asked.host, asked.port, asked.tls), ("POST", "shop.example.com", 8443, true));
         assert_eq!((&*asked.path, asked.query.as_deref()), ("/cartA/b", Some("x=1&y")));
         assert_eq!(asked.headers, [("x-env".to_owned(), "canary".to_owned())]);
+        assert_eq!(of("grpcs://api.example.com/shop.Cart/Add").method, "POST", "as every call");
+        assert_eq!(of("GET grpc://api.example.com/x").method, "GET");
         let asked = of("shop.example.com");
         assert_eq!((&*asked.method, &*asked.path, asked.port, asked.tls), ("GET", "/", 80, false));
         assert_eq!(of("http://[::1]:81?q").query.as_deref(), Some("q"));

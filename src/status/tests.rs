@@ -54,10 +54,31 @@ fn a_proxy_that_is_behind_is_not_well() {
         view: View { listeners: vec![], routes: vec![] },
         proxies: Some(vec![GatewayProxies { gateway: "a/b".into(), version: 3, proxies: vec![proxy(version)] }]),
         problem: None,
+        standby: vec![],
     };
     assert!(report(3).is_well());
     assert!(!report(2).is_well());
     assert!(text(&report(2)).contains("version 3 on 0 of 1 proxy\n"), "{}", text(&report(2)));
+}
+
+#[test]
+fn an_installation_that_stands_by_is_named() {
+    let answer = r#"{"leads": false, "holder": null, "otherInstallation": "old"}"#;
+    let found = standby("new", "new", answer).unwrap();
+    assert_eq!(standby("old", "new", answer), Some(found.clone()), "who leads is told of the other one");
+    assert_eq!(standby("third", "new", answer), None, "of no matter to a third one");
+    let leader = r#"{"leads": true, "holder": null, "otherInstallation": null}"#;
+    assert_eq!((standby("old", "old", leader), standby("old", "old", "")), (None, None));
+    let report = Report {
+        classes: vec![ClassRow { name: "fairlead".into(), conditions: vec![] }],
+        view: View { listeners: vec![], routes: vec![] },
+        proxies: Some(vec![]),
+        problem: None,
+        standby: vec![found],
+    };
+    assert!(!report.is_well());
+    let line = "standby: the installation in new does nothing: that in old is older and has the same controllerName; ";
+    assert!(text(&report).contains(line), "{}", text(&report));
 }
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {

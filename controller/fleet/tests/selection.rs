@@ -70,6 +70,7 @@ impl Stage {
         };
         let settings = fairlead_translate::Settings {
             fleet: Some(fleet),
+            local_backends: false,
             shared_addresses: false,
             ..fairlead_translate::Settings::default()
         };
