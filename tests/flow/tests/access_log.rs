@@ -1,11 +1,13 @@
 //! What the access log says of TLS on both sides, checked against what openssl says of the same certificates.
 #![allow(clippy::expect_used)]
 
-use fairlead_test_flow::{Setup, Stage};
+use fairlead_test_flow::{Setup, Stage, repository};
 use fairlead_testkit::tls::{Ca, Pair};
 use fairlead_testkit::{Echo, TempDir, curl, free_port, log_format, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -203,5 +205,45 @@ fn ciphers_have_openssls_names() {
     fetch(&stage, 8444, "/h1?old", &["--cacert", &ca, "--tls-max", "1.2", "--ciphers", cipher]);
     let line = stage.proxy.log_of("/h1?old");
     assert_eq!((text(&line, "DOWNSTREAM_TLS_VERSION"), text(&line, "DOWNSTREAM_TLS_CIPHER")), ("TLSv1.2", cipher));
+    drop(echo);
+}
+
+/// A connection that is only passed on has points in time of its own, and nothing of requests.
+#[test]
+fn connections_have_their_times() {
+    let port = free_port();
+    let echo = Echo::with("echo", &["--tcp-port", &port.to_string()]);
+    let operators = [
+        "DURATION",
+        "COMMON_DURATION(DS_CX_BEG:DS_CX_END:ms)",
+        "COMMON_DURATION(DS_CX_BEG:US_CX_END:us)",
+        "COMMON_DURATION(US_CX_BEG:US_CX_END:ns)",
+        "COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)",
+        "REQUEST_HEADERS_BYTES",
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+        "UPSTREAM_TLS_VERSION",
+    ];
+    let manifests = std::fs::read_to_string(repository().join("docs/examples/tcp-and-udp/tcp.yaml")).expect("readable");
+    let stage = Setup::manifests(&manifests)
+        .args(&["--access-log", &log_format(&operators)])
+        .port(3001, port)
+        .port(3002, port)
+        .start();
+    let mut stream = TcpStream::connect(stage.proxy.address(5432)).expect("connected");
+    stream.write_all(b"hello").expect("written");
+    std::thread::sleep(Duration::from_millis(120));
+    stream.shutdown(Shutdown::Write).expect("ended");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("echoed");
+    let line = stage.proxy.log_line("the connection", |_| true);
+    let number = |operator: &str| text(&line, operator).parse::<u64>().unwrap_or_else(|_| panic!("{operator}: {line}"));
+    assert!(number("DURATION") >= 119, "{line}");
+    assert_eq!(number("DURATION"), number("COMMON_DURATION(DS_CX_BEG:DS_CX_END:ms)"), "{line}");
+    assert!(number("COMMON_DURATION(DS_CX_BEG:US_CX_END:us)") < 119_000, "{line}");
+    assert!(number("COMMON_DURATION(US_CX_BEG:US_CX_END:ns)") > 0, "{line}");
+    assert_eq!(text(&line, "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT"), "127.0.0.1");
+    for none in ["COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)", "REQUEST_HEADERS_BYTES", "UPSTREAM_TLS_VERSION"] {
+        assert_eq!(text(&line, none), "-", "{none}");
+    }
     drop(echo);
 }
