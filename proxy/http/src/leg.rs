@@ -274,6 +274,24 @@ impl Leg {
     /// `to`'s, as of [`Leg::poll_write`].
     #[inline]
     pub fn poll_pass(cx: &mut Context<'_>, from: &mut Leg, to: &mut Leg) -> Poll<Result<usize, Error>> {
+        let passed = Leg::poll_pass_now(cx, from, to);
+        if passed.is_pending() {
+            from.gather(cx);
+        }
+        passed
+    }
+
+    /// For who must wait before [`Leg::data`] is taken: content that comes in tiny frames meanwhile is gathered, as far as the peer has
+    /// credit. Wakes when there is more.
+    pub fn gather(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Leg::H1(_) => {}
+            Leg::H2Server(stream) => stream.gather(cx),
+            Leg::H2Client(stream) => stream.gather(cx),
+        }
+    }
+
+    fn poll_pass_now(cx: &mut Context<'_>, from: &mut Leg, to: &mut Leg) -> Poll<Result<usize, Error>> {
         match (from, to) {
             (Leg::H2Client(from), Leg::H2Server(to)) => {
                 let n = ready!(to.poll_room(cx, from.data().len()))?;

@@ -17,6 +17,9 @@ const CREDIT: usize = 16 * 1024;
 /// Content up to this size waits for a flush or the end, to share a frame with END_STREAM.
 const SMALL: usize = 4096;
 
+/// A frame of up to this size costs the `h2` crate more than it carries while it waits there.
+const TINY: usize = 1024;
+
 /// Most content copied into one frame's payload.
 const PIECE: usize = 64 * 1024;
 
@@ -28,6 +31,10 @@ pub(super) struct Duplex {
     pub(super) recv: Option<RecvStream>,
     /// The content at hand.
     pub(super) current: Bytes,
+    /// What came behind it in tiny frames.
+    gathered: Vec<u8>,
+    /// The last frame that came was tiny.
+    tiny: bool,
     /// Consumed, but not yet given back to the peer as credit.
     credit: usize,
     trailers: Option<Box<Fields>>,
@@ -52,6 +59,10 @@ impl Duplex {
         if !self.current.is_empty() {
             return Poll::Ready(Ok(Event::Data));
         }
+        if !self.gathered.is_empty() {
+            self.current = std::mem::take(&mut self.gathered).into();
+            return Poll::Ready(Ok(Event::Data));
+        }
         if self.recv_ended {
             return Poll::Ready(Ok(Event::End));
         }
@@ -63,6 +74,7 @@ impl Duplex {
                 match ready!(recv.poll_data(cx)) {
                     Some(Ok(data)) if data.is_empty() => {}
                     Some(Ok(data)) => {
+                        self.tiny = data.len() <= TINY;
                         self.current = data;
                         return Poll::Ready(Ok(Event::Data));
                     }
@@ -82,6 +94,18 @@ impl Duplex {
         self.recv_ended = true;
         self.give_credit();
         Poll::Ready(Ok(Event::End))
+    }
+
+    /// Takes tiny frames out of the connection while nobody takes the content at hand: only so many may wait there, and one more ends the
+    /// connection with all its streams. The peer gets no credit for them, so its window bounds what is gathered.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        let Some(recv) = self.recv.as_mut().filter(|_| !self.recv_ended && !self.trailers_told) else { return };
+        while self.tiny
+            && let Poll::Ready(Some(Ok(data))) = recv.poll_data(cx)
+        {
+            self.tiny = data.len() <= TINY;
+            self.gathered.extend_from_slice(&data);
+        }
     }
 
     pub(super) fn consume(&mut self, n: usize) {
@@ -120,6 +144,7 @@ impl Duplex {
 
     pub(super) fn recv_done(&self) -> bool {
         self.current.is_empty()
+            && self.gathered.is_empty()
             && (self.recv_ended || (!self.trailers_told && self.recv.as_ref().is_some_and(RecvStream::is_end_stream)))
     }
 

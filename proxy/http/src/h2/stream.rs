@@ -55,6 +55,12 @@ macro_rules! content {
                 if self.awaits_switch { Poll::Ready(Ok(Event::End)) } else { self.duplex.poll_data(cx) }
             }
 
+            pub(crate) fn gather(&mut self, cx: &mut Context<'_>) {
+                if !self.awaits_switch {
+                    self.duplex.gather(cx);
+                }
+            }
+
             pub(crate) fn data(&self) -> &[u8] {
                 &self.duplex.current
             }

@@ -237,7 +237,11 @@ impl RequestBody {
                 *moved = true;
                 continue;
             }
-            let n = ready!(up.poll_write(cx, down.data())).map_err(Failure::Upstream)?;
+            let Poll::Ready(written) = up.poll_write(cx, down.data()) else {
+                down.gather(cx);
+                return Poll::Pending;
+            };
+            let n = written.map_err(Failure::Upstream)?;
             if let Some(tee) = tee.as_deref_mut() {
                 tee.data(down.data().get(..n).unwrap_or_default());
             }

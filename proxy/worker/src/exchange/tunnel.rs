@@ -78,9 +78,7 @@ impl Way {
             }
             match from.poll_data(cx)? {
                 Poll::Ready(Event::Data) => {
-                    let n = ready!(to.poll_write(cx, from.data()))?;
-                    from.consume(n);
-                    self.bytes += n as u64;
+                    self.bytes += ready!(Leg::poll_pass(cx, from, to))? as u64;
                     *moved = true;
                 }
                 Poll::Ready(_) => self.ended = true,

@@ -1,5 +1,9 @@
 //! Connections that live long: what happens once per message must not add up to their end.
 
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::task::spawn_local;
 
@@ -53,7 +57,7 @@ fn requests_with_empty_data_before_the_end() {
         });
         let mut sender = raw_client(client).await;
         for n in 0..STREAMS {
-            std::future::poll_fn(|cx| sender.poll_ready(cx)).await.unwrap_or_else(|e| panic!("{n}: {e:?}"));
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap_or_else(|e| panic!("{n}: {e:?}"));
             let mut post = get("http://a/", &[]);
             *post.method_mut() = http::Method::POST;
             let (response, mut body) = sender.send_request(post, false).unwrap();
@@ -94,5 +98,49 @@ fn content_of_streams_that_were_given_up() {
         assert!(!driven.is_finished());
         // What is asked for is read, so that nothing waits for room.
         let _ = server.read(&mut [0; 1 << 16]).await.unwrap();
+    });
+}
+
+/// Tiny frames that wait until somebody takes them: their number ends no connection, in either direction.
+#[test]
+fn tiny_frames_that_wait() {
+    const TINY: &[u8] = b"twenty bytes of data";
+    const FRAMES: usize = 12_000;
+    run(async {
+        let (client, server) = pair().await;
+        spawn_local(async move {
+            let mut server = serve(server.into(), &ServerSettings::default()).await.unwrap();
+            let mut head = RequestHead::new();
+            while let Some(Ok(accepted)) = accept(&mut server, &mut head).await {
+                let mut leg = accepted.leg;
+                spawn_local(async move {
+                    poll_fn(|cx| leg.poll_data(cx)).await.unwrap();
+                    let waiting = poll_fn(|cx| {
+                        leg.gather(cx);
+                        Poll::<()>::Pending
+                    });
+                    let _ = tokio::time::timeout(Duration::from_millis(500), waiting).await;
+                    let all = read_all(&mut leg).await.unwrap();
+                    assert!(all.content == TINY.repeat(FRAMES), "{}", all.content.len());
+                    leg.send_response(&response(204, &[]), Framing::Empty).unwrap();
+                    finish(&mut leg, &[]).await.unwrap();
+                });
+            }
+        });
+        let mut sender = raw_client(client).await;
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let mut post = get("http://a/", &[]);
+            *post.method_mut() = http::Method::POST;
+            let (response, mut body) = sender.send_request(post, false).unwrap();
+            for n in 1..=FRAMES {
+                body.send_data(Bytes::from_static(TINY), n == FRAMES).unwrap();
+            }
+            waiting.push((response, body));
+        }
+        for (response, _body) in waiting {
+            assert_eq!(response.await.unwrap().status(), 204);
+        }
     });
 }
