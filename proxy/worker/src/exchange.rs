@@ -135,8 +135,7 @@ impl Exchange {
         let now = Instant::now();
         self.notes.restart(now, worker.needs);
         self.body.start(framing, worker.needs.moments);
-        self.reply = ResponseBody::new(worker.needs.moments);
-        self.trailers.clear();
+        self.reply.start(worker.needs.moments);
         self.clock.begin(now, idle);
     }
 

@@ -31,20 +31,17 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// Forgets all deadlines; the armed timer stays as it is, for the next exchange.
-    pub fn clear(&mut self) {
-        *self = Deadlines { timer: std::mem::take(&mut self.timer), ..Deadlines::default() };
-    }
-
     /// Takes the timer of a connection that needs none meanwhile, or gives it back: it is armed for that connection's task already.
     pub fn swap_timer(&mut self, timer: &mut Timer) {
         std::mem::swap(&mut self.timer, timer);
     }
 
-    /// For a new request.
-    pub fn begin(&mut self, now: Instant, idle: Option<Duration>) {
-        self.clear();
-        (self.idle, self.progress) = (idle, Some(now));
+    /// For a new request. All deadlines are forgotten; the armed timer stays as it is.
+    pub fn begin(&mut self, now: Instant, idle_limit: Option<Duration>) {
+        // Each field is named, so that none outlives its request.
+        let Deadlines { timer: _, request, response, attempt, idle, progress, fresh } = self;
+        (*request, *response, *attempt, *fresh) = (None, None, None, false);
+        (*idle, *progress) = (idle_limit, Some(now));
     }
 
     /// When the exchange must be over.

@@ -289,8 +289,10 @@ pub struct ResponseBody {
 
 impl ResponseBody {
     /// For a new request; `timed` when the log wants to know when it came.
-    pub fn new(timed: bool) -> ResponseBody {
-        ResponseBody { timed, ..ResponseBody::default() }
+    pub fn start(&mut self, timed: bool) {
+        let ResponseBody { ended, done, bytes, timed: new_timed, first, received } = self;
+        (*ended, *done, *bytes, *new_timed) = (false, false, 0, timed);
+        (*first, *received) = (None, None);
     }
 
     /// Moves what can be moved; ready when all is sent and flushed.
