@@ -25,6 +25,7 @@ Exit codes: 0 nothing is wrong, 1 there are errors, 2 wrong usage.
 Examples:
   fairlead check -f manifests/
   fairlead check -f base.yaml -f overlay/ --warnings-as-errors
+  kustomize build overlay/ | fairlead check -f -
   fairlead check -f manifests/ --cluster
   fairlead check -f manifests/ --output json | jq '.problems[].message'
   fairlead check -f manifests/ --output github       annotations in a GitHub workflow")]

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// Manifests to read.
 #[derive(Debug, clap::Args)]
 pub struct Input {
-    /// Directory (read recursively: *.yaml, *.yml, *.json) or file with manifests. May be given several times; where two define
-    /// the same object, the first one wins.
+    /// Directory (read recursively: *.yaml, *.yml, *.json) or file with manifests, or - for standard input, which `serve` can't
+    /// follow. May be given several times; where two define the same object, the first one wins.
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
@@ -24,6 +24,11 @@ impl Input {
     /// Whether no path was given: only where none is required.
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty()
+    }
+
+    /// Whether standard input is to be read.
+    pub fn is_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path.as_os_str() == "-")
     }
 
     /// What the store is told.

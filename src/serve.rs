@@ -28,6 +28,10 @@ use std::time::Instant;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let logs = log::start(&args.log_level)?;
+    anyhow::ensure!(
+        !args.input.is_stdin(),
+        "serve follows its files, and standard input can't be followed: give a file or a directory"
+    );
     let plan = args.plan()?;
     let mut bar = Bar::default();
     let mut watch = Watch::open(args.input.settings(), |progress| bar.show(progress));

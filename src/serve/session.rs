@@ -207,9 +207,9 @@ impl Session {
         let over = self.over(before);
         let State { world, status, notes } = &self.state;
         let mut new = findings::new_of_status(world, &before.status, status, &before.notes, notes);
-        let unknown = |problem: &&Problem| !self.told.iter().any(|told| told.same_as(problem));
-        let fresh: Vec<Problem> = new.iter().filter(unknown).take(REMEMBERED - self.told.len()).cloned().collect();
-        self.told.extend(fresh);
+        // An object whose status changed may have several faults, of which some are known.
+        new.retain(|problem| !self.told.iter().any(|told| told.same_as(problem)));
+        self.told.extend(new.iter().take(REMEMBERED - self.told.len()).cloned());
         new.extend(findings::of_rejections(world, rejected));
         (new, over)
     }

@@ -3,7 +3,28 @@
 use fairlead_test_flow::{Setup, Stage, guide, pod, repository};
 use fairlead_testkit::{Ask, Client, TempDir, Version, binary, exchange, wait_until};
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::Duration;
+
+/// `kustomize build … | fairlead check -f -`: places are told, although it can be read once only.
+#[test]
+fn manifests_come_from_standard_input_too() {
+    let run = |words: &[&str]| {
+        let file = std::fs::File::open(repository().join("docs/examples/check/shop.yaml")).expect("there");
+        let output = Command::new(binary()).args(words).stdin(file).output().expect("runs");
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&["check", "-f", "-", "-o", "github"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.starts_with("::error file=-,line=10,col=13::Gateway default/web: spec.listeners[0].port: 80800"),
+        "{text}"
+    );
+    assert!(text.ends_with("\n2 objects in 1 file: 3 errors\n"), "{text}");
+    let (code, text) = run(&["serve", "-f", "-", "--admin-address", "off"]);
+    assert!(code == Some(1) && text.contains("standard input can't be followed"), "{text}");
+}
 
 /// Each family of `/metrics` is documented, and each documented one is there.
 #[test]

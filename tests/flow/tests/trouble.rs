@@ -38,6 +38,24 @@ fn stage() -> Stage {
     Setup::manifests(GATEWAY).file("a.yaml", &route("a")).file("b.yaml", &route("b")).echo(3000, "one").start()
 }
 
+/// A Gateway has many listeners: what is wrong with one is not told again whenever another one changes.
+#[test]
+fn what_was_told_is_not_told_again() {
+    let listener = |name: &str| {
+        format!(
+            "    - {{name: {name}, protocol: HTTPS, port: 8443, hostname: {name}.test, tls: {{certificateRefs: [{{name: {name}}}]}}}}\n"
+        )
+    };
+    let with = |listeners: &str| GATEWAY.replace("      port: 8080\n", &format!("      port: 8080\n{listeners}"));
+    let first = listener("first");
+    let stage = Setup::manifests(&with(&first)).listener(8443).start();
+    stage.until_printed(&["Secret default/first"]);
+    stage.update(&with(&format!("{first}{}", listener("second"))));
+    let output = stage.until_printed(&["Secret default/second"]);
+    let told = output.lines().filter(|line| line.contains("error: ") && line.contains("Secret default/first"));
+    assert_eq!(told.count(), 1, "{output}");
+}
+
 #[test]
 fn broken_yaml_is_shown_and_the_last_good_version_serves_on() {
     let stage = stage();

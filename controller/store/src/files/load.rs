@@ -11,7 +11,7 @@ use fairlead_crds::Kind;
 use super::document::{self, Chunked, Context};
 use super::scan::{FileName, Stamp};
 use super::state::Namespaces;
-use super::{Settings, hash};
+use super::{Settings, hash, stdin};
 use crate::yaml::split;
 use crate::{Code, Key, Place, Problem, World};
 
@@ -85,10 +85,15 @@ fn read(job: &Job, limit: u64) -> Read {
     let at = || Place::file(job.name.shown.clone());
     let unreadable =
         |error: std::io::Error| Box::new(Problem::error(Code::Unreadable, format!("can't read: {error}")).at(at()));
-    let file = File::open(&job.name.path).map_err(unreadable)?;
-    let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(unreadable)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size().min(limit) + 1).unwrap_or_default());
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    let (bytes, stamp) = if stdin::is(&job.name.path) {
+        (stdin::bytes(limit).map_err(unreadable)?.to_vec(), job.stamp)
+    } else {
+        let file = File::open(&job.name.path).map_err(unreadable)?;
+        let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(unreadable)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(stamp.size().min(limit) + 1).unwrap_or_default());
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        (bytes, stamp)
+    };
     if bytes.len() as u64 > limit {
         let message = format!("larger than the limit of {} MiB", limit >> 20);
         return Err(Box::new(

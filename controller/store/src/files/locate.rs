@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::stdin;
 use crate::yaml::{self, Mark, Spans, split};
 use crate::{Place, Source};
 
@@ -53,7 +54,10 @@ impl Locator {
 
     fn text(&mut self, file: &str) -> Option<&mut Text> {
         if self.file.as_ref().is_none_or(|(name, _)| **name != *file) {
-            let text = std::fs::read_to_string(Path::new(file)).ok()?;
+            let text = match Path::new(file) {
+                path if stdin::is(path) => String::from_utf8(stdin::bytes(u64::MAX - 1).ok()?.to_vec()).ok()?,
+                path => std::fs::read_to_string(path).ok()?,
+            };
             let start = text.as_ptr() as usize;
             let chunks = split(&text).iter().map(|chunk| (chunk.text.as_ptr() as usize - start, chunk.line)).collect();
             self.file = Some((file.into(), Text { text, chunks, spans: None }));

@@ -7,6 +7,7 @@ mod load;
 mod locate;
 mod scan;
 mod state;
+mod stdin;
 
 pub use hash::digest;
 pub use load::Progress;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Directories (read recursively: `*.yaml`, `*.yml` and `*.json`, nothing hidden) and files. Where several define the
-    /// same object, the first one wins; within a directory the order is that of the paths.
+    /// same object, the first one wins; within a directory the order is that of the paths. `-` is standard input, which is read once.
     pub paths: Vec<PathBuf>,
     /// Larger files are refused. 64 MiB.
     pub max_file_bytes: u64,

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::stdin;
 use crate::{Code, Place, Problem};
 
 /// A file to read. Ordered as files take precedence.
@@ -20,7 +21,7 @@ pub(crate) struct FileName {
 }
 
 /// What tells one version of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
@@ -69,6 +70,11 @@ impl Scan {
         let mut scan = Scan::default();
         let mut seen = HashSet::new();
         for (root, given) in roots.iter().enumerate() {
+            if stdin::is(given) {
+                let name = FileName { root, path: given.clone(), shown: stdin::NAME.into() };
+                scan.files.push((Arc::new(name), Stamp::default()));
+                continue;
+            }
             let path = absolute(given);
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => {
