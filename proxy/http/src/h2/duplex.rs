@@ -18,7 +18,7 @@ const CREDIT: usize = 16 * 1024;
 const SMALL: usize = 4096;
 
 /// A frame of up to this size costs the `h2` crate more than it carries while it waits there.
-const TINY: usize = 1024;
+pub(super) const TINY: usize = 1024;
 
 /// Most content copied into one frame's payload.
 const PIECE: usize = 64 * 1024;

@@ -16,6 +16,8 @@ use fairlead_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Instant};
 
+use crate::h2::duplex::TINY;
+
 /// A stream whose frames are watched.
 pub(super) struct Watched {
     stream: Stream,
@@ -29,6 +31,8 @@ pub(super) struct Watch {
     /// When the head that is not complete began.
     head: Cell<Option<Instant>>,
     flooded: Cell<bool>,
+    /// Tiny frames of content since others had their turn.
+    tiny: Cell<usize>,
     /// Whether somebody looks at `flooded` and ends the connection; else reading fails.
     looked_at: bool,
 }
@@ -60,6 +64,7 @@ impl Watch {
             budget: Cell::new(Budget::full()),
             head: Cell::new(None),
             flooded: Cell::new(false),
+            tiny: Cell::new(0),
             looked_at,
         }
     }
@@ -79,7 +84,10 @@ impl Watch {
         let mut budget = self.budget.get();
         frames.read(bytes, |kind, len| match kind {
             PING | SETTINGS | PRIORITY | HIDDEN => self.flooded.set(self.flooded.get() || !budget.spend(Instant::now)),
-            HEADERS | DATA if len > 0 => budget.earn(1),
+            HEADERS | DATA if len > 0 => {
+                budget.earn(1);
+                self.tiny.update(|n| n + usize::from(kind == DATA && len <= TINY));
+            }
             _ => {}
         });
         self.budget.set(budget);
@@ -209,6 +217,12 @@ impl AsyncRead for Watched {
             // Who drives the connection ends it now.
             return if this.watch.looked_at { Poll::Pending } else { Poll::Ready(Err(io::Error::other("flood"))) };
         }
+        if this.watch.tiny.get() >= TURN {
+            // Who takes them runs first: more than may wait can be there at once.
+            this.watch.tiny.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
         this.watch.received(&mut buf.filled_mut()[before..]);
@@ -267,6 +281,9 @@ const PADDED: u8 = 8;
 const KIND: usize = 3;
 /// The bit in front of a stream's number that means nothing.
 const RESERVED: u32 = 1 << 31;
+
+/// Tiny frames of content that are read in one go.
+const TURN: usize = 1000;
 
 const BURST: u32 = 1000;
 const PER_SECOND: u32 = 1000;

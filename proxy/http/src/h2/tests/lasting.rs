@@ -104,8 +104,8 @@ fn content_of_streams_that_were_given_up() {
 /// Tiny frames that wait until somebody takes them: their number ends no connection, in either direction.
 #[test]
 fn tiny_frames_that_wait() {
-    const TINY: &[u8] = b"twenty bytes of data";
-    const FRAMES: usize = 12_000;
+    const TINY: &[u8] = b"four";
+    const FRAMES: usize = 60_000;
     run(async {
         let (client, server) = pair().await;
         spawn_local(async move {
