@@ -304,3 +304,6 @@ fn run(mut output: Output, messages: &Receiver<Message>, registry: &Registry) ->
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
