@@ -204,12 +204,13 @@ pub(crate) fn drop_forbidden(trailers: &mut Fields) {
     trailers.retain(|f| !is_forbidden_trailer(f.known));
 }
 
-/// Whether a field must not stand in a trailer section (RFC 9110 §6.5.1).
+/// Whether a field must not stand in a trailer section (RFC 9110 §6.5.1): framing, routing, authentication, and what we tell of the
+/// client, since some join trailers and headers.
 pub(crate) fn is_forbidden_trailer(known: Known) -> bool {
     use Known::{
-        Authorization, CacheControl, Connection, ContentEncoding, ContentLength, ContentType, Cookie, Expect, Host,
-        Http2Settings, KeepAlive, Location, ProxyAuthorization, ProxyConnection, Range, SetCookie, Te, Trailer,
-        TransferEncoding, Upgrade,
+        Authorization, CacheControl, Connection, ContentEncoding, ContentLength, ContentType, Cookie, Expect,
+        Forwarded, Host, Http2Settings, KeepAlive, Location, ProxyAuthorization, ProxyConnection, Range, SetCookie, Te,
+        Trailer, TransferEncoding, Upgrade, XForwardedFor, XForwardedHost, XForwardedPort, XForwardedProto, XRealIp,
     };
     matches!(
         known,
@@ -221,6 +222,7 @@ pub(crate) fn is_forbidden_trailer(known: Known) -> bool {
             | ContentType
             | Cookie
             | Expect
+            | Forwarded
             | Host
             | Http2Settings
             | KeepAlive
@@ -233,6 +235,11 @@ pub(crate) fn is_forbidden_trailer(known: Known) -> bool {
             | Trailer
             | TransferEncoding
             | Upgrade
+            | XForwardedFor
+            | XForwardedHost
+            | XForwardedPort
+            | XForwardedProto
+            | XRealIp
     )
 }
 

@@ -52,6 +52,7 @@ const CHUNKS: &[(&str, &[u8], &str)] = &[
     ("extensions", b"5;a;b=c;d=\"e;\\\"f\"\r\nhello\r\n0;x\r\n\r\n", "hello [] "),
     ("trailers", b"0\r\nA: b\r\nx-y:\tz \r\n\r\n", " [a: b, x-y: z] "),
     ("forbidden trailers go", b"0\r\nContent-Length: 5\r\nHost: b\r\n\r\n", " [] "),
+    ("forged origins go", b"0\r\nX-Forwarded-For: 1.2.3.4\r\nA: b\r\n\r\n", " [a: b] "),
     ("cut in size", b"5", "incomplete"),
     ("cut in data", b"5\r\nhel", "incomplete"),
     ("no last chunk", b"5\r\nhello\r\n", "incomplete"),
