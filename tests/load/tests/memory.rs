@@ -40,13 +40,13 @@ fn an_idle_tls_connection_takes_thirteen_kibibytes() {
 #[test]
 fn a_route_takes_few_kibibytes() {
     // The whole process: the object, its plan and what serves it. The aim is 4 KiB; this holds what is reached.
-    report("KiB per route", per_route(false), 5.0);
+    report("KiB per route", per_route(false), 4.5);
 }
 
 #[test]
 fn a_route_with_its_own_backend_takes_few_kibibytes() {
-    // With a Service and an EndpointSlice, both kept whole. The aim is 4 KiB; this holds what is reached.
-    report("KiB per route with a backend of its own", per_route(true), 11.8);
+    // With a Service and an EndpointSlice. The aim is 4 KiB; this holds what is reached.
+    report("KiB per route with a backend of its own", per_route(true), 8.9);
 }
 
 /// As the controller's pods run it, with two workers.
