@@ -17,7 +17,7 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    conn: Conn,
+    conn: Box<Conn>,
     connected: Rc<Connected>,
     /// By the cluster's coarse clock: up to one sweep earlier than it was.
     since: Instant,
@@ -25,7 +25,7 @@ struct Idle {
 
 impl Pool {
     /// Keeps a connection, unless there are enough or the endpoint is gone.
-    pub(crate) fn put(&self, endpoint: &Endpoint, conn: Conn, connected: Rc<Connected>, slot: Slot) {
+    pub(crate) fn put(&self, endpoint: &Endpoint, conn: Box<Conn>, connected: Rc<Connected>, slot: Slot) {
         let core = &endpoint.core;
         let mut idle = self.idle.borrow_mut();
         if endpoint.is_retired() || idle.len() >= core.config.thresholds.idle_per_endpoint as usize {
@@ -123,7 +123,7 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Upstre
         .inspect_err(|error| endpoint.connect_failed(error))?;
     slot.establish();
     drop(pending);
-    let conn = Conn::new(stream);
+    let conn = Box::new(Conn::new(stream));
     if let Err(overflow) = core.admit() {
         endpoint.h1.put(endpoint, conn, connected, slot);
         return Err(overflow);

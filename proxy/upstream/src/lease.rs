@@ -124,7 +124,7 @@ impl Lease {
         Lease { endpoint: endpoint.clone(), held, reused }
     }
 
-    fn give_back(mut self, conn: h1::Conn) {
+    fn give_back(mut self, conn: Box<h1::Conn>) {
         if let Held::Connection(slot, connected) = std::mem::replace(&mut self.held, Held::Nothing) {
             self.endpoint.h1.put(&self.endpoint, conn, connected, slot);
         }
