@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem::PemObject as _;
 
 /// Characters of a line (RFC 7468 §2).
 const LINE: usize = 64;
@@ -14,9 +14,9 @@ pub enum PemError {
     /// There is something else, or nothing, in it.
     #[error("no certificate in it")]
     Empty,
-    /// A section is damaged.
-    #[error("not valid PEM: {0}")]
-    Damaged(pem::Error),
+    /// A section is damaged. Not in the reader's words: they repeat what was read, which may be a key that stands where a certificate should.
+    #[error("not valid PEM: a section has no end, or is not base64; are line breaks lost?")]
+    Damaged,
 }
 
 /// All certificates of a PEM text; other sections are passed over.
@@ -24,7 +24,8 @@ pub enum PemError {
 /// # Errors
 /// When there is none, or when a section is damaged.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().map_err(PemError::Damaged)?;
+    let found: Vec<_> =
+        CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().map_err(|_| PemError::Damaged)?;
     if found.is_empty() { Err(PemError::Empty) } else { Ok(found) }
 }
 
