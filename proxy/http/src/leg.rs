@@ -22,8 +22,8 @@ use crate::{h1, h2};
 /// Small content may stay queued: call [`Leg::poll_flush`] whenever there is nothing more to write for now.
 #[derive(Debug)]
 pub enum Leg {
-    /// HTTP/1, either side. Boxed, since upstream it changes hands several times per request.
-    H1(Box<h1::Conn>),
+    /// HTTP/1, either side.
+    H1(h1::Conn),
     /// A stream of an HTTP/2 client's connection to us.
     H2Server(h2::ServerStream),
     /// A stream of our connection to an HTTP/2 server.
@@ -250,10 +250,19 @@ impl Leg {
     }
 
     /// The HTTP/1 connection, to wait for the next request on it or to give it back to its pool.
-    pub fn into_h1(self) -> Option<Box<h1::Conn>> {
+    pub fn into_h1(self) -> Option<h1::Conn> {
         match self {
             Leg::H1(conn) => Some(conn),
             Leg::H2Server(_) | Leg::H2Client(_) => None,
+        }
+    }
+
+    /// Whether an idle HTTP/1 connection must not be used again: the peer closed it, or sent what nobody asked for.
+    #[inline]
+    pub fn is_stale(&mut self) -> bool {
+        match self {
+            Leg::H1(conn) => conn.is_stale(),
+            Leg::H2Server(_) | Leg::H2Client(_) => false,
         }
     }
 

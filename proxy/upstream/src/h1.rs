@@ -17,7 +17,7 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    conn: Box<Conn>,
+    leg: Box<Leg>,
     connected: Rc<Connected>,
     /// By the cluster's coarse clock: up to one sweep earlier than it was.
     since: Instant,
@@ -25,15 +25,15 @@ struct Idle {
 
 impl Pool {
     /// Keeps a connection, unless there are enough or the endpoint is gone.
-    pub(crate) fn put(&self, endpoint: &Endpoint, conn: Box<Conn>, connected: Rc<Connected>, slot: Slot) {
+    pub(crate) fn put(&self, endpoint: &Endpoint, leg: Box<Leg>, connected: Rc<Connected>, slot: Slot) {
         let core = &endpoint.core;
         let mut idle = self.idle.borrow_mut();
         if endpoint.is_retired() || idle.len() >= core.config.thresholds.idle_per_endpoint as usize {
             drop(idle);
-            drop((conn, slot));
+            drop((leg, slot));
             return;
         }
-        idle.push(Idle { conn, connected, since: core.now() });
+        idle.push(Idle { leg, connected, since: core.now() });
         drop(idle);
         slot.park();
         if !core.slots.is_empty() {
@@ -58,7 +58,7 @@ impl Pool {
     pub(crate) fn sweep(&self, endpoint: &Endpoint, now: Instant) {
         let timeout = endpoint.core.config.idle_timeout;
         let expired = |since: Instant| timeout.is_some_and(|t| now.saturating_duration_since(since) >= t);
-        self.remove(endpoint, |idle| expired(idle.since) || idle.conn.is_stale());
+        self.remove(endpoint, |idle| expired(idle.since) || idle.leg.is_stale());
     }
 
     /// Closes all.
@@ -87,13 +87,13 @@ impl Pool {
 pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Upstream> {
     loop {
         let mut idle = endpoint.h1.idle.borrow_mut();
-        let stale = idle.last_mut()?.conn.is_stale();
-        let Idle { conn, connected, .. } = idle.pop()?;
+        let stale = idle.last_mut()?.leg.is_stale();
+        let Idle { leg, connected, .. } = idle.pop()?;
         // Before a stale one is closed.
         drop(idle);
         let slot = Slot::resume(endpoint);
         if !stale {
-            return Some(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, connected, true)));
+            return Some(Upstream::new(leg, Lease::h1(endpoint, slot, connected, true)));
         }
     }
 }
@@ -123,10 +123,10 @@ pub(crate) async fn lease(endpoint: &Rc<Endpoint>, fresh: bool) -> Result<Upstre
         .inspect_err(|error| endpoint.connect_failed(error))?;
     slot.establish();
     drop(pending);
-    let conn = Box::new(Conn::new(stream));
+    let leg = Box::new(Leg::H1(Conn::new(stream)));
     if let Err(overflow) = core.admit() {
-        endpoint.h1.put(endpoint, conn, connected, slot);
+        endpoint.h1.put(endpoint, leg, connected, slot);
         return Err(overflow);
     }
-    Ok(Upstream::new(Leg::H1(conn), Lease::h1(endpoint, slot, connected, false)))
+    Ok(Upstream::new(leg, Lease::h1(endpoint, slot, connected, false)))
 }

@@ -176,7 +176,7 @@ pub(crate) fn try_lease(endpoint: &Rc<Endpoint>) -> Option<Upstream> {
     let leg = connection.sender.borrow().as_ref()?.leg();
     connection.streams.set(connection.streams.get() + 1);
     let reused = connection.used.replace(true);
-    Some(Upstream::new(leg, Lease::h2(endpoint, connection, reused)))
+    Some(Upstream::new(Box::new(leg), Lease::h2(endpoint, connection, reused)))
 }
 
 /// Room on an open connection or on one that is opened; those who wait share it.

@@ -3,7 +3,7 @@
 use crate::connect::Connected;
 use crate::endpoint::{Endpoint, Slot};
 use crate::{ConnectError, h2};
-use fairlead_http::{Leg, h1};
+use fairlead_http::Leg;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,13 +12,13 @@ use std::task::{Context, Poll};
 
 /// A connection (or stream) for one request. Dropping it closes the connection (or resets the stream).
 pub struct Upstream {
-    // Dropped first: a connection is closed before it is counted off.
-    leg: Leg,
+    // Dropped first: a connection is closed before it is counted off. Boxed, since it changes hands several times per request.
+    leg: Box<Leg>,
     lease: Lease,
 }
 
 impl Upstream {
-    pub(crate) fn new(leg: Leg, lease: Lease) -> Upstream {
+    pub(crate) fn new(leg: Box<Leg>, lease: Lease) -> Upstream {
         Upstream { leg, lease }
     }
 
@@ -51,16 +51,14 @@ impl Upstream {
     /// The exchange is over: an HTTP/1.1 connection that can be used again goes back to its pool, any other is closed.
     pub fn finish(self) {
         let Upstream { leg, lease } = self;
-        if leg.reusable()
-            && let Leg::H1(conn) = leg
-        {
-            lease.give_back(conn);
+        if leg.reusable() && matches!(*leg, Leg::H1(_)) {
+            lease.give_back(leg);
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn h1(&self) -> &h1::Conn {
-        match &self.leg {
+    pub(crate) fn h1(&self) -> &fairlead_http::h1::Conn {
+        match &*self.leg {
             Leg::H1(conn) => conn,
             _ => panic!("not HTTP/1"),
         }
@@ -124,9 +122,9 @@ impl Lease {
         Lease { endpoint: endpoint.clone(), held, reused }
     }
 
-    fn give_back(mut self, conn: Box<h1::Conn>) {
+    fn give_back(mut self, leg: Box<Leg>) {
         if let Held::Connection(slot, connected) = std::mem::replace(&mut self.held, Held::Nothing) {
-            self.endpoint.h1.put(&self.endpoint, conn, connected, slot);
+            self.endpoint.h1.put(&self.endpoint, leg, connected, slot);
         }
     }
 }

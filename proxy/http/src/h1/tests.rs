@@ -15,9 +15,9 @@ async fn next_request(conn: &mut Conn) -> Result<Option<(RequestHead, Framing)>,
     Ok(framing.map(|f| (head, f)))
 }
 
-async fn server() -> (TcpStream, Box<Conn>) {
+async fn server() -> (TcpStream, Conn) {
     let (client, server) = pair().await;
-    (client, Box::new(Conn::new(server.into())))
+    (client, Conn::new(server.into()))
 }
 
 async fn text(stream: &mut TcpStream, until: &str) -> String {
@@ -34,7 +34,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     got
 }
 
-async fn answer(conn: Box<Conn>, status: u16, body: &str) -> Box<Conn> {
+async fn answer(conn: Conn, status: u16, body: &str) -> Conn {
     let mut leg = Leg::H1(conn);
     leg.send_response(&response(status, &[]), Framing::Length(body.len() as u64)).unwrap();
     write_all(&mut leg, body.as_bytes()).await.unwrap();
@@ -224,7 +224,7 @@ fn closing_is_announced_when_asked_for() {
 /// What a client makes of a server that answers with these bytes and then closes, or not.
 async fn ask(answer: &'static [u8], close: bool) -> (Leg, TcpStream) {
     let (client, mut server) = pair().await;
-    let mut leg = Leg::H1(Box::new(Conn::new(client.into())));
+    let mut leg = Leg::H1(Conn::new(client.into()));
     leg.send_request(&request("GET", "/", &[]), Framing::Empty).unwrap();
     finish(&mut leg, &[]).await.unwrap();
     text(&mut server, "\r\n\r\n").await;
@@ -343,7 +343,7 @@ fn interim_responses_are_counted() {
 fn a_switch_to_another_protocol_than_asked_for() {
     run(async {
         let (client, mut server) = pair().await;
-        let mut leg = Leg::H1(Box::new(Conn::new(client.into())));
+        let mut leg = Leg::H1(Conn::new(client.into()));
         let mut head = request("GET", "/", &[]);
         head.upgrade = Some(Upgrade::WebSocket);
         leg.send_request(&head, Framing::Empty).unwrap();

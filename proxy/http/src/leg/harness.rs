@@ -187,7 +187,7 @@ pub(crate) async fn serve_each<F>(
     let handler = Rc::new(handler);
     match proto {
         Proto::H1 => {
-            let mut conn = Box::new(Conn::new(stream.into()));
+            let mut conn = Conn::new(stream.into());
             loop {
                 let mut head = RequestHead::new();
                 let next = poll_fn(|cx| conn.poll_request(cx, &mut head, &Limits::default())).await;
@@ -218,14 +218,14 @@ pub(crate) async fn serve_each<F>(
 /// A client's way to make legs.
 #[derive(Clone)]
 pub(crate) enum Client {
-    H1(Rc<RefCell<Option<Box<Conn>>>>),
+    H1(Rc<RefCell<Option<Conn>>>),
     H2(Sender),
 }
 
 impl Client {
     pub(crate) async fn new(proto: Proto, stream: TcpStream) -> Client {
         match proto {
-            Proto::H1 => Client::H1(Rc::new(RefCell::new(Some(Box::new(Conn::new(stream.into())))))),
+            Proto::H1 => Client::H1(Rc::new(RefCell::new(Some(Conn::new(stream.into()))))),
             Proto::H2 => {
                 let (sender, driver) = connect(stream.into(), &ClientSettings::default()).await.unwrap();
                 spawn_local(driver);

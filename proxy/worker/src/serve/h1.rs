@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Serves requests until either side closes, the idle timeout passes, or a drain asks for the end.
 pub async fn serve(connection: Connection, stream: Stream) {
     let mut timer = Timer::default();
-    let mut leg = Leg::H1(Box::new(Conn::new(stream)));
+    let mut leg = Leg::H1(Conn::new(stream));
     timer.set(connection.idle_until(Instant::now()));
     while let Next::Readable = next(&connection, &mut leg, &mut timer).await {
         let mut ex = connection.worker.exchange();
